@@ -1,0 +1,20 @@
+"""A benchmark harness that compares gradient-based neural architecture search methods under one protocol."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.results import load_results
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "load_results"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the public API on first use, so that importing ``harness`` costs nothing."""
+    if name == "load_results":
+        from harness.results import load_results
+
+        return load_results
+    raise AttributeError(f"module 'harness' has no attribute {name!r}")

@@ -1,0 +1,62 @@
+"""``harness``: the entry point. Verbs are imported only when called, so that ``--help`` needs neither torch nor MLflow."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from harness import __version__
+from harness.errors import HarnessError
+
+VERBS = {
+    "run": "search with one or several methods and seeds",
+    "report": "rank the methods of a study: HTML, figures and tables",
+    "list": "the methods, spaces, datasets or protocols there are",
+    "info": "what a method, space, dataset or protocol is, with every setting",
+    "benchmark": "look up a cell in a tabular benchmark",
+    "ui": "open MLflow's page on the tracked runs",
+    "sync": "deliver to MLflow what an outage held back",
+}
+"""Verb: its line of help. The command itself is ``<verb>_command`` in ``harness/cli/<verb>.py``; ``list`` and ``info`` share a file."""
+
+FILES = {"list": "catalogue", "info": "catalogue"}
+
+
+class Verbs(click.Group):
+    """Commands by name, imported when called; the help needs only their names and lines."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"harness.cli.{FILES.get(cmd_name, cmd_name)}")
+        return getattr(module, f"{cmd_name}_command")
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="harness")
+def harness() -> None:
+    """Compare neural architecture search methods under one supernet, budget and set of seeds."""
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 success, 1 some runs failed, 2 usage or input error, 130 interrupted."""
+    try:
+        harness(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except HarnessError as error:
+        click.echo(f"harness: {error}", err=True)
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; run the same command again to go on", err=True)
+        sys.exit(130)

@@ -1,0 +1,166 @@
+"""Run folders: the durable truth of a study. Everything else (MLflow, reports, progress) reads them.
+
+``<runs>/<study>/<label>/seed-<n>-<identity>/`` holds
+
+* ``config.json``: what was run, resolved (see :class:`RunConfig`), written first and never changed;
+* ``environment.json``: what it ran on;
+* ``trace.jsonl``: a row an epoch (see :class:`TraceRow`), rewritten whole after each epoch;
+* ``alphas.json``: α after each epoch, a list of {name: nested list};
+* ``checkpoint.pt``: present while the run is unfinished;
+* ``result.json``: status and totals (see :class:`RunResult`), written last;
+* ``evaluation.json``: table accuracies of the derived cells (see :class:`RunEvaluation`), joined in afterwards;
+* ``log.txt``: what a failure printed;
+* ``mlflow.json``: what of this run has reached MLflow.
+
+Every file is written beside its place and renamed into it, so that a reader never sees half a file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from harness.errors import HarnessError
+
+SCHEMA_VERSION = 1
+"""Raised whenever the same configuration would give another result than before; part of every run's identity."""
+
+Status = Literal["finished", "diverged", "failed", "timed out", "interrupted"]
+"""How a run ended. A run without a result is ``interrupted``: its next start goes on from the last checkpoint."""
+
+
+class RunConfig(TypedDict):
+    """``config.json``. All but ``study`` and ``threads`` enters the identity."""
+
+    schema: int
+    identity: str  # hash of everything that can change the result
+    study: str
+    method: str  # registered name
+    label: str  # name printed in reports: the method's, with hyper-parameters that differ from their defaults
+    hyperparameters: dict[str, Any]
+    method_source: str  # SHA-256 of the method's source
+    space: str
+    dataset: str
+    dataset_digest: str
+    protocol: dict[str, Any]  # every field
+    protocol_hash: str
+    epochs: int  # of this method under this protocol
+    seed: int
+
+
+class TraceRow(TypedDict):
+    """One row of ``trace.jsonl``: the state after an epoch. Costs count from the start of the search."""
+
+    epoch: int  # finished epochs, from 1
+    architecture: str  # the derived cell, official string
+    index: int  # its row in the space's tables
+    operations: dict[str, int]  # edges of the derived cell per operation name
+    train_loss: float | None
+    train_accuracy: float | None  # %, of the mixture trained
+    valid_loss: float | None  # None where the method took no validation batch in this epoch
+    valid_accuracy: float | None  # %
+    alpha_entropy: float | None  # mean over edges of the entropy of softmax(α), nats; None without α
+    weight_seconds: float  # search cost, in parts
+    alpha_seconds: float
+    derivation_seconds: float
+    examples: int  # images passed forward
+    forward_passes: int
+    backward_passes: int
+    peak_memory_mib: float  # above what the process held before the search
+
+
+class RunResult(TypedDict):
+    """``result.json``. ``architecture`` and ``index`` are None unless the status is ``finished``."""
+
+    status: Status
+    reason: str  # one line; empty when finished
+    architecture: str | None
+    index: int | None
+    search_seconds: float  # weight + alpha + derivation
+    other_seconds: float  # checkpoints, logging: not search cost
+    started: str  # ISO 8601, UTC
+    ended: str
+
+
+class RunEvaluation(TypedDict):
+    """``evaluation.json``: what the table says of the derived cell after each epoch, in trace order."""
+
+    table: dict[str, Any]  # the table's provenance
+    accuracy: dict[str, list[float]]  # dataset: test accuracy (%) per trace row
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run's folder and the atomic reading and writing of its files."""
+
+    path: Path
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write ``content`` as JSON under ``name``, atomically."""
+        write_atomically(self.path / name, json.dumps(content, indent=1).encode())
+
+    def read_json(self, name: str) -> Any:
+        """The content of a JSON file, or None where there is none. Raises :class:`HarnessError` if it is damaged."""
+        file = self.path / name
+        try:
+            return json.loads(file.read_text())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise HarnessError(f"{file} is not valid JSON ({error}); delete {self.path} and run again") from None
+
+    def write_trace(self, rows: list[TraceRow]) -> None:
+        """Replace the trace."""
+        write_atomically(self.path / "trace.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+    def read_trace(self) -> list[TraceRow]:
+        """The trace so far; empty before the first epoch is done."""
+        try:
+            lines = (self.path / "trace.jsonl").read_text().splitlines()
+            return [json.loads(line) for line in lines]
+        except FileNotFoundError:
+            return []
+        except ValueError as error:
+            raise HarnessError(f"{self.path / 'trace.jsonl'} is damaged ({error}); delete {self.path} and run again")
+
+    @property
+    def config(self) -> RunConfig:
+        """What was run."""
+        return self.read_json("config.json")
+
+    @property
+    def result(self) -> RunResult | None:
+        """How it ended, or None while it has not."""
+        return self.read_json("result.json")
+
+    @property
+    def evaluation(self) -> RunEvaluation | None:
+        """Its table accuracies, or None where not looked up."""
+        return self.read_json("evaluation.json")
+
+
+def folder_name(label: str) -> str:
+    """A label as a folder name: ``gdas[tau_max=5.0]`` becomes ``gdas-tau_max=5.0``."""
+    return re.sub(r"[^A-Za-z0-9._=-]+", "-", label).strip("-")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that after any crash it holds either its old content or its new one.
+
+    Raises :class:`HarnessError` where the disk is full or not writable.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise HarnessError(f"cannot write {path}: {error.strerror}; make room or choose another --runs folder") from None

@@ -1,0 +1,1 @@
+"""The search methods, one file each. ``base.py`` says what a method is."""

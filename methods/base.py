@@ -1,0 +1,233 @@
+"""What a search method is: the base classes of all plug-ins, and the search state that the harness hands to them.
+
+A method says only what makes it different. The harness owns data, loop, random streams, clock, checkpoints and
+evaluation, and hands a method neither the test set nor a table. The defaults below are first-order DARTS, so that a
+gradient method of its kind overrides one method: :meth:`GradientMethod.mixture`.
+
+Methods are frozen pydantic models: their fields are the hyper-parameters, by the paper's symbols, with their range and
+default. They hold no state, which is why they need no checkpoint: whatever changes during a run lives in
+:class:`Search` or follows from ``search.epoch``.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from spaces.base import Architecture, Mixture, SearchSpace, Supernet
+
+
+class Batch(NamedTuple):
+    """Images (batch, 3, height, width), float32, normalised and augmented, and their labels (batch,), int64."""
+
+    images: Tensor
+    labels: Tensor
+
+
+class Forward(NamedTuple):
+    """What one forward pass gave: the mean cross-entropy, and how many images of the batch were classified rightly."""
+
+    loss: Tensor
+    correct: Tensor
+
+
+@dataclass
+class Passes:
+    """Hardware-free cost: what a search computed, whatever the machine."""
+
+    forward: int = 0
+    backward: int = 0
+    examples: int = 0
+
+
+@dataclass
+class Search:
+    """One search in progress: everything a gradient method may read and change.
+
+    Attributes:
+        space: the search space.
+        supernet: its parameters are the network weights w.
+        alphas: the architecture parameters by name; never in ``weight_optimizer``.
+        weight_optimizer: SGD of the protocol; its ``lr`` follows the protocol's schedule.
+        alpha_optimizer: what :meth:`GradientMethod.alpha_optimizer` returned.
+        noise: the method's own random stream (a CPU generator).
+        clip_norm: largest gradient norm of w, or None; never applied to α.
+        epochs: number of epochs of this run.
+        epoch: the epoch in progress, 0 to ``epochs - 1``.
+        passes: counts of what was computed so far.
+    """
+
+    space: SearchSpace
+    supernet: Supernet
+    alphas: dict[str, nn.Parameter]
+    weight_optimizer: torch.optim.Optimizer
+    alpha_optimizer: torch.optim.Optimizer
+    noise: torch.Generator
+    clip_norm: float | None
+    epochs: int
+    epoch: int = 0
+    passes: Passes = field(default_factory=Passes)
+
+    @property
+    def alpha(self) -> nn.Parameter:
+        """α: (edges, operations)."""
+        return self.alphas["alpha"]
+
+    def forward(self, batch: Batch, mixture: Mixture) -> Forward:
+        """The supernet's cross-entropy on a batch under a mixture; counted as one forward pass."""
+        self.passes.forward += 1
+        self.passes.examples += len(batch.labels)
+        logits = self.supernet(batch.images, mixture)
+        loss = nn.functional.cross_entropy(logits, batch.labels)
+        return Forward(loss, (logits.detach().argmax(dim=1) == batch.labels).sum())
+
+    def gradients(self, loss: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+        """d loss / d parameters, zeros where the loss does not depend on one; counted as one backward pass."""
+        self.passes.backward += 1
+        found = torch.autograd.grad(loss, parameters, allow_unused=True)
+        return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
+
+    def update_alpha(self, loss: Tensor) -> None:
+        """One step of α's optimiser down the gradient of ``loss``; w stays as it is."""
+        self.step_alpha(self.gradients(loss, list(self.alphas.values())))
+
+    def update_weights(self, loss: Tensor) -> None:
+        """One step of w's optimiser down the gradient of ``loss``, clipped; α stays as it is."""
+        self.step_weights(self.gradients(loss, list(self.supernet.parameters())))
+
+    def update_jointly(self, loss: Tensor) -> None:
+        """One step of both optimisers from one backward pass (single-level search)."""
+        alphas, weights = list(self.alphas.values()), list(self.supernet.parameters())
+        found = self.gradients(loss, alphas + weights)
+        self.step_alpha(found[: len(alphas)])
+        self.step_weights(found[len(alphas) :])
+
+    def step_alpha(self, gradients: Iterable[Tensor]) -> None:
+        """One step of α's optimiser with the given gradients, in the order of ``alphas``."""
+        for parameter, gradient in zip(self.alphas.values(), gradients, strict=True):
+            parameter.grad = gradient
+        self.alpha_optimizer.step()
+
+    def step_weights(self, gradients: Iterable[Tensor]) -> None:
+        """One clipped step of w's optimiser with the given gradients, in the order of ``supernet.parameters()``."""
+        weights = list(self.supernet.parameters())
+        for parameter, gradient in zip(weights, gradients, strict=True):
+            parameter.grad = gradient
+        if self.clip_norm is not None:
+            nn.utils.clip_grad_norm_(weights, self.clip_norm)
+        self.weight_optimizer.step()
+
+
+class Method(BaseModel, abc.ABC):
+    """What every method has: a name, a source, and validated hyper-parameters (its fields).
+
+    Class attributes:
+        name: the name users type.
+        paper: the publication, with arXiv number.
+        summary: one line for ``harness list methods``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+    summary: ClassVar[str]
+
+    def label(self) -> str:
+        """The name printed in reports: the method's, with every hyper-parameter that differs from its default."""
+        changed = [
+            f"{key}={getattr(self, key)}"
+            for key, info in type(self).model_fields.items()
+            if getattr(self, key) != info.default
+        ]
+        return self.name + (f"[{','.join(changed)}]" if changed else "")
+
+
+class GradientMethod(Method):
+    """A method that trains α and a shared supernet by gradient descent.
+
+    Override what differs. ``bilevel`` says whether α learns from validation batches in steps of its own; a
+    single-level method sets it to False and updates α in :meth:`weight_step`.
+    """
+
+    bilevel: ClassVar[bool] = True
+
+    @abc.abstractmethod
+    def mixture(self, search: Search) -> Mixture:
+        """How α becomes the weights of the mixed operations in one forward pass. Called once per forward pass."""
+
+    def supernet_options(self) -> dict[str, Any]:
+        """Fields of :class:`spaces.base.NetworkConfig` that this method needs to be different."""
+        return {}
+
+    def initial_alphas(self, space: SearchSpace, generator: torch.Generator) -> dict[str, Tensor]:
+        """Architecture parameters by name. Default: α ~ 0.001 N(0, 1), (edges, operations)."""
+        return {"alpha": 1e-3 * torch.randn(len(space.edges), len(space.operations), generator=generator)}
+
+    def alpha_optimizer(self, alphas: list[nn.Parameter], default: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        """The optimiser of α. Default: the protocol's (Adam)."""
+        return default
+
+    def alpha_step(self, search: Search, train: Batch, valid: Batch) -> Forward | None:
+        """Minimise the validation loss over α with w fixed; None if this method does nothing at this step."""
+        forward = search.forward(valid, self.mixture(search))
+        search.update_alpha(forward.loss)
+        return forward
+
+    def weight_step(self, search: Search, train: Batch) -> Forward:
+        """Minimise the training loss over w with α fixed."""
+        with torch.no_grad():
+            mixture = self.mixture(search)
+        forward = search.forward(train, mixture)
+        search.update_weights(forward.loss)
+        return forward
+
+    def derive(self, search: Search) -> Architecture:
+        """The cell that α stands for now. Default: the space's rule on α."""
+        return search.space.discretise(search.alpha.detach())
+
+
+class Evaluation(NamedTuple):
+    """One architecture that a query-based method asked for, and the validation accuracy (%) it was told."""
+
+    architecture: Architecture
+    valid_accuracy: float
+
+
+class QueryMethod(Method):
+    """A method that asks for architectures to be evaluated and is told their validation accuracy; no supernet.
+
+    The history is the whole state: a method that needs more recomputes it from the history.
+    """
+
+    epochs_per_cell: int = Field(10, ge=1, description="epochs each proposed cell is trained before it is validated")
+
+    @abc.abstractmethod
+    def ask(self, space: SearchSpace, history: Sequence[Evaluation], noise: torch.Generator) -> Architecture:
+        """The next architecture to evaluate, given all evaluations so far in order."""
+
+    def derive(self, history: Sequence[Evaluation]) -> Architecture:
+        """The result of the search so far. Default: the first of the cells with the highest validation accuracy."""
+        return max(history, key=lambda evaluation: evaluation.valid_accuracy).architecture
+
+
+def linear(start: float, end: float, epoch: int, epochs: int) -> float:
+    """A linear schedule that is exactly ``start`` in the first epoch and exactly ``end`` in the last.
+
+    A run of one epoch stays at ``start``.
+    """
+    t = epoch / (epochs - 1) if epochs > 1 else 0.0
+    return (1 - t) * start + t * end
+
+
+def gumbel(shape: torch.Size, generator: torch.Generator) -> Tensor:
+    """Standard Gumbel noise -log(-log u), finite for every u: u is kept one rounding step inside (0, 1)."""
+    tiny = torch.finfo(torch.float32).tiny
+    u = torch.rand(shape, generator=generator).clamp(min=tiny, max=1 - 2**-24)
+    return -(-u.log()).log()

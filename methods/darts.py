@@ -1,0 +1,88 @@
+"""DARTS: differentiable architecture search by continuous relaxation (Liu, Simonyan & Yang, ICLR 2019)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from methods.base import Batch, Forward, GradientMethod, Search
+from spaces.base import Mixture
+
+
+class DARTS(GradientMethod):
+    """Every edge computes the softmax(α)-weighted sum of all operations (eq. 2); α descends the validation loss."""
+
+    name = "darts"
+    paper = "Liu, Simonyan & Yang: DARTS. ICLR 2019, arXiv:1806.09055"
+    summary = "softmax mixture of all operations, first or second order"
+
+    order: Literal[1, 2] = Field(1, description="1: w is taken as it is (ξ = 0); 2: w after one unrolled training step")
+    epsilon: float = Field(
+        0.01, gt=0, description="ε of order 2: finite differences step w by ε / ||gradient|| (section 2.3)"
+    )
+
+    def mixture(self, search: Search) -> Mixture:
+        return Mixture(search.alpha.softmax(dim=1))
+
+    def alpha_step(self, search: Search, train: Batch, valid: Batch) -> Forward | None:
+        if self.order == 1:
+            return super().alpha_step(search, train, valid)
+        forward, gradients = unrolled_gradients(self, search, train, valid, self.epsilon)
+        search.step_alpha(gradients)
+        return forward
+
+
+class SecondOrderDARTS(DARTS):
+    """DARTS with ``order = 2`` under a name of its own, so that one study can hold both orders."""
+
+    name = "darts-2nd"
+    summary = "DARTS that looks one training step ahead (order 2)"
+
+    order: Literal[1, 2] = Field(2, description="1: w is taken as it is (ξ = 0); 2: w after one unrolled training step")
+
+
+def unrolled_gradients(
+    method: GradientMethod, search: Search, train: Batch, valid: Batch, epsilon: float
+) -> tuple[Forward, list[torch.Tensor]]:
+    """∇_α L_val(w', α) - ξ ∇²_{α,w} L_train(w, α) ∇_{w'} L_val(w', α), the last product by finite differences.
+
+    w' = w - ξ (momentum · buffer + ∇_w L_train + weight decay · w), with ξ the current learning rate of w (eq. 6 to 8).
+    As in the authors' code, the virtual step ignores Nesterov momentum and clipping. w and the running statistics of
+    batch normalisation are left as they were, bit for bit.
+    """
+    weights, alphas = list(search.supernet.parameters()), list(search.alphas.values())
+    group = search.weight_optimizer.param_groups[0]
+    xi = group["lr"]
+    original = [w.detach().clone() for w in weights]
+    statistics = [buffer.clone() for buffer in search.supernet.buffers()]
+
+    gradients = search.gradients(search.forward(train, method.mixture(search)).loss, weights)
+    with torch.no_grad():
+        for w, gradient in zip(weights, gradients, strict=True):
+            buffer = search.weight_optimizer.state[w].get("momentum_buffer")
+            step = gradient + group["weight_decay"] * w
+            w -= xi * (step if buffer is None else step + group["momentum"] * buffer)
+
+    forward = search.forward(valid, method.mixture(search))
+    found = search.gradients(forward.loss, alphas + weights)
+    result, direction = found[: len(alphas)], found[len(alphas) :]
+
+    r = epsilon / torch.sqrt(sum((g * g).sum() for g in direction))
+    finite_difference = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            for w, start, g in zip(weights, original, direction, strict=True):
+                w.copy_(start + sign * r * g)
+        loss = search.forward(train, method.mixture(search)).loss
+        finite_difference.append(search.gradients(loss, alphas))
+
+    with torch.no_grad():
+        for w, start in zip(weights, original, strict=True):
+            w.copy_(start)
+        for now, before in zip(search.supernet.buffers(), statistics, strict=True):
+            now.copy_(before)
+        for g, plus, minus in zip(result, *finite_difference, strict=True):
+            g -= xi * (plus - minus) / (2 * r)
+    return forward, result

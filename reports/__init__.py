@@ -1,0 +1,1 @@
+"""From run folders to rankings, figures and pages. Reads results; never runs a search."""

@@ -1,0 +1,176 @@
+"""What a search space is, and the one language in which methods speak to supernets: the mixture.
+
+A space knows operations, edges, cells and networks. It knows nothing of search methods, data or tables.
+"""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+Architecture = tuple[int, ...]
+"""A point of a space: the index of the chosen operation on each edge, in the space's edge order."""
+
+BatchNormMode = Literal["batch", "running"]
+"""How the supernet's cells normalise when evaluated: by the batch at hand, or by running statistics."""
+
+
+class SpaceError(ValueError):
+    """A space was asked for something it does not contain; the message says what and why."""
+
+
+class InvalidArchitecture(SpaceError):
+    """An architecture string or tuple that is no point of the space; the message points at the fault."""
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How the operations of every edge are mixed in one forward pass of a supernet.
+
+    The output of edge e is ``edge_weights[e] * (sum_o weights[e, o] * op_o(x) + edge_bias[e])``, where the sum runs
+    over all operations, or over ``selected[e]`` alone. All cells of the supernet share one mixture.
+
+    Attributes:
+        weights: (edges, operations), differentiable with respect to α where a method wants a gradient.
+        selected: the only operation computed on each edge, for one-hot mixtures; None computes all of them.
+        edge_weights: (edges,), a factor on each edge's output (PC-DARTS's edge normalisation); None means 1.
+        edge_bias: (edges,), a constant added to each edge's output; None means 0. Its value is normally zero: it
+            exists to carry a gradient (see GDAS).
+    """
+
+    weights: Tensor
+    selected: Architecture | None = None
+    edge_weights: Tensor | None = None
+    edge_bias: Tensor | None = None
+
+    @classmethod
+    def of(cls, architecture: Sequence[int], num_operations: int) -> Mixture:
+        """The mixture that evaluates one discrete cell with a supernet's inherited weights."""
+        index = torch.tensor(list(architecture))
+        return cls(nn.functional.one_hot(index, num_operations).float(), selected=tuple(architecture))
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The macro-architecture around the cell.
+
+    Attributes:
+        channels: C, the width of the first stage (doubled at each of the two reductions).
+        cells: N, the number of cells in each of the three stages.
+        classes: number of classes of the data.
+        batch_norm: see :data:`BatchNormMode`. Training always normalises by the batch.
+        partial_channels: K of PC-DARTS; only 1/K of each edge's channels pass through the mixed operation.
+    """
+
+    channels: int
+    cells: int
+    classes: int
+    batch_norm: BatchNormMode = "batch"
+    partial_channels: int = 1
+
+
+class Supernet(nn.Module, abc.ABC):
+    """A network that contains every cell of a space; its parameters are the network weights w and never α."""
+
+    @abc.abstractmethod
+    def forward(self, images: Tensor, mixture: Mixture) -> Tensor:
+        """Logits (batch, classes) of ``images`` (batch, 3, height, width) when edges mix operations as told."""
+
+
+class SearchSpace(abc.ABC):
+    """A finite set of cells and the networks built from them.
+
+    Attributes:
+        name: the name users type.
+        operations: operation names in index order.
+        edges: (source node, target node) of each edge; the first axis of α follows this order. Edges with the same
+            target are the ones PC-DARTS normalises together.
+        size: number of architectures.
+    """
+
+    name: ClassVar[str]
+    operations: ClassVar[tuple[str, ...]]
+    edges: ClassVar[tuple[tuple[int, int], ...]]
+    size: ClassVar[int]
+
+    @abc.abstractmethod
+    def parse(self, text: str) -> Architecture:
+        """The architecture that a string denotes. Raises :class:`InvalidArchitecture`, pointing at the fault."""
+
+    @abc.abstractmethod
+    def format(self, architecture: Architecture) -> str:
+        """The official string of an architecture. Raises :class:`InvalidArchitecture`."""
+
+    @abc.abstractmethod
+    def index(self, architecture: Architecture) -> int:
+        """The official index of an architecture, 0 to ``size - 1``: the row of every table of this space."""
+
+    @abc.abstractmethod
+    def architecture(self, index: int) -> Architecture:
+        """The architecture at an official index. Raises :class:`SpaceError` outside 0 to ``size - 1``."""
+
+    @abc.abstractmethod
+    def canonical(self, architecture: Architecture) -> str:
+        """A string that isomorphic cells share: cells that compute the same function whatever their weights."""
+
+    @abc.abstractmethod
+    def neighbours(self, architecture: Architecture) -> list[Architecture]:
+        """All architectures that differ in exactly one edge's operation."""
+
+    @abc.abstractmethod
+    def sample(self, generator: torch.Generator) -> Architecture:
+        """An architecture drawn uniformly from all ``size`` strings."""
+
+    @abc.abstractmethod
+    def discretise(self, scores: Tensor) -> Architecture:
+        """The cell that ``scores`` (edges, operations) prefers, by the space's own published rule."""
+
+    @abc.abstractmethod
+    def supernet(self, config: NetworkConfig) -> Supernet:
+        """A supernet of this space. Raises :class:`SpaceError` where the configuration is impossible."""
+
+    @abc.abstractmethod
+    def network(self, architecture: Architecture, config: NetworkConfig) -> nn.Module:
+        """The discrete network of a derived cell, as trained from scratch for a benchmark."""
+
+    @abc.abstractmethod
+    def reference_cells(self) -> dict[str, Architecture]:
+        """Named cells that every comparison shows beside the methods, such as the all-skip cell."""
+
+    def validate(self, architecture: Iterable[int]) -> Architecture:
+        """``architecture`` as a tuple, if it is a point of this space. Raises :class:`InvalidArchitecture`."""
+        choice = tuple(architecture)
+        if len(choice) != len(self.edges):
+            raise InvalidArchitecture(
+                f"{choice} chooses {len(choice)} operations; {self.name} has {len(self.edges)} edges"
+            )
+        for edge, operation in enumerate(choice):
+            if not 0 <= operation < len(self.operations):
+                raise InvalidArchitecture(
+                    f"edge {edge} of {choice} has operation {operation}; {self.name} has 0 to {len(self.operations) - 1}"
+                )
+        return choice
+
+
+def initialise(module: nn.Module, generator_for: Callable[[str], torch.Generator]) -> None:
+    """Initialise every convolution, linear and batch-norm layer, each parameter from a random stream of its own name.
+
+    A parameter's initial value then depends on its name and shape alone, so that two supernets that share a layer
+    start with the same values in it, whatever else they contain. The distributions are PyTorch's defaults: uniform
+    within ±1/sqrt(fan_in) for weights (Kaiming with a = sqrt 5) and biases; batch-norm scale 1 and shift 0.
+    """
+    with torch.no_grad():
+        for name, layer in module.named_modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                bound = 1 / math.sqrt(layer.weight[0].numel())
+                layer.weight.uniform_(-bound, bound, generator=generator_for(f"{name}.weight"))
+                if layer.bias is not None:
+                    layer.bias.uniform_(-bound, bound, generator=generator_for(f"{name}.bias"))
+            elif isinstance(layer, nn.BatchNorm2d):
+                layer.reset_parameters()
