@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -66,6 +66,7 @@ class NetworkConfig:
         classes: number of classes of the data.
         batch_norm: see :data:`BatchNormMode`. Training always normalises by the batch.
         partial_channels: K of PC-DARTS; only 1/K of each edge's channels pass through the mixed operation.
+        head_affine: whether the last batch normalisation, before the classifier, has affine parameters.
     """
 
     channels: int
@@ -73,6 +74,7 @@ class NetworkConfig:
     classes: int
     batch_norm: BatchNormMode = "batch"
     partial_channels: int = 1
+    head_affine: bool = True
 
 
 class Supernet(nn.Module, abc.ABC):
@@ -88,6 +90,7 @@ class SearchSpace(abc.ABC):
 
     Attributes:
         name: the name users type.
+        summary: one line for ``harness list spaces``.
         operations: operation names in index order.
         edges: (source node, target node) of each edge; the first axis of α follows this order. Edges with the same
             target are the ones PC-DARTS normalises together.
@@ -95,6 +98,7 @@ class SearchSpace(abc.ABC):
     """
 
     name: ClassVar[str]
+    summary: ClassVar[str]
     operations: ClassVar[tuple[str, ...]]
     edges: ClassVar[tuple[tuple[int, int], ...]]
     size: ClassVar[int]
@@ -104,11 +108,11 @@ class SearchSpace(abc.ABC):
         """The architecture that a string denotes. Raises :class:`InvalidArchitecture`, pointing at the fault."""
 
     @abc.abstractmethod
-    def format(self, architecture: Architecture) -> str:
+    def format(self, architecture: Sequence[int]) -> str:
         """The official string of an architecture. Raises :class:`InvalidArchitecture`."""
 
     @abc.abstractmethod
-    def index(self, architecture: Architecture) -> int:
+    def index(self, architecture: Sequence[int]) -> int:
         """The official index of an architecture, 0 to ``size - 1``: the row of every table of this space."""
 
     @abc.abstractmethod
@@ -116,11 +120,11 @@ class SearchSpace(abc.ABC):
         """The architecture at an official index. Raises :class:`SpaceError` outside 0 to ``size - 1``."""
 
     @abc.abstractmethod
-    def canonical(self, architecture: Architecture) -> str:
+    def canonical(self, architecture: Sequence[int]) -> str:
         """A string that isomorphic cells share: cells that compute the same function whatever their weights."""
 
     @abc.abstractmethod
-    def neighbours(self, architecture: Architecture) -> list[Architecture]:
+    def neighbours(self, architecture: Sequence[int]) -> list[Architecture]:
         """All architectures that differ in exactly one edge's operation."""
 
     @abc.abstractmethod
@@ -136,14 +140,14 @@ class SearchSpace(abc.ABC):
         """A supernet of this space. Raises :class:`SpaceError` where the configuration is impossible."""
 
     @abc.abstractmethod
-    def network(self, architecture: Architecture, config: NetworkConfig) -> nn.Module:
+    def network(self, architecture: Sequence[int], config: NetworkConfig) -> nn.Module:
         """The discrete network of a derived cell, as trained from scratch for a benchmark."""
 
     @abc.abstractmethod
     def reference_cells(self) -> dict[str, Architecture]:
         """Named cells that every comparison shows beside the methods, such as the all-skip cell."""
 
-    def validate(self, architecture: Iterable[int]) -> Architecture:
+    def validate(self, architecture: Sequence[int]) -> Architecture:
         """``architecture`` as a tuple, if it is a point of this space. Raises :class:`InvalidArchitecture`."""
         choice = tuple(architecture)
         if len(choice) != len(self.edges):
@@ -153,7 +157,7 @@ class SearchSpace(abc.ABC):
         for edge, operation in enumerate(choice):
             if not 0 <= operation < len(self.operations):
                 raise InvalidArchitecture(
-                    f"edge {edge} of {choice} has operation {operation}; {self.name} has 0 to {len(self.operations) - 1}"
+                    f"edge {edge} of {choice} has operation {operation}, not one of 0 to {len(self.operations) - 1}"
                 )
         return choice
 

@@ -1,0 +1,83 @@
+"""The discrete network of one cell, as NAS-Bench-201 trains it from scratch, and its size."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from spaces.base import Architecture, NetworkConfig
+from spaces.nas_bench_201.encoding import CONV1, CONV3, EDGES, NONE, POOL, SKIP
+from spaces.nas_bench_201.skeleton import Skeleton
+
+
+def relu_conv_bn(channels: int, kernel: int) -> nn.Sequential:
+    """ReLU, convolution that keeps width and resolution, batch normalisation."""
+    return nn.Sequential(
+        nn.ReLU(), nn.Conv2d(channels, channels, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(channels)
+    )
+
+
+class DiscreteCell(nn.Module):
+    """A cell with one operation per edge; edges of ``none`` are absent."""
+
+    def __init__(self, architecture: Architecture, channels: int) -> None:
+        super().__init__()
+        self.edges = nn.ModuleDict()
+        for (source, target), operation in zip(EDGES, architecture, strict=True):
+            if operation == NONE:
+                continue
+            self.edges[f"{target}<-{source}"] = {
+                SKIP: nn.Identity,
+                CONV1: lambda: relu_conv_bn(channels, 1),
+                CONV3: lambda: relu_conv_bn(channels, 3),
+                POOL: lambda: nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False),
+            }[operation]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        nodes = [x]
+        for target in (1, 2, 3):
+            terms = [
+                self.edges[name](nodes[source])
+                for source in range(target)
+                if (name := f"{target}<-{source}") in self.edges
+            ]
+            nodes.append(sum(terms[1:], terms[0]) if terms else torch.zeros_like(x))
+        return nodes[-1]
+
+
+class DiscreteNetwork(Skeleton):
+    """The network of one cell: affine batch normalisation with running statistics everywhere."""
+
+    def __init__(self, architecture: Architecture, config: NetworkConfig) -> None:
+        super().__init__(config, lambda channels: DiscreteCell(architecture, channels))
+
+
+def parameters(network: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def flops(network: nn.Module, image_size: int) -> int:
+    """Multiply-accumulate operations of one image's forward pass, counted as NAS-Bench-201 counts its "FLOPs".
+
+    Convolutions count one per multiplication, the classifier one more for its bias; the rest counts nothing.
+    """
+    total = 0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        if isinstance(layer, nn.Conv2d):
+            total += output[0].numel() * layer.weight[0].numel()
+        elif isinstance(layer, nn.Linear):
+            total += layer.weight.numel() + layer.bias.numel()
+
+    hooks = [layer.register_forward_hook(count) for layer in network.modules()]
+    was_training = network.training
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, 3, image_size, image_size))
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return total
