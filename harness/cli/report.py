@@ -1,0 +1,34 @@
+"""``harness report``: rank the methods of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("report")
+@click.option("--study", "name", metavar="NAME", help="Study to report on, by name or folder; default: the latest.")
+@click.option("--runs", metavar="DIR", type=click.Path(path_type=Path), help="Folder of the studies; default: runs.")
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Default: report in the study's folder.")
+@click.option("--table", metavar="PATH", help="Look cells up in this table instead of the study's own.")
+def report_command(name: str | None, runs: Path | None, out: Path | None, table: str | None) -> None:
+    """Rank the methods of a study by accuracy, search cost and stability.
+
+    Writes one self-contained HTML page, its figures as PNG and PDF, and its tables as CSV, Markdown and LaTeX; prints
+    the answer and the accuracy ranking.
+    """
+    from harness.results import load_study
+    from reports.build import build_report
+    from reports.export import to_text
+
+    report = build_report(load_study(name, runs), out, table)
+    for paragraph in report.opening:
+        click.echo(click.wrap_text(paragraph, width=100) + "\n")
+    if report.ranking is not None:
+        columns = ["method", "finished", "mean", "sd", "interval_low", "interval_high", "median", "worst", "best"]
+        click.echo(f"{report.ranking.title}, test accuracy in %; the page explains the columns")
+        click.echo(to_text(report.ranking.select([*columns, "regret"])) + "\n")
+    click.echo(f"page     {report.page}")
+    click.echo(f"figures  {report.folder / 'figures'}")
+    click.echo(f"tables   {report.folder / 'tables'}")

@@ -1,0 +1,96 @@
+"""Derived cells, drawn: nodes in a row, an arrow an edge, labelled with its operation."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
+
+from reports.comparison import Comparison
+from reports.style import BLACK, GREY, WIDTH, house_style, operation_name, operation_stroke, save
+from spaces.base import SearchSpace
+
+
+def cell_png(space_name: str, architecture: str) -> bytes:
+    """One cell as a PNG image.
+
+    Raises:
+        HarnessError: no such space.
+        InvalidArchitecture: ``architecture`` is no cell of the space.
+    """
+    from harness.catalogue import get_space
+
+    space = get_space(space_name)
+    with house_style():
+        figure = Figure(figsize=(WIDTH / 1.5, 2.2), layout="constrained")
+        draw_cell(figure.subplots(), space, space.parse(architecture))
+    return save(figure, "png")
+
+
+def derived_cells(comparison: Comparison) -> Figure | None:
+    """The most frequent final cell of every method, with how many seeds derived it and its accuracy."""
+    shown = []
+    for method in comparison.methods:
+        cells = Counter(seed.cell for seed in method.finished if seed.cell)
+        if cells:
+            shown.append((method, *cells.most_common(1)[0]))
+    if not shown:
+        return None
+    columns = min(2, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(WIDTH, 1.9 * rows), layout="constrained")
+    axes: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for spare in axes[len(shown) :]:
+        spare.set_axis_off()
+    for ax, (method, cell, count) in zip(axes, shown, strict=False):
+        draw_cell(ax, comparison.space, comparison.space.parse(cell))
+        title = f"{method.label}: {count} of {len(method.finished)} seeds"
+        first = next(seed for seed in method.finished if seed.cell == cell)
+        for dataset in comparison.datasets[:1]:
+            if (value := first.final(dataset)) is not None:
+                title += f", {value:.2f} %"
+        ax.set_title(title)
+    return figure
+
+
+def draw_cell(ax: Axes, space: SearchSpace, architecture: Sequence[int]) -> None:
+    """Draw a cell: nodes in a row, joined straight or by arcs, which run below where they start at an odd node."""
+    nodes = 1 + max(target for _, target in space.edges)
+    for (source, target), operation in zip(space.edges, architecture, strict=True):
+        name = space.operations[operation]
+        stroke = operation_stroke(name, operation)
+        span = target - source
+        side = -1 if source % 2 else 1
+        bend = 0.0 if span == 1 else side * (0.28 + 0.12 * span)
+        faint = name == "none"
+        arrow = FancyArrowPatch(
+            (source, 0),
+            (target, 0),
+            connectionstyle=f"arc3,rad={-bend}",
+            arrowstyle="-|>",
+            mutation_scale=9,
+            shrinkA=8,
+            shrinkB=8,
+            color="#b5b5b5" if faint else stroke.colour,
+            linestyle=stroke.line if faint else "-",
+            linewidth=stroke.width,
+        )
+        ax.add_patch(arrow)
+        ax.text(
+            (source + target) / 2,
+            bend * span / 2 if bend else 0.07,
+            operation_name(name),
+            ha="center",
+            va="center" if bend else "bottom",
+            fontsize=7.5,
+            color=GREY if faint else BLACK,
+            bbox={"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none"} if bend else None,
+        )
+    for node in range(nodes):
+        ax.plot(node, 0, "o", markersize=13, markerfacecolor="white", markeredgecolor=BLACK, zorder=4)
+        ax.text(node, 0, str(node), ha="center", va="center", fontsize=8, zorder=5)
+    ax.set(xlim=(-0.25, nodes - 0.75), ylim=(-0.75, 1.15))
+    ax.set_axis_off()

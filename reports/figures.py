@@ -1,0 +1,209 @@
+"""The figures of a report, each a function of the comparison. Figures of accuracy are of one dataset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from reports.comparison import Comparison, MethodResults
+from reports.ranking import by_accuracy, mean_seconds, on_front
+from reports.stats import Floats
+from reports.style import (
+    BLACK,
+    GREY,
+    WIDTH,
+    Stroke,
+    accuracy_scale,
+    house_style,
+    mean_over_seeds,
+    method_look,
+    operation_name,
+    operation_stroke,
+    panels,
+)
+
+
+def draw_all(comparison: Comparison) -> dict[str, Figure]:
+    """Every figure that the study has data for, by file stem."""
+    from reports.cells import derived_cells
+
+    figures: dict[str, Figure | None] = {}
+    with house_style():
+        for dataset in comparison.datasets[:1]:
+            figures["accuracy-over-epochs"] = accuracy_over_epochs(comparison, dataset)
+            figures["accuracy-and-cost"] = accuracy_and_cost(comparison, dataset)
+            figures["table-distribution"] = table_distribution(comparison, dataset)
+        figures["derived-cells"] = derived_cells(comparison)
+        figures["operations-over-epochs"] = operations_over_epochs(comparison)
+    return {name: figure for name, figure in figures.items() if figure is not None}
+
+
+def accuracy_over_epochs(comparison: Comparison, dataset: str) -> Figure | None:
+    """Accuracy of the derived cell after each epoch: a panel a method, a thin line a seed, the mean thick."""
+    shown = [
+        (method, [(seed, values) for seed in method.seeds if (values := seed.accuracy.get(dataset))])
+        for method in comparison.methods
+    ]
+    shown = [(method, lines) for method, lines in shown if lines]
+    if not shown:
+        return None
+    values = [value for _, lines in shown for _, line in lines for value in line]
+    figure, axes = panels(len(shown), 1.55, "epoch", f"test accuracy on {dataset} (%)")
+    for ax, (method, lines) in zip(axes, shown, strict=True):
+        colour, marker = _look(comparison, method)
+        for seed, line in lines:
+            epochs = np.arange(1, len(line) + 1)
+            ax.plot(epochs, line, color=colour, alpha=0.55, linewidth=0.7)
+            if seed.finished:
+                ax.plot(epochs[-1], line[-1], color=colour, marker=marker, markersize=3.5)
+            else:
+                ax.plot(epochs[-1], line[-1], color=BLACK, marker="x", markersize=6)
+        finished = [line for seed, line in lines if seed.finished]
+        if finished:
+            mean = mean_over_seeds(finished)
+            ax.plot(np.arange(1, len(mean) + 1), mean, color=colour, linewidth=2.2)
+        ax.set_title(method.label)
+    best = _references(comparison, dataset, axes, values, "y")
+    accuracy_scale(axes[0], "y", min(values + best[1:]), best[0])
+    handles = [Line2D([], [], color=BLACK, linewidth=0.7, label="one seed")]
+    handles += [Line2D([], [], color=BLACK, linewidth=2.2, label="mean of finished")]
+    if any(not seed.finished for _, lines in shown for seed, _ in lines):
+        handles += [Line2D([], [], color=BLACK, linestyle="", marker="x", label="did not finish")]
+    _legend(figure, handles + _reference_handles(comparison))
+    return figure
+
+
+def accuracy_and_cost(comparison: Comparison, dataset: str) -> Figure | None:
+    """Accuracy against search seconds: a small point a seed, a large one the mean, and the Pareto front of means."""
+    ranked = [one for one in by_accuracy(comparison, dataset) if mean_seconds(one.method) is not None]
+    if not ranked:
+        return None
+    figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
+    ax = figure.subplots()
+    values: list[float] = []
+    costs: list[float] = []
+    means: dict[str, tuple[float, float]] = {}
+    handles: list[Line2D] = []
+    for one in ranked:
+        colour, marker = _look(comparison, one.method)
+        pairs = [(seed.seconds, seed.final(dataset)) for seed in one.method.finished]
+        points = [(cost, value) for cost, value in pairs if cost is not None and value is not None]
+        costs += [cost for cost, _ in points]
+        values += [value for _, value in points]
+        ax.plot(*zip(*points, strict=True), linestyle="", marker=marker, color=colour, alpha=0.55, markersize=4.5)
+        means[one.label] = (mean_seconds(one.method) or 0.0, one.summary.mean)
+        mean = Line2D([], [], linestyle="", marker=marker, color=colour, markersize=10, label=one.label)
+        mean.set(markerfacecolor="none", markeredgewidth=2, zorder=3)
+        mean.set_data(*[[value] for value in means[one.label]])
+        handles.append(ax.add_line(mean))
+    front = [means[label] for label in on_front(comparison, dataset)]
+    handles += ax.step(*zip(*front, strict=True), where="post", color=BLACK, linewidth=1, label="Pareto front")
+    best = _references(comparison, dataset, [ax], values, "y")
+    accuracy_scale(ax, "y", min(values + best[1:]), best[0])
+    if min(costs) > 0 and max(costs) > 10 * min(costs):
+        ax.set_xscale("log")
+    else:
+        ax.set_xlim(left=0)
+    ax.set(xlabel="search cost (seconds)", ylabel=f"test accuracy on {dataset} (%)")
+    _legend(figure, handles + _reference_handles(comparison))
+    return figure
+
+
+def table_distribution(comparison: Comparison, dataset: str) -> Figure | None:
+    """Every seed as a point, method by method, under the distribution of all cells of the table."""
+    column = comparison.column(dataset)
+    ranked = by_accuracy(comparison, dataset)
+    if column is None or not ranked:
+        return None
+    heights = [1.3, 0.3 * len(ranked) + 0.2]
+    figure = Figure(figsize=(WIDTH, sum(heights) + 1.1), layout="constrained")
+    above, below = figure.subplots(2, sharex=True, height_ratios=heights)
+    lowest, best = float(column.min()), float(column.max())
+    accuracy_scale(below, "x", lowest, best)
+    edges = best + 1 - np.geomspace(best + 1 - lowest, 1, 61)
+    weights = np.full(len(column), 100 / len(column))
+    above.hist(column, bins=_closed(edges, column), weights=weights, color="#c9ccd1", edgecolor=GREY, linewidth=0.3)
+    above.set_ylabel("cells (%)")
+    for row, one in enumerate(reversed(ranked)):
+        colour, marker = _look(comparison, one.method)
+        finals = one.method.finals(dataset)
+        spread = row + (np.linspace(-0.24, 0.24, len(finals)) if len(finals) > 1 else np.zeros(1))
+        below.plot(finals, spread, linestyle="", marker=marker, color=colour, alpha=0.8, markersize=5)
+        below.plot([one.summary.mean] * 2, [row - 0.36, row + 0.36], color=BLACK, linewidth=1.6)
+    below.set_yticks(range(len(ranked)), [one.label for one in reversed(ranked)])
+    below.set_ylim(-0.6, len(ranked) - 0.4)
+    below.set_xlabel(f"test accuracy on {dataset} (%)")
+    _references(comparison, dataset, [above, below], [best], "x")
+    mean = Line2D([], [], color=BLACK, linestyle="", marker="|", markersize=10, label="mean of seeds")
+    _legend(figure, [mean, *_reference_handles(comparison)])
+    return figure
+
+
+def operations_over_epochs(comparison: Comparison) -> Figure | None:
+    """How many edges of the derived cell each operation holds, epoch by epoch; means over the seeds still searching."""
+    shown = [(method, [seed.run.trace for seed in method.seeds if seed.run.trace]) for method in comparison.methods]
+    shown = [(method, traces) for method, traces in shown if traces]
+    if not shown:
+        return None
+    figure, axes = panels(len(shown), 1.35, "epoch", "edges of the derived cell")
+    operations = comparison.space.operations
+    for ax, (method, traces) in zip(axes, shown, strict=True):
+        for place, operation in enumerate(operations):
+            mean = mean_over_seeds([[row["operations"].get(operation, 0) for row in trace] for trace in traces])
+            stroke = operation_stroke(operation, place)
+            line = Line2D(np.arange(1, len(mean) + 1), mean, markevery=[-1], **_line(stroke))
+            line.set_zorder(3 if operation == "skip_connect" else 2)
+            ax.add_line(line)
+        ax.autoscale_view()
+        ax.set_title(method.label)
+    axes[0].set_ylim(-0.3, len(comparison.space.edges) + 0.3)
+    axes[0].yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    strokes = [(operation_name(operation), operation_stroke(operation, i)) for i, operation in enumerate(operations)]
+    _legend(figure, [Line2D([], [], label=name, **_line(stroke)) for name, stroke in strokes])
+    return figure
+
+
+def _line(stroke: Stroke) -> dict[str, Any]:
+    look = {"color": stroke.colour, "linestyle": stroke.line, "linewidth": stroke.width}
+    return look | {"marker": stroke.marker, "markersize": 4.5}
+
+
+def _look(comparison: Comparison, method: MethodResults) -> tuple[str, str]:
+    return method_look([other.label for other in comparison.methods].index(method.label))
+
+
+def _references(comparison: Comparison, dataset: str, axes: list[Axes], values: list[float], which: str) -> list[float]:
+    """Draw the table's mean and best cell; returns the best value to show, and the mean if there is a table."""
+    column = comparison.column(dataset)
+    if column is None:
+        return [max(values)]
+    best, random = float(column.max()), float(column.mean())
+    for ax in axes:
+        line = ax.axhline if which == "y" else ax.axvline
+        line(random, color=GREY, linestyle="--", linewidth=1, zorder=1)
+        line(best, color=GREY, linestyle=":", linewidth=1.2, zorder=1)
+    return [best, random]
+
+
+def _reference_handles(comparison: Comparison) -> list[Line2D]:
+    if comparison.table is None:
+        return []
+    return [
+        Line2D([], [], color=GREY, linestyle="--", linewidth=1, label="random cell (mean)"),
+        Line2D([], [], color=GREY, linestyle=":", linewidth=1.2, label="best cell"),
+    ]
+
+
+def _legend(figure: Figure, handles: list[Line2D]) -> None:
+    figure.legend(handles=handles, loc="outside upper left", ncols=3, handlelength=2.4, columnspacing=1.4)
+
+
+def _closed(edges: Floats, column: Floats) -> Floats:
+    """Bin edges that surely hold the extremes, whatever the rounding."""
+    edges[0], edges[-1] = column.min(), column.max()
+    return edges

@@ -1,0 +1,154 @@
+"""How figures look: colours, markers, the accuracy scale, and how figures are written. Safe for colour-blind readers
+and in greyscale: nothing is told by colour alone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from reports.stats import Floats
+
+WIDTH = 6.0
+"""Inches. Narrow enough for 9-point text to stay legible on a telephone."""
+
+# The palette of Okabe and Ito (2008), less its yellow, which is too faint on white.
+BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+ORANGE, SKY, BLACK, GREY = "#E69F00", "#56B4E9", "#000000", "#777777"
+
+_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+LineStyle = str | tuple[int, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """How one operation is drawn."""
+
+    colour: str
+    line: LineStyle
+    width: float
+    marker: str
+
+
+_STROKES = {
+    "skip_connect": Stroke(VERMILLION, "-", 2.6, "o"),
+    "nor_conv_3x3": Stroke(BLUE, (0, (6, 1.5)), 1.6, "s"),
+    "nor_conv_1x1": Stroke(SKY, (0, (5, 1.5, 1, 1.5)), 1.6, "^"),
+    "avg_pool_3x3": Stroke(GREEN, (0, (1, 1)), 1.8, "D"),
+    "none": Stroke(GREY, (0, (2, 3)), 1.0, "x"),
+}
+_NAMES = {
+    "skip_connect": "skip",
+    "nor_conv_3x3": "conv 3×3",
+    "nor_conv_1x1": "conv 1×1",
+    "avg_pool_3x3": "avg pool",
+}
+
+
+def house_style() -> AbstractContextManager[None]:
+    """The context in which figures are made and saved."""
+    return mpl.rc_context(
+        {
+            "font.size": 9,
+            "axes.titlesize": 9,
+            "axes.titlelocation": "left",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.edgecolor": GREY,
+            "legend.frameon": False,
+            "legend.fontsize": 8.5,
+            "svg.hashsalt": "harness",
+            "pdf.fonttype": 42,
+        }
+    )
+
+
+def method_look(place: int) -> tuple[str, str]:
+    """Colour and marker of the method at a place in the study's sorted labels."""
+    return _COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)]
+
+
+def operation_stroke(operation: str, place: int) -> Stroke:
+    """How an operation is drawn: skip connections always stand out and ``none`` is always faint."""
+    return _STROKES.get(operation) or Stroke(_COLOURS[place % len(_COLOURS)], "-", 1.4, _MARKERS[place % len(_MARKERS)])
+
+
+def operation_name(operation: str) -> str:
+    """An operation's name for print."""
+    return _NAMES.get(operation, operation.replace("_", " "))
+
+
+def accuracy_scale(axes: Axes, which: Literal["x", "y"], lowest: float, best: float) -> None:
+    """Make an axis logarithmic in the distance to just above the best cell, so that a collapse and tenths both show."""
+    top = best + 1
+
+    def forward(accuracy: Floats) -> Floats:
+        place: Floats = -np.log(np.maximum(top - np.asarray(accuracy, dtype=float), 1e-3))
+        return place
+
+    def inverse(place: Floats) -> Floats:
+        return top - np.exp(-np.asarray(place, dtype=float))
+
+    axis: Axis = axes.yaxis if which == "y" else axes.xaxis
+    scale, limits = (axes.set_yscale, axes.set_ylim) if which == "y" else (axes.set_xscale, axes.set_xlim)
+    scale("function", functions=(forward, inverse))
+    low, high = forward(np.array([lowest, best]))
+    margin = 0.04 * (high - low)
+    limits(*inverse(np.array([low - margin, high + margin])))
+    ticks = accuracy_ticks(lowest, best)
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def accuracy_ticks(lowest: float, best: float) -> list[float]:
+    """Round accuracies, evenly spread over the accuracy scale; the coarsest round numbers go first."""
+    low, high = -np.log(best + 1 - lowest), 0.0
+    chosen: dict[float, float] = {}
+    for step in (10.0, 5.0, 2.0, 1.0, 0.5):
+        for tick in np.arange(np.ceil(lowest / step) * step, best + 1e-9, step).tolist():
+            place = -np.log(best + 1 - tick)
+            if all(abs(place - other) > (high - low) / 9 for other in chosen.values()):
+                chosen[tick] = place
+    return sorted(chosen)
+
+
+def panels(count: int, height: float, xlabel: str, ylabel: str) -> tuple[Figure, list[Axes]]:
+    """A figure of ``count`` panels in at most two columns that share both axes; room is left on top for a legend."""
+    columns = min(2, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(WIDTH, 0.9 + height * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    axes: list[Axes] = list(grid.flat)
+    for spare in axes[count:]:
+        spare.set_axis_off()
+        axes[axes.index(spare) - columns].xaxis.set_tick_params(labelbottom=True)
+    figure.supxlabel(xlabel, fontsize=9)
+    figure.supylabel(ylabel, fontsize=9)
+    return figure, axes[:count]
+
+
+def save(figure: Figure, kind: Literal["png", "pdf", "svg"]) -> bytes:
+    """A figure as bytes; the same figure gives the same bytes."""
+    metadata: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    buffer = io.BytesIO()
+    with house_style():
+        figure.savefig(buffer, format=kind, dpi=200, metadata=metadata[kind])
+    return buffer.getvalue()
+
+
+def mean_over_seeds(rows: Sequence[Sequence[float]]) -> Floats:
+    """Mean over the seeds that reached an epoch, epoch by epoch."""
+    epochs = max(len(row) for row in rows)
+    return np.array([np.mean([row[epoch] for row in rows if epoch < len(row)]) for epoch in range(epochs)])
