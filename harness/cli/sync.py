@@ -31,7 +31,7 @@ def sync_command(study: str | None, runs: Path | None) -> None:
         store = connect()
         complete = [_sync(folder, store) for folder in studies]
     except TrackingError as error:
-        click.echo(f"harness: {error}; start it or correct MLFLOW_TRACKING_URI, then repeat: harness sync", err=True)
+        click.echo(f"harness: {error}; check it or MLFLOW_TRACKING_URI, then repeat: harness sync", err=True)
         sys.exit(1)
     click.echo(f"mirrored in {store.uri}; look at it with: harness ui")
     if not all(complete):
@@ -42,9 +42,10 @@ def _sync(study: Path, store: Store) -> bool:
     """Deliver a study's runs and print a line; whether all went through. Raises TrackingError if MLflow goes away."""
     delivered = failed = 0
     folders = sorted(file.parent for file in study.glob("*/*/config.json"))
-    for folder in track(folders, study.name, console=Console(stderr=True), transient=True):
+    console = Console(stderr=True)
+    for folder in track(folders, study.name, console=console, transient=True, disable=not console.is_terminal):
         try:
-            delivered += deliver(folder, store)
+            delivered += deliver(folder, store, _draw)
         except HarnessError as error:
             failed += 1
             click.echo(f"harness: {error}", err=True)
@@ -52,3 +53,9 @@ def _sync(study: Path, store: Store) -> bool:
     line = f"{study.name}: {len(folders) - delivered - failed} runs up to date, {delivered} delivered"
     click.echo(line + (f", {failed} failed" if failed else ""))
     return not failed
+
+
+def _draw(space: str, architecture: str) -> bytes:
+    from reports.cells import cell_png  # takes a second to import, and only ended runs are drawn
+
+    return cell_png(space, architecture)

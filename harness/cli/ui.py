@@ -40,7 +40,8 @@ def ui_command(port: int, host: str) -> None:
     if file and not file.is_file():
         raise HarnessError(f"nothing tracked yet: no {file}; start with: harness run --method darts --seeds 5")
     _check_free(host, port)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     with tempfile.TemporaryFile() as log, _server(uri, host, port, log) as server:
         try:
             address = f"http://{host}:{port}"

@@ -27,6 +27,9 @@ SETTINGS = {
 SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 """Environment variables whose values must never be printed."""
 
+TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+"""Tag of an experiment that makes MLflow's page show training runs and not traces of language models."""
+
 
 class TrackingError(HarnessError):
     """MLflow did not take what it was sent. Nothing is lost: ``harness sync`` delivers it later."""
@@ -51,7 +54,7 @@ class Store:
         found = self.client.get_experiment_by_name(study)
         if found is None:
             location = (self.artifacts / study).as_uri() if self.artifacts else None
-            return str(self.client.create_experiment(study, artifact_location=location))
+            return str(self.client.create_experiment(study, location, TRAINING))
         self.check_experiment(found)
         return str(found.experiment_id)
 
@@ -106,11 +109,13 @@ def masked(text: str) -> str:
 
 
 def explain(error: BaseException) -> str:
-    """The first line of an error without secrets, at most 300 characters."""
+    """The first line of what an error comes from, without secrets and at most 300 characters."""
+    while cause := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
+        error = cause
     text = masked(str(error)).strip() or type(error).__name__
-    parts = urlsplit(tracking_uri())
-    given = [os.environ.get(name) for name in SECRETS] + [parts.password, unquote(parts.password or "")]
-    for secret in filter(None, given):
+    password = urlsplit(tracking_uri()).password or ""
+    secrets = [os.environ.get(name, "").strip() for name in SECRETS]
+    for secret in filter(None, [*secrets, password, unquote(password)]):
         text = text.replace(secret, "***")
     return text.splitlines()[0][:300]
 

@@ -1,0 +1,365 @@
+"""What a user finds in MLflow, live and after outages."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from studies import ALL_CONV3, ALL_SKIP, StudyWriter, accuracy
+
+from harness.runs import RunFolder
+from harness.tracking import Mirror, Store, TrackingError, connect, deliver, masked
+from spaces.nas_bench_201 import encoding
+
+CELLS = [ALL_SKIP, ALL_CONV3, ALL_SKIP, ALL_CONV3]
+SECRET = "hunter2"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A SQLite store that all tests of this file share; creating one takes seconds."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
+
+
+@pytest.fixture
+def store(server: str, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    return connect()
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> StudyWriter:
+    """A study whose name no other test uses."""
+    return StudyWriter(tmp_path / "runs", tmp_path.name)
+
+
+class LiveRun:
+    """A run that is watched while it goes on: the files of a complete run, epoch by epoch."""
+
+    def __init__(self, writer: StudyWriter, tmp_path: Path, **config: Any) -> None:
+        self.complete = RunFolder(StudyWriter(tmp_path / "complete").add("darts", 0, CELLS, **config))
+        self.path = writer.add("darts", 0, [], status=None, datasets=(), **config)
+
+    def epochs(self, count: int) -> None:
+        RunFolder(self.path).write_trace(self.complete.read_trace()[:count])
+
+    def end(self) -> None:
+        for name in ("result.json", "evaluation.json"):
+            shutil.copy(self.complete.path / name, self.path / name)
+
+
+@pytest.fixture
+def live(writer: StudyWriter, tmp_path: Path) -> LiveRun:
+    return LiveRun(writer, tmp_path)
+
+
+@pytest.fixture
+def unreachable(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address, with a password, of a port where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        uri = f"http://bob:{SECRET}@127.0.0.1:{taken.getsockname()[1]}?token={SECRET}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        yield uri
+
+
+def runs_of(store: Store, study: str) -> dict[str, Any]:
+    """All active runs of an experiment by name; fails where a name occurs twice."""
+    experiment = store.client.get_experiment_by_name(study)
+    found = store.client.search_runs([experiment.experiment_id])
+    names = [run.info.run_name for run in found]
+    assert len(names) == len(set(names))
+    return dict(zip(names, found, strict=True))
+
+
+def history(store: Store, run: Any, metric: str) -> list[tuple[int, float]]:
+    return [(point.step, point.value) for point in store.client.get_metric_history(run.info.run_id, metric)]
+
+
+def table(index: int) -> dict[str, float]:
+    return {"cifar10": accuracy(encoding.cell_at(index))}
+
+
+def test_each_epoch_arrives_while_the_search_goes_on(store: Store, writer: StudyWriter, live: LiveRun) -> None:
+    for epoch in (1, 2, 3):
+        live.epochs(epoch)
+        assert deliver(live.path, store, accuracy=table, running=True)
+        run = runs_of(store, writer.path.name)["darts seed 0"]
+        assert run.info.status == "RUNNING"
+        assert history(store, run, "train_loss") == [(e, 2.0 / e) for e in range(1, epoch + 1)]
+    assert history(store, run, "search_seconds") == [
+        (1, pytest.approx(2)),
+        (2, pytest.approx(4)),
+        (3, pytest.approx(6)),
+    ]
+    assert history(store, run, "edges.skip_connect") == [(1, 6), (2, 0), (3, 6)]
+    assert history(store, run, "table.cifar10") == [(e, accuracy(CELLS[e - 1])) for e in (1, 2, 3)]
+
+
+def test_what_was_not_measured_is_left_out(store: Store, writer: StudyWriter) -> None:
+    folder = writer.add("random-search", 0, CELLS[:1], datasets=())
+    rows = RunFolder(folder).read_trace()
+    rows[0]["valid_loss"] = rows[0]["alpha_entropy"] = None
+    RunFolder(folder).write_trace(rows)
+    deliver(folder, store)
+    metrics = runs_of(store, writer.path.name)["random-search seed 0"].data.metrics
+    assert "train_loss" in metrics
+    assert not {"valid_loss", "alpha_entropy", "table.cifar10"} & set(metrics)
+
+
+def test_a_run_carries_its_configuration_and_environment(store: Store, writer: StudyWriter) -> None:
+    settings = {"tau_max": 10.0, "note": "x" * 7000}
+    deliver(writer.add("gdas", 3, CELLS, hyperparameters=settings, environment={"torch": "2.13"}), store)
+    data = runs_of(store, writer.path.name)["gdas seed 3"].data
+    wanted = {"method": "gdas", "method.tau_max": "10.0", "seed": "3", "protocol.search.epochs": "3"}
+    assert wanted.items() <= data.params.items()
+    assert data.params["method.note"] == "x" * 6000
+    assert data.tags["environment.torch"] == "2.13"
+    assert (data.tags["harness.study"], data.tags["harness.label"]) == (writer.path.name, "gdas")
+
+
+def test_seeds_are_nested_in_their_method(store: Store, writer: StudyWriter) -> None:
+    for method, seed in (("darts", 0), ("darts", 1), ("gdas", 0)):
+        deliver(writer.add(method, seed, CELLS), store)
+    runs = runs_of(store, writer.path.name)
+    assert set(runs) == {"darts", "gdas", "darts seed 0", "darts seed 1", "gdas seed 0"}
+    for name, run in runs.items():
+        method, _, seed = name.partition(" ")
+        assert run.data.tags.get("mlflow.parentRunId") == (runs[method].info.run_id if seed else None)
+
+
+def test_a_second_delivery_sends_nothing(store: Store, writer: StudyWriter) -> None:
+    folder = writer.add("darts", 0, CELLS)
+    assert deliver(folder, store)
+    before = runs_of(store, writer.path.name)["darts seed 0"]
+    assert not deliver(folder, store)
+    assert history(store, before, "table.cifar100") == [(e, accuracy(CELLS[e - 1], "cifar100")) for e in (1, 2, 3, 4)]
+
+
+def test_a_kill_before_recording_duplicates_nothing(store: Store, writer: StudyWriter, live: LiveRun) -> None:
+    live.epochs(2)
+    deliver(live.path, store, accuracy=table)
+    (live.path / "mlflow.json").unlink()
+    live.epochs(3)
+    deliver(live.path, store, accuracy=table)
+    runs = runs_of(store, writer.path.name)
+    assert set(runs) == {"darts", "darts seed 0"}
+    assert [step for step, _ in history(store, runs["darts seed 0"], "train_loss")] == [1, 2, 3]
+    assert [step for step, _ in history(store, runs["darts seed 0"], "table.cifar10")] == [1, 2, 3]
+
+
+def test_coordinators_side_by_side_share_the_method_run(store: Store, writer: StudyWriter) -> None:
+    folders = [writer.add("darts", seed, CELLS) for seed in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(lambda folder: deliver(folder, store), folders))
+    assert set(runs_of(store, writer.path.name)) == {"darts", *(f"darts seed {seed}" for seed in range(6))}
+
+
+def test_table_accuracies_looked_up_later_are_filled_in(store: Store, writer: StudyWriter, live: LiveRun) -> None:
+    live.epochs(4)
+    deliver(live.path, store)
+    assert "table.cifar10" not in runs_of(store, writer.path.name)["darts seed 0"].data.metrics
+    live.end()
+    deliver(live.path, store)
+    run = runs_of(store, writer.path.name)["darts seed 0"]
+    assert history(store, run, "table.cifar10") == [(e, accuracy(CELLS[e - 1])) for e in (1, 2, 3, 4)]
+    assert [step for step, _ in history(store, run, "train_loss")] == [1, 2, 3, 4]
+
+
+def test_a_finished_run_has_totals_files_and_a_drawing(store: Store, writer: StudyWriter, tmp_path: Path) -> None:
+    folder = writer.add("darts", 0, CELLS)
+    deliver(folder, store, draw=lambda space, architecture: f"{space} {architecture}".encode())
+    run = runs_of(store, writer.path.name)["darts seed 0"]
+    assert run.info.status == "FINISHED"
+    assert run.info.end_time == 1735690200000  # 2025-01-01T00:10:00Z
+    assert run.data.metrics["final.cifar10"] == accuracy(CELLS[-1])
+    assert run.data.metrics["final.search_seconds"] == 8.0
+    files = {item.path for item in store.client.list_artifacts(run.info.run_id)}
+    assert files == {"config.json", "trace.jsonl", "result.json", "evaluation.json", "cell.png"}
+    drawing = store.client.download_artifacts(run.info.run_id, "cell.png", str(tmp_path))
+    assert Path(drawing).read_text() == f"nas-bench-201 {encoding.to_string(CELLS[-1])}"
+
+
+@pytest.mark.parametrize(("status", "shown"), [("failed", "FAILED"), ("diverged", "FAILED"), ("timed out", "KILLED")])
+def test_a_failure_is_shown_with_its_reason(store: Store, writer: StudyWriter, status: Any, shown: str) -> None:
+    deliver(writer.add("darts", 0, CELLS), store)
+    folder = writer.add("darts", 1, CELLS[:2], status=status, reason="alpha became nan in epoch 3")
+    (folder / "log.txt").write_text("Traceback")
+    deliver(folder, store)
+    runs = runs_of(store, writer.path.name)
+    failed = runs["darts seed 1"]
+    assert failed.info.status == shown
+    assert failed.data.tags["harness.status"] == status
+    assert failed.data.tags["harness.reason"] == "alpha became nan in epoch 3"
+    assert "final.cifar10" not in failed.data.metrics
+    assert "log.txt" in {item.path for item in store.client.list_artifacts(failed.info.run_id)}
+    assert runs["darts"].info.status == "FAILED"
+
+
+def test_a_failed_run_started_again_ends_as_finished(store: Store, writer: StudyWriter) -> None:
+    deliver(writer.add("darts", 0, CELLS[:2], status="failed", reason="out of memory"), store)
+    folder = writer.add("darts", 0, CELLS[:2], status=None, datasets=())
+    (folder / "result.json").unlink()
+    deliver(folder, store, running=True)
+    runs = runs_of(store, writer.path.name)
+    assert {run.info.status for run in runs.values()} == {"RUNNING"}
+    deliver(writer.add("darts", 0, CELLS), store)
+    runs = runs_of(store, writer.path.name)
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    assert runs["darts seed 0"].data.tags["harness.reason"] == ""
+
+
+def test_another_server_gets_everything(
+    store: Store, writer: StudyWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = writer.add("darts", 0, CELLS)
+    deliver(folder, store)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
+    other = connect()
+    assert deliver(folder, other)
+    run = runs_of(other, writer.path.name)["darts seed 0"]
+    assert [step for step, _ in history(other, run, "train_loss")] == [1, 2, 3, 4]
+
+
+def test_a_run_deleted_in_mlflow_stays_deleted(store: Store, writer: StudyWriter) -> None:
+    folder = writer.add("darts", 0, CELLS)
+    deliver(folder, store)
+    store.client.delete_run(runs_of(store, writer.path.name)["darts seed 0"].info.run_id)
+    assert not deliver(folder, store)
+    assert set(runs_of(store, writer.path.name)) == {"darts"}
+
+
+@pytest.mark.parametrize("delivered_before", [True, False])
+def test_a_deleted_experiment_is_told(store: Store, writer: StudyWriter, delivered_before: bool) -> None:
+    folder = writer.add("darts", 0, CELLS)
+    if delivered_before:
+        deliver(folder, store)
+    else:
+        store.client.create_experiment(writer.path.name)
+    store.client.delete_experiment(store.client.get_experiment_by_name(writer.path.name).experiment_id)
+    with pytest.raises(TrackingError, match="was deleted; restore it"):
+        deliver(folder, store)
+
+
+def test_a_folder_without_configuration_is_left_alone(store: Store, writer: StudyWriter) -> None:
+    folder = writer.path / "darts" / "seed-0-abc"
+    folder.mkdir(parents=True)
+    assert not deliver(folder, store)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://bob:pw@host:5000/mlflow", "http://host:5000/mlflow"),
+        ("http://bob:p@w/x#y@host/a?token=abc#f", "http://host/a"),
+        ("https://token@host", "https://host"),
+        ("postgresql+psycopg2://bob:pw@db/x?password=pw", "postgresql+psycopg2://db/x"),
+        ("tried 'http://bob:pw@host/a?key=1' twice", "tried 'http://host/a' twice"),
+        ("exceeded with url: /api?token=abc (refused)", "exceeded with url: /api (refused)"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
+        ("sqlite+pysqlcipher://:passphrase@/x.db", "sqlite+pysqlcipher:///x.db"),
+    ],
+)
+def test_addresses_are_shown_without_secrets(text: str, shown: str) -> None:
+    assert masked(text) == shown
+
+
+def test_an_outage_is_told_once_and_loses_nothing(
+    writer: StudyWriter, live: LiveRun, unreachable: str, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    other = writer.add("gdas", 0, CELLS)
+    mirror = Mirror(told.append, accuracy=table)
+    for epoch in (1, 2):
+        live.epochs(epoch)
+        mirror.touch(live.path)
+        mirror.touch(other)
+    assert mirror.close() == sorted([live.path, other])
+    assert len(told) == 1
+    assert "Connection refused" in told[0]
+    assert told[0].endswith("`harness sync` delivers it later")
+    assert SECRET not in told[0]
+    assert "bob" not in told[0]
+    assert not any(SECRET in file.read_text() for file in writer.path.rglob("*") if file.is_file())
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    mirror = Mirror(told.append, accuracy=table)
+    mirror.touch(live.path)
+    mirror.touch(other)
+    assert mirror.close() == []
+    run = runs_of(connect(), writer.path.name)["darts seed 0"]
+    assert [step for step, _ in history(connect(), run, "train_loss")] == [1, 2]
+    assert len(told) == 1
+
+
+def test_an_error_of_the_server_does_not_show_the_token(unreachable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", f"{SECRET}\n")  # a header that cannot be sent: requests prints it
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(TrackingError) as caught:
+        connect()
+    assert SECRET not in str(caught.value)
+
+
+def test_a_mirror_delivers_while_the_search_goes_on(
+    store: Store, writer: StudyWriter, live: LiveRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.tracking.mirror.INTERVAL", 0.05)
+    told: list[str] = []
+    mirror = Mirror(told.append, accuracy=table)
+    live.epochs(1)
+    mirror.touch(live.path)
+    limit = time.monotonic() + 30
+    while not delivered_rows(live.path) and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert delivered_rows(live.path) == 1
+    assert runs_of(store, writer.path.name)["darts seed 0"].info.status == "RUNNING"
+    live.epochs(4)
+    live.end()
+    mirror.touch(live.path)
+    assert mirror.close() == []
+    assert runs_of(store, writer.path.name)["darts seed 0"].info.status == "FINISHED"
+    assert told == []
+
+
+def delivered_rows(folder: Path) -> int:
+    return int((RunFolder(folder).read_json("mlflow.json") or {"rows": 0})["rows"])
+
+
+def test_an_interrupted_run_is_killed_until_it_goes_on(store: Store, writer: StudyWriter, live: LiveRun) -> None:
+    live.epochs(2)
+    told: list[str] = []
+    mirror = Mirror(told.append)
+    mirror.touch(live.path)
+    assert (mirror.close(), told) == ([], [])
+    assert runs_of(store, writer.path.name)["darts seed 0"].info.status == "KILLED"
+    assert not deliver(live.path, store)  # harness sync does not know whether it goes on
+    live.epochs(3)
+    assert deliver(live.path, store, running=True)
+    assert {run.info.status for run in runs_of(store, writer.path.name).values()} == {"RUNNING"}
+
+
+def test_one_damaged_run_does_not_hold_up_the_others(store: Store, writer: StudyWriter) -> None:
+    damaged, sound = writer.add("darts", 0, CELLS), writer.add("gdas", 0, CELLS)
+    (damaged / "trace.jsonl").write_text("{")
+    told: list[str] = []
+    mirror = Mirror(told.append)
+    mirror.touch(damaged)
+    mirror.touch(sound)
+    assert mirror.close() == [damaged]
+    assert "trace.jsonl is damaged" in told[0]
+    assert runs_of(store, writer.path.name)["gdas seed 0"].info.status == "FINISHED"
+
+
+def test_the_record_holds_what_was_delivered(store: Store, writer: StudyWriter) -> None:
+    folder = writer.add("darts", 0, CELLS)
+    deliver(folder, store)
+    record = json.loads((folder / "mlflow.json").read_text())
+    run = runs_of(store, writer.path.name)["darts seed 0"]
+    assert (record["uri"], record["run_id"], record["rows"]) == (store.uri, run.info.run_id, 4)
