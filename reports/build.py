@@ -20,7 +20,7 @@ from reports.figures import draw_all
 from reports.listings import outcomes_sheet, runs_sheet
 from reports.sheets import accuracy_sheet, cost_sheet, stability_sheet
 from reports.style import save
-from reports.words import opening
+from reports.words import opening, scope
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,13 @@ class Report:
 
     Attributes:
         folder: holds ``report.html``, ``figures/`` (PNG, PDF) and ``tables/`` (CSV; rankings also Markdown and LaTeX).
+        scope: what was compared, in a sentence.
         opening: the answer in words, a paragraph an item.
         ranking: the accuracy ranking on the headline dataset; None where there are no accuracies.
     """
 
     folder: Path
+    scope: str
     opening: list[str]
     ranking: Sheet | None
 
@@ -69,14 +71,14 @@ def build_report(study: Study, out: str | Path | None = None, table: str | Path 
         write_atomically(folder / "tables" / f"{sheet.name}.md", to_markdown(sheet).encode())
         write_atomically(folder / "tables" / f"{sheet.name}.tex", to_latex(sheet).encode())
     paragraphs = opening(comparison)
-    report = Report(folder, paragraphs, accuracy[0] if accuracy else None)
-    write_atomically(report.page, _page(comparison, paragraphs, rankings, listings, figures).encode())
+    report = Report(folder, scope(comparison), paragraphs, accuracy[0] if accuracy else None)
+    write_atomically(report.page, _page(comparison, report, rankings, listings, figures).encode())
     return report
 
 
 def _page(
     comparison: Comparison,
-    paragraphs: list[str],
+    report: Report,
     rankings: list[Sheet],
     listings: list[Sheet],
     figures: dict[str, Figure],
@@ -88,7 +90,7 @@ def _page(
     outcomes, runs = listings
     return environment.get_template("report.html.j2").render(
         comparison=comparison,
-        opening=paragraphs,
+        report=report,
         accuracy=accuracy,
         cost=cost,
         stability=stability,

@@ -25,7 +25,7 @@ def cell_png(space_name: str, architecture: str) -> bytes:
 
     space = get_space(space_name)
     with house_style():
-        figure = Figure(figsize=(WIDTH / 1.5, 2.2), layout="constrained")
+        figure = Figure(figsize=(WIDTH / 1.5, 2.6), layout="constrained")
         draw_cell(figure.subplots(), space, space.parse(architecture))
     return save(figure, "png")
 
@@ -41,7 +41,7 @@ def derived_cells(comparison: Comparison) -> Figure | None:
         return None
     columns = min(2, len(shown))
     rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(WIDTH, 1.9 * rows), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 2.1 * rows), layout="constrained")
     axes: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
     for spare in axes[len(shown) :]:
         spare.set_axis_off()
@@ -64,7 +64,7 @@ def draw_cell(ax: Axes, space: SearchSpace, architecture: Sequence[int]) -> None
         stroke = operation_stroke(name, operation)
         span = target - source
         side = -1 if source % 2 else 1
-        bend = 0.0 if span == 1 else side * (0.28 + 0.12 * span)
+        bend = 0.0 if span == 1 else side * (0.5 + 0.12 * span)
         faint = name == "none"
         arrow = FancyArrowPatch(
             (source, 0),
@@ -80,17 +80,17 @@ def draw_cell(ax: Axes, space: SearchSpace, architecture: Sequence[int]) -> None
         )
         ax.add_patch(arrow)
         ax.text(
-            (source + target) / 2,
+            (source + target) / 2 - (0 if bend else 0.04),
             bend * span / 2 if bend else 0.07,
             operation_name(name),
             ha="center",
             va="center" if bend else "bottom",
-            fontsize=7.5,
+            fontsize=7.2,
             color=GREY if faint else BLACK,
             bbox={"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none"} if bend else None,
         )
     for node in range(nodes):
         ax.plot(node, 0, "o", markersize=13, markerfacecolor="white", markeredgecolor=BLACK, zorder=4)
         ax.text(node, 0, str(node), ha="center", va="center", fontsize=8, zorder=5)
-    ax.set(xlim=(-0.25, nodes - 0.75), ylim=(-0.75, 1.15))
+    ax.set(xlim=(-0.25, nodes - 0.75), ylim=(-0.9, 1.45), aspect="equal")
     ax.set_axis_off()

@@ -23,13 +23,13 @@ class Column:
     text: bool = False
 
     def print(self, value: Value) -> str:
-        """A value for print; a dash for one that does not exist, and a digit more for one that would round to 0."""
+        """A value for print; a dash for one that does not exist, and a bound for one that would round to 0."""
         if value is None:
             return MISSING
         if isinstance(value, str):
             return value
-        if value and round(value, self.decimals) == 0:
-            return f"{value:.1g}"
+        if value > 0 and round(value, self.decimals) == 0:
+            return f"<{10**-self.decimals:g}"
         return f"{value:,.{self.decimals}f}"
 
 
@@ -40,7 +40,8 @@ class Sheet:
     Attributes:
         name: file stem.
         title: heading.
-        caption: what it shows and how, one or more sentences; names the protocol.
+        caption: what it shows, in which order, under which protocol.
+        notes: how its columns are defined.
         rows: one a method, run or outcome, each with a value per column.
         references: rows that are no results of the study, printed below a rule.
     """
@@ -48,6 +49,7 @@ class Sheet:
     name: str
     title: str
     caption: str
+    notes: str
     columns: list[Column]
     rows: list[list[Value]]
     references: list[list[Value]] = field(default_factory=list)
@@ -64,7 +66,7 @@ class Sheet:
             return [[row[place] for place in places] for row in rows]
 
         columns = [self.columns[place] for place in places]
-        return Sheet(self.name, self.title, self.caption, columns, cut(self.rows), cut(self.references))
+        return Sheet(self.name, self.title, self.caption, self.notes, columns, cut(self.rows), cut(self.references))
 
 
 def to_csv(sheet: Sheet) -> str:
@@ -91,7 +93,7 @@ def to_markdown(sheet: Sheet) -> str:
     lines += [line(["---" if column.text else "---:" for column in sheet.columns])]
     lines += [line(row) for row in sheet.printed(sheet.rows)]
     lines += [line([f"*{row[0]}*", *row[1:]]) for row in sheet.printed(sheet.references)]
-    return "\n".join([*lines, "", sheet.caption, ""])
+    return "\n".join([*lines, "", f"{sheet.caption} {sheet.notes}".strip(), ""])
 
 
 def to_latex(sheet: Sheet) -> str:
@@ -104,7 +106,7 @@ def to_latex(sheet: Sheet) -> str:
         "% needs \\usepackage{booktabs}, and UTF-8 input",
         r"\begin{table}",
         r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
-        rf"\caption{{{_latex(sheet.title)}. {_latex(sheet.caption)}}}",
+        rf"\caption{{{_latex(f'{sheet.title}. {sheet.caption} {sheet.notes}'.strip())}}}",
         rf"\label{{tab:{sheet.name}}}",
         rf"\begin{{tabular}}{{{''.join('l' if column.text else 'r' for column in sheet.columns)}}}",
         r"\toprule",

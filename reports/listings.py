@@ -23,6 +23,7 @@ def outcomes_sheet(comparison: Comparison) -> Sheet:
         "Derived cells",
         "Final cells of the finished runs, and the seeds that derived them. Identical outcomes are normal. "
         f"Accuracies in %; protocol {comparison.protocol_name}.",
+        "",
         [
             Column("method", "Method", text=True),
             Column("cell", "Cell", text=True),
@@ -48,6 +49,7 @@ def runs_sheet(comparison: Comparison) -> Sheet:
         "runs",
         "Every run",
         f"Test accuracies in % of the final derived cell; protocol {comparison.protocol_name}.",
+        "",
         [
             Column("method", "Method", text=True),
             Column("seed", "Seed"),

@@ -44,9 +44,10 @@ def accuracy_sheet(comparison: Comparison, dataset: str) -> Sheet:
         f"accuracy-{dataset}",
         f"Accuracy on {dataset}",
         f"Test accuracy (%) of the final derived cell, sorted by the mean over finished runs; protocol "
-        f"{comparison.protocol_name}. sd with ddof = 1 (of the random cell: population). Interval: 95 %, {interval}; "
+        f"{comparison.protocol_name}.",
+        "sd with ddof = 1 (of the random cell: population). Interval: 95 %, " + interval + "; "
         "with few seeds none is reliable for a method that sometimes collapses. IQM: mean of the middle half of the "
-        "seeds. Worse cells: share of the table's cells that are worse, mean over seeds. Regret: points below the best "
+        "seeds. Percentile: share of the table's cells that are worse, mean over seeds. Regret: points below the best "
         "cell of the table. Normalised: 0 is the table's mean cell, 1 its best. Last column: the mean with each failed "
         "run counted as a uniformly random cell.",
         [
@@ -60,7 +61,7 @@ def accuracy_sheet(comparison: Comparison, dataset: str) -> Sheet:
             Column("iqm", "IQM", 2),
             Column("worst", "Worst", 2),
             Column("best", "Best", 2),
-            Column("percentile", "Worse cells %", 1),
+            Column("percentile", "Percentile", 1),
             Column("regret", "Regret", 2),
             Column("normalised", "Normalised", 3),
             Column("mean_failures_as_random", "Failed = random", 2),
@@ -113,10 +114,10 @@ def cost_sheet(comparison: Comparison) -> Sheet:
     return Sheet(
         "cost",
         "Search cost",
-        f"Means over finished runs, sorted by seconds; protocol {comparison.protocol_name}. Seconds are the method's "
-        "own work: weight steps, α steps and derivation, not evaluation, logging or checkpoints. Examples are images "
-        "passed forward. Memory is the largest seed's, above what the process held before the search. Front: on the "
-        f"Pareto front of {on} mean seconds.",
+        f"Means over finished runs, sorted by seconds; protocol {comparison.protocol_name}.",
+        "Seconds are the method's own work: weight steps, α steps and derivation, not evaluation, logging or "
+        "checkpoints. Examples are images passed forward. Memory is the largest seed's, above what the process held "
+        f"before the search. Front: on the Pareto front of {on} mean seconds.",
         [
             Column("method", "Method", text=True),
             Column("finished", "Runs"),
@@ -158,7 +159,8 @@ def stability_sheet(comparison: Comparison) -> Sheet:
         "stability",
         "Stability",
         f"Over finished runs, sorted by the worst seed{f' on {dataset}' if dataset else ''}; protocol "
-        f"{comparison.protocol_name}. An sd of 0 is no virtue: a method that collapses to one cell has it. Agreement: "
+        f"{comparison.protocol_name}.",
+        "An sd of 0 is no virtue: a method that collapses to one cell has it. Agreement: "
         "mean over edges of the share of seeds that chose the edge's most frequent operation. Parameter-free: edges "
         f"of the derived cell, of {len(comparison.space.edges)}, that are none, skip or pooling. Lost: points by which "
         "the last cell is below the best on its own trajectory; a diagnosis with hindsight, of no use to a search.",

@@ -98,7 +98,8 @@ def accuracy_scale(axes: Axes, which: Literal["x", "y"], lowest: float, best: fl
         return place
 
     def inverse(place: Floats) -> Floats:
-        return top - np.exp(-np.asarray(place, dtype=float))
+        accuracy: Floats = top - np.exp(-np.asarray(place, dtype=float))
+        return accuracy
 
     axis: Axis = axes.yaxis if which == "y" else axes.xaxis
     scale, limits = (axes.set_yscale, axes.set_ylim) if which == "y" else (axes.set_xscale, axes.set_xlim)

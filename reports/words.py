@@ -14,19 +14,14 @@ _NUMERALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 def opening(comparison: Comparison) -> list[str]:
     """The answer, most important first: a sentence or a few per paragraph, without markup."""
-    paragraphs = [_scope(comparison), *(_verdict(comparison, dataset) for dataset in comparison.datasets)]
-    paragraphs += [
-        _rule(comparison),
-        _design(comparison),
-        _same_cell(comparison),
-        _failures(comparison),
-        _cost(comparison),
-    ]
-    paragraphs += [_caveats(comparison)]
+    paragraphs = [_verdict(comparison, dataset) for dataset in comparison.datasets] or [_no_accuracy(comparison)]
+    for part in (_rule, _design, _same_cell, _failures, _cost, _caveats):
+        paragraphs.append(part(comparison))
     return [paragraph for paragraph in paragraphs if paragraph]
 
 
-def _scope(comparison: Comparison) -> str:
+def scope(comparison: Comparison) -> str:
+    """What was compared, in a sentence."""
     counts = sorted({len(method.seeds) for method in comparison.methods})
     seeds = f"{_count(counts[0], 'seed')} each" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds each"
     if len(comparison.methods) == 1:
@@ -40,9 +35,7 @@ def _scope(comparison: Comparison) -> str:
 def _verdict(comparison: Comparison, dataset: str) -> str:
     ranked = by_accuracy(comparison, dataset)
     if not ranked:
-        if any(method.finished for method in comparison.methods):
-            return f"No finished run was looked up on {dataset}, so there is no accuracy to rank."
-        return f"No run finished, so there is nothing to rank on {dataset}."
+        return _no_accuracy(comparison)
     if len(ranked) == 1:
         rest = "there is no other method to compare it with"
         if len(comparison.methods) > 1:
@@ -58,6 +51,12 @@ def _verdict(comparison: Comparison, dataset: str) -> str:
             end = _verb(below, "ends", "end")
             sentences.append(f"{_and(below)} {end} below a uniformly random cell ({random:.2f} %) on average.")
     return " ".join(sentences)
+
+
+def _no_accuracy(comparison: Comparison) -> str:
+    if any(method.finished for method in comparison.methods):
+        return "No finished run was looked up in a table, so there is no accuracy to rank."
+    return "No run finished, so there is nothing to rank."
 
 
 def _ties(comparison: Comparison, dataset: str, ranked: list[Ranked]) -> list[str]:
@@ -105,6 +104,8 @@ def _rule(comparison: Comparison) -> str:
     if known:
         noise = _and([f"{comparison.noise(dataset):.2f} points on {dataset}" for dataset in known])
         rule += f", or their means differ by no more than retraining alone moves the accuracy ({noise})"
+    if len(comparison.datasets) > 1:
+        rule += ". A search looked up on several datasets is one observation, not several"
     return rule + "."
 
 
@@ -121,14 +122,17 @@ def _design(comparison: Comparison) -> str:
 
 
 def _same_cell(comparison: Comparison) -> str:
+    names = {cell: name for name, cell in comparison.space.reference_cells().items()}
     sentences = []
     for method in comparison.methods:
-        done = [seed for seed in method.finished if seed.cell]
-        cells = {seed.cell for seed in done}
+        done = [seed.cell for seed in method.finished if seed.cell]
+        cells = set(done)
         if len(done) > 1 and len(cells) == 1:
             all_ = "both" if len(done) == 2 else f"all {len(done)}"
             which = "" if len(done) == len(method.seeds) else "finished "
-            sentences.append(f"{method.label}: {all_} {which}seeds derived the same cell, {cells.pop()}.")
+            cell = cells.pop()
+            named = names.get(comparison.space.parse(cell), cell)
+            sentences.append(f"{method.label}: {all_} {which}seeds derived the same cell, {named}.")
     if sentences:
         sentences.append("An sd of 0 is then one outcome seen several times, not precision, and no virtue.")
     return " ".join(sentences)

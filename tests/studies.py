@@ -24,8 +24,10 @@ PROTOCOL: dict[str, Any] = {
 }
 DATASETS = ("cifar10", "cifar100")
 
+Cell = tuple[int, ...]
 
-def accuracy(cell: tuple[int, ...], dataset: str = "cifar10") -> float:
+
+def accuracy(cell: Cell, dataset: str = "cifar10") -> float:
     """A made-up test accuracy (%), plausible: convolutions help, a cell without them is poor, all-skip is 54.3."""
     convolutions = sum(2 if op == encoding.CONV3 else op == encoding.CONV1 for op in cell)
     nones = cell.count(encoding.NONE)
@@ -61,7 +63,7 @@ class StudyWriter:
         self,
         method: str,
         seed: int,
-        cells: Sequence[tuple[int, ...]],
+        cells: Sequence[Cell],
         *,
         status: Status | None = "finished",
         reason: str = "",
@@ -114,7 +116,7 @@ class StudyWriter:
         return folder.path
 
 
-def _trace_row(epoch: int, cell: tuple[int, ...], seconds: float) -> Any:
+def _trace_row(epoch: int, cell: Cell, seconds: float) -> Any:
     return {
         "epoch": epoch,
         "architecture": encoding.to_string(cell),
@@ -135,7 +137,7 @@ def _trace_row(epoch: int, cell: tuple[int, ...], seconds: float) -> Any:
     }
 
 
-def wander(seed: int, epochs: int, towards: tuple[int, ...], pull: float = 0.1) -> list[tuple[int, ...]]:
+def wander(seed: int, epochs: int, towards: Cell, pull: float = 0.1) -> list[Cell]:
     """A trajectory of cells from a random one, each edge moving to ``towards`` with probability ``pull`` an epoch."""
     random = np.random.default_rng(seed)
     cell = list(random.integers(len(encoding.OPERATIONS), size=6).tolist())
@@ -162,7 +164,9 @@ def five_methods(runs: Path) -> Path:
         partial = wander(seed, 50, good, 0.08)
         if seed == 3:
             message = "architecture parameters became nan in epoch 18"
-            writer.add("pc-darts", seed, partial[:17], status="diverged", reason=message, seconds_per_epoch=0.9)
+            writer.add(
+                "pc-darts", seed, partial[:17], status="diverged", reason=message, seconds_per_epoch=0.9, epochs=50
+            )
         else:
             writer.add("pc-darts", seed, partial, seconds_per_epoch=0.9)
         writer.add("snas", seed, wander(10 + seed, 50, ALL_CONV3, 0.02), seconds_per_epoch=2.1)

@@ -23,7 +23,7 @@ def report_command(name: str | None, runs: Path | None, out: Path | None, table:
     from reports.export import to_text
 
     report = build_report(load_study(name, runs), out, table)
-    for paragraph in report.opening:
+    for paragraph in [report.scope, *report.opening]:
         click.echo(click.wrap_text(paragraph, width=100) + "\n")
     if report.ranking is not None:
         columns = ["method", "finished", "mean", "sd", "interval_low", "interval_high", "median", "worst", "best"]
