@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
 from reports.comparison import Comparison
-from reports.style import BLACK, GREY, WIDTH, house_style, operation_name, operation_stroke, save
+from reports.style import BLACK, GREY, WIDTH, house_style, operation_name, operation_stroke, save, short
 from spaces.base import SearchSpace
 
 
@@ -41,13 +41,13 @@ def derived_cells(comparison: Comparison) -> Figure | None:
         return None
     columns = min(2, len(shown))
     rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(WIDTH, 2.1 * rows), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 2.2 * rows), layout="constrained")
     axes: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
     for spare in axes[len(shown) :]:
         spare.set_axis_off()
     for ax, (method, cell, count) in zip(axes, shown, strict=False):
         draw_cell(ax, comparison.space, comparison.space.parse(cell))
-        title = f"{method.label}: {count} of {len(method.finished)} seeds"
+        title = f"{short(method.label)}\n{count} of {len(method.finished)} seeds"
         first = next(seed for seed in method.finished if seed.cell == cell)
         for dataset in comparison.datasets[:1]:
             if (value := first.final(dataset)) is not None:

@@ -19,12 +19,14 @@ from reports.style import (
     WIDTH,
     Stroke,
     accuracy_scale,
+    cost_scale,
     house_style,
     mean_over_seeds,
     method_look,
     operation_name,
     operation_stroke,
     panels,
+    short,
 )
 
 
@@ -53,7 +55,7 @@ def accuracy_over_epochs(comparison: Comparison, dataset: str) -> Figure | None:
     if not shown:
         return None
     values = [value for _, lines in shown for _, line in lines for value in line]
-    figure, axes = panels(len(shown), 1.55, "epoch", f"test accuracy on {dataset} (%)")
+    figure, axes = panels(len(shown), max(len(line) for _, lines in shown for _, line in lines), f"{dataset} (%)")
     for ax, (method, lines) in zip(axes, shown, strict=True):
         colour, marker = _look(comparison, method)
         for seed, line in lines:
@@ -67,11 +69,12 @@ def accuracy_over_epochs(comparison: Comparison, dataset: str) -> Figure | None:
         if finished:
             mean = mean_over_seeds(finished)
             ax.plot(np.arange(1, len(mean) + 1), mean, color=colour, linewidth=2.2)
-        ax.set_title(method.label)
+        ax.set_title(short(method.label))
     best = _references(comparison, dataset, axes, values, "y")
     accuracy_scale(axes[0], "y", min(values + best[1:]), best[0])
     handles = [Line2D([], [], color=BLACK, linewidth=0.7, label="one seed")]
-    handles += [Line2D([], [], color=BLACK, linewidth=2.2, label="mean of finished")]
+    if any(seed.finished for _, lines in shown for seed, _ in lines):
+        handles += [Line2D([], [], color=BLACK, linewidth=2.2, label="mean of finished")]
     if any(not seed.finished for _, lines in shown for seed, _ in lines):
         handles += [Line2D([], [], color=BLACK, linestyle="", marker="x", label="did not finish")]
     _legend(figure, handles + _reference_handles(comparison))
@@ -83,7 +86,7 @@ def accuracy_and_cost(comparison: Comparison, dataset: str) -> Figure | None:
     ranked = [one for one in by_accuracy(comparison, dataset) if mean_seconds(one.method) is not None]
     if not ranked:
         return None
-    figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.4 + 0.1 * len(ranked)), layout="constrained")
     ax = figure.subplots()
     values: list[float] = []
     costs: list[float] = []
@@ -97,18 +100,16 @@ def accuracy_and_cost(comparison: Comparison, dataset: str) -> Figure | None:
         values += [value for _, value in points]
         ax.plot(*zip(*points, strict=True), linestyle="", marker=marker, color=colour, alpha=0.55, markersize=4.5)
         means[one.label] = (mean_seconds(one.method) or 0.0, one.summary.mean)
-        mean = Line2D([], [], linestyle="", marker=marker, color=colour, markersize=10, label=one.label)
+        mean = Line2D([], [], linestyle="", marker=marker, color=colour, markersize=10, label=short(one.label))
         mean.set(markerfacecolor="none", markeredgewidth=2, zorder=3)
         mean.set_data(*[[value] for value in means[one.label]])
         handles.append(ax.add_line(mean))
     front = [means[label] for label in on_front(comparison, dataset)]
-    handles += ax.step(*zip(*front, strict=True), where="post", color=BLACK, linewidth=1, label="Pareto front")
+    if len(front) > 1:
+        handles += ax.step(*zip(*front, strict=True), where="post", color=BLACK, linewidth=1, label="Pareto front")
     best = _references(comparison, dataset, [ax], values, "y")
     accuracy_scale(ax, "y", min(values + best[1:]), best[0])
-    if min(costs) > 0 and max(costs) > 10 * min(costs):
-        ax.set_xscale("log")
-    else:
-        ax.set_xlim(left=0)
+    cost_scale(ax, costs)
     ax.set(xlabel="search cost (seconds)", ylabel=f"test accuracy on {dataset} (%)")
     _legend(figure, handles + _reference_handles(comparison))
     return figure
@@ -135,7 +136,7 @@ def table_distribution(comparison: Comparison, dataset: str) -> Figure | None:
         spread = row + (np.linspace(-0.24, 0.24, len(finals)) if len(finals) > 1 else np.zeros(1))
         below.plot(finals, spread, linestyle="", marker=marker, color=colour, alpha=0.8, markersize=5)
         below.plot([one.summary.mean] * 2, [row - 0.36, row + 0.36], color=BLACK, linewidth=1.6)
-    below.set_yticks(range(len(ranked)), [one.label for one in reversed(ranked)])
+    below.set_yticks(range(len(ranked)), [short(one.label) for one in reversed(ranked)])
     below.set_ylim(-0.6, len(ranked) - 0.4)
     below.set_xlabel(f"test accuracy on {dataset} (%)")
     _references(comparison, dataset, [above, below], [best], "x")
@@ -150,7 +151,7 @@ def operations_over_epochs(comparison: Comparison) -> Figure | None:
     shown = [(method, traces) for method, traces in shown if traces]
     if not shown:
         return None
-    figure, axes = panels(len(shown), 1.35, "epoch", "edges of the derived cell")
+    figure, axes = panels(len(shown), max(len(trace) for _, traces in shown for trace in traces), "edges")
     operations = comparison.space.operations
     for ax, (method, traces) in zip(axes, shown, strict=True):
         for place, operation in enumerate(operations):
@@ -159,8 +160,7 @@ def operations_over_epochs(comparison: Comparison) -> Figure | None:
             line = Line2D(np.arange(1, len(mean) + 1), mean, markevery=[-1], **_line(stroke))
             line.set_zorder(3 if operation == "skip_connect" else 2)
             ax.add_line(line)
-        ax.autoscale_view()
-        ax.set_title(method.label)
+        ax.set_title(short(method.label))
     axes[0].set_ylim(-0.3, len(comparison.space.edges) + 0.3)
     axes[0].yaxis.set_major_locator(MaxNLocator(4, integer=True))
     strokes = [(operation_name(operation), operation_stroke(operation, i)) for i, operation in enumerate(operations)]

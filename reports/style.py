@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from reports.stats import Floats
 
@@ -84,6 +84,11 @@ def operation_stroke(operation: str, place: int) -> Stroke:
     return _STROKES.get(operation) or Stroke(_COLOURS[place % len(_COLOURS)], "-", 1.4, _MARKERS[place % len(_MARKERS)])
 
 
+def short(label: str) -> str:
+    """A method's label, cut in the middle where it would not fit a panel."""
+    return label if len(label) <= 32 else f"{label[:18]}…{label[-13:]}"
+
+
 def operation_name(operation: str) -> str:
     """An operation's name for print."""
     return _NAMES.get(operation, operation.replace("_", " "))
@@ -113,6 +118,18 @@ def accuracy_scale(axes: Axes, which: Literal["x", "y"], lowest: float, best: fl
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
+def cost_scale(axes: Axes, costs: Sequence[float]) -> None:
+    """Make the x axis logarithmic where costs differ more than tenfold, and start it at 0 otherwise."""
+    if min(costs) <= 0 or max(costs) <= 10 * min(costs):
+        axes.set_xlim(0, 1.1 * max(costs) or 1)
+        return
+    axes.set_xscale("log")
+    axes.set_xlim(min(costs) / 1.5, max(costs) * 1.5)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(costs) < 300 * min(costs) else (1,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def accuracy_ticks(lowest: float, best: float) -> list[float]:
     """Round accuracies, evenly spread over the accuracy scale; the coarsest round numbers go first."""
     low, high = -np.log(best + 1 - lowest), 0.0
@@ -125,18 +142,22 @@ def accuracy_ticks(lowest: float, best: float) -> list[float]:
     return sorted(chosen)
 
 
-def panels(count: int, height: float, xlabel: str, ylabel: str) -> tuple[Figure, list[Axes]]:
-    """A figure of ``count`` panels in at most two columns that share both axes; room is left on top for a legend."""
+def panels(count: int, epochs: int, ylabel: str) -> tuple[Figure, list[Axes]]:
+    """A figure of ``count`` panels over the epochs, in at most two columns that share both axes."""
     columns = min(2, count)
     rows = -(-count // columns)
-    figure = Figure(figsize=(WIDTH, 0.9 + height * rows), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.9 + max(1.5 * rows, 2.4)), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     axes: list[Axes] = list(grid.flat)
     for spare in axes[count:]:
         spare.set_axis_off()
         axes[axes.index(spare) - columns].xaxis.set_tick_params(labelbottom=True)
-    figure.supxlabel(xlabel, fontsize=9)
-    figure.supylabel(ylabel, fontsize=9)
+    for first in axes[::columns]:
+        first.set_ylabel(ylabel)
+    margin = max(0.04 * epochs, 0.6)
+    axes[0].set_xlim(1 - margin, epochs + margin)
+    axes[0].xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    figure.supxlabel("epoch", fontsize=9)
     return figure, axes[:count]
 
 
