@@ -128,9 +128,14 @@ def test_ui_says_that_its_port_is_taken() -> None:
 
 
 @pytest.fixture
-def page(port: int) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def shown() -> str:
+    """The id of the newest study in the store."""
+    return connect().experiment("shown")
+
+
+@pytest.fixture
+def page(port: int, shown: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """``harness ui`` running, and its address."""
-    connect()
     command = [sys.executable, "-c", "from harness.cli.main import main; main()", "ui", "--port", str(port)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
@@ -157,9 +162,11 @@ def ask(address: str, path: str, question: dict[str, Any]) -> Any:
 
 
 def test_ui_shows_the_runs_takes_new_ones_and_ends_with_ctrl_c(
-    tmp_path: Path, page: tuple[subprocess.Popen[str], str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, shown: str, page: tuple[subprocess.Popen[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process, address = page
+    assert process.stdout is not None
+    assert process.stdout.readline() == f"  shown: {address}/#/experiments/{shown}/runs?workflowType=machine_learning\n"
     with urllib.request.urlopen(address, timeout=30) as answer:
         assert b"<html" in answer.read()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -48,6 +49,8 @@ def ui_command(port: int, host: str) -> None:
             click.echo(f"starting MLflow on {masked(uri)} ...", err=True)
             _wait(server, address, log)
             click.echo(f"MLflow's page: {address} (Ctrl-C ends it)")
+            for study, page in _newest_studies(address):
+                click.echo(f"  {study}: {page}")
             server.wait()
             raise HarnessError(f"MLflow ended by itself: {_last_line(log)}")
         except KeyboardInterrupt:
@@ -95,6 +98,20 @@ def _wait(server: subprocess.Popen[bytes], address: str, log: IO[bytes]) -> None
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
     raise HarnessError(f"MLflow's page did not start: {_last_line(log)}")
+
+
+def _newest_studies(address: str) -> list[tuple[str, str]]:
+    """The last five studies and where their runs are: MLflow's first page is about language models."""
+    question = {"max_results": 5, "order_by": ["creation_time DESC"], "filter": "name != 'Default'"}
+    request = urllib.request.Request(
+        f"{address}/api/2.0/mlflow/experiments/search",
+        json.dumps(question).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found = json.load(answer).get("experiments", [])
+    runs = "#/experiments/{}/runs?workflowType=machine_learning"
+    return [(each["name"], f"{address}/{runs.format(each['experiment_id'])}") for each in found]
 
 
 def _last_line(log: IO[bytes]) -> str:

@@ -2,7 +2,7 @@
 
 ``mlflow.json`` in the folder records what has arrived (see :class:`Delivered`), so that a delivery sends only what is
 new and can be repeated at any time. A run is found again by its tag ``harness.identity`` where the record is missing,
-and metrics carry times computed from the folder, so that MLflow recognises one that is sent twice.
+and metrics carry times computed from its start and costs, so that MLflow recognises one that is sent twice.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _deliver(
     else:
         sent = old.copy()
 
-    _send_rows(run, store, sent, accuracy)
+    _send_rows(run, store, sent, known.info.start_time, accuracy)
     ending = _ending(run, running, sent["ending"])
     if ending != sent["ending"]:
         if result:
@@ -119,12 +119,14 @@ def _find_or_create(run: Run, store: Store, environment: dict[str, Any]) -> Any:
     """The seed's run, nested in its method's, each found by its tag or created."""
     study, label = run.config["study"], run.label
     experiment = store.experiment(study)
+    # the configuration is written first, and never again
+    started = _moment(run.result["started"]) if run.result else int((run.path / "config.json").stat().st_mtime * 1000)
     common = {"harness.study": study, "harness.label": label, "mlflow.source.name": "harness run"}
 
     def find_or_create(identity: str, name: str, tags: dict[str, str]) -> str:
         tags = {**common, **tags, "harness.identity": identity}
         found = store.find(experiment, identity)
-        return found or str(store.client.create_run(experiment, _started(run), tags, name).info.run_id)
+        return found or str(store.client.create_run(experiment, started, tags, name).info.run_id)
 
     method = find_or_create("method-" + hashlib.sha256(label.encode()).hexdigest()[:16], label, {})
     tags = {f"environment.{key}": str(value)[:MAX_TAG] for key, value in environment.items()}
@@ -137,14 +139,9 @@ def _find_or_create(run: Run, store: Store, environment: dict[str, Any]) -> Any:
     return store.run(run_id)
 
 
-def _started(run: Run) -> int:
-    """When the run was first started (ms): ``config.json`` is written first and never again."""
-    return int((run.path / "config.json").stat().st_mtime * 1000)
-
-
-def _send_rows(run: Run, store: Store, sent: Delivered, accuracy: Accuracy | None) -> None:
+def _send_rows(run: Run, store: Store, sent: Delivered, started: int, accuracy: Accuracy | None) -> None:
     """Send the epochs that are new, and the table accuracies that have become known."""
-    started, first = _started(run), sent["table_rows"]
+    first = sent["table_rows"]
     epochs = [epoch_metrics(row, started) for row in run.trace[sent["rows"] :]]
     looked_up = (table_metrics(run, position, started, accuracy) for position in range(first, len(run.trace)))
     tables = list(takewhile(bool, looked_up))
@@ -166,7 +163,7 @@ def _ending(run: Run, running: bool | None, before: str | None) -> str | None:
 def _finish(run: Run, result: RunResult, store: Store, known: Any, draw: Draw | None) -> None:
     """Send totals, files and the drawing, then close the run."""
     client, run_id = store.client, known.info.run_id
-    ended = int(datetime.fromisoformat(result["ended"].replace("Z", "+00:00")).timestamp() * 1000)
+    ended = _moment(result["ended"])
     client.log_batch(run_id, metrics=totals(run, result, ended))
     for name in ARTIFACTS:
         if (run.path / name).is_file():
@@ -177,6 +174,11 @@ def _finish(run: Run, result: RunResult, store: Store, known: Any, draw: Draw | 
             drawing.write_bytes(draw(run.config["space"], result["architecture"]))
             client.log_artifact(run_id, str(drawing))
     _set_status(store, known, result["status"], result["reason"], ended)
+
+
+def _moment(timestamp: str) -> int:
+    """An ISO 8601 time in MLflow's milliseconds."""
+    return int(datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp() * 1000)
 
 
 def _set_status(store: Store, known: Any, status: str, reason: str, ended: int | None) -> None:
