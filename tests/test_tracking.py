@@ -6,7 +6,7 @@ import json
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -216,16 +216,20 @@ def test_a_failed_run_started_again_ends_as_finished(store: Store, writer: Study
     assert runs["darts seed 0"].data.tags["harness.reason"] == ""
 
 
-def test_another_server_gets_everything(
-    store: Store, writer: StudyWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_another_server_gets_what_it_lacks(
+    store: Store, writer: StudyWriter, live: LiveRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = writer.add("darts", 0, CELLS)
-    deliver(folder, store)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other.db")
-    other = connect()
-    assert deliver(folder, other)
-    run = runs_of(other, writer.path.name)["darts seed 0"]
-    assert [step for step, _ in history(other, run, "train_loss")] == [1, 2, 3, 4]
+    live.epochs(2)
+    deliver(live.path, store)
+    shutil.copy(store.uri.removeprefix("sqlite:///"), tmp_path / "copy.db")
+    live.epochs(4)
+    deliver(live.path, store)
+    for name in ("copy.db", "empty.db"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / name}")
+        other = connect()
+        assert deliver(live.path, other)
+        run = runs_of(other, writer.path.name)["darts seed 0"]
+        assert [step for step, _ in history(other, run, "train_loss")] == [1, 2, 3, 4]
 
 
 def test_a_run_deleted_in_mlflow_stays_deleted(store: Store, writer: StudyWriter) -> None:
@@ -274,13 +278,15 @@ def test_addresses_are_shown_without_secrets(text: str, shown: str) -> None:
 def test_an_outage_is_told_once_and_loses_nothing(
     writer: StudyWriter, live: LiveRun, unreachable: str, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("harness.tracking.mirror.INTERVAL", 0.05)
     told: list[str] = []
     other = writer.add("gdas", 0, CELLS)
     mirror = Mirror(told.append, accuracy=table)
-    for epoch in (1, 2):
-        live.epochs(epoch)
-        mirror.touch(live.path)
-        mirror.touch(other)
+    live.epochs(1)
+    mirror.touch(live.path)
+    wait_until(lambda: bool(told))
+    live.epochs(2)
+    mirror.touch(other)
     assert mirror.close() == sorted([live.path, other])
     assert len(told) == 1
     assert "Connection refused" in told[0]
@@ -315,10 +321,7 @@ def test_a_mirror_delivers_while_the_search_goes_on(
     mirror = Mirror(told.append, accuracy=table)
     live.epochs(1)
     mirror.touch(live.path)
-    limit = time.monotonic() + 30
-    while not delivered_rows(live.path) and time.monotonic() < limit:
-        time.sleep(0.05)
-    assert delivered_rows(live.path) == 1
+    wait_until(lambda: delivered_rows(live.path) == 1)
     assert runs_of(store, writer.path.name)["darts seed 0"].info.status == "RUNNING"
     live.epochs(4)
     live.end()
@@ -328,15 +331,26 @@ def test_a_mirror_delivers_while_the_search_goes_on(
     assert told == []
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
 def delivered_rows(folder: Path) -> int:
     return int((RunFolder(folder).read_json("mlflow.json") or {"rows": 0})["rows"])
 
 
-def test_an_interrupted_run_is_killed_until_it_goes_on(store: Store, writer: StudyWriter, live: LiveRun) -> None:
+def test_an_interrupted_run_is_killed_until_it_goes_on(
+    store: Store, writer: StudyWriter, live: LiveRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.tracking.mirror.INTERVAL", 0.05)
     live.epochs(2)
     told: list[str] = []
     mirror = Mirror(told.append)
     mirror.touch(live.path)
+    wait_until(lambda: delivered_rows(live.path) == 2)
     assert (mirror.close(), told) == ([], [])
     assert runs_of(store, writer.path.name)["darts seed 0"].info.status == "KILLED"
     assert not deliver(live.path, store)  # harness sync does not know whether it goes on

@@ -49,7 +49,7 @@ class Mirror:
         with self._guard:
             self._touched.add(folder)
 
-    def close(self, timeout: float = 30.0) -> list[Path]:
+    def close(self, timeout: float = 15.0) -> list[Path]:
         """Deliver what is left; the folders not fully delivered after at most ``timeout`` seconds.
 
         The searches must have ended: a touched run without a result is now marked as interrupted.
