@@ -1,0 +1,141 @@
+"""Finding methods and spaces by name, without importing what is not asked for.
+
+Methods that come with the harness are the classes in ``methods/*.py`` that have a ``name``; adding a file adds a
+method. Other packages add theirs through the entry-point groups ``harness.methods`` and ``harness.spaces``.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import importlib.util
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from methods.base import Method
+    from spaces.base import SearchSpace
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something that can be loaded by name: where it is (``module:Class``), what provides it, and one line on it."""
+
+    name: str
+    target: str
+    provider: str
+    summary: str
+
+    def load(self) -> Any:
+        """Import it. Raises :class:`HarnessError` that names the provider where that fails."""
+        module, _, attribute = self.target.partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except Exception as error:
+            raise HarnessError(
+                f"{self.name} of {self.provider} cannot be imported from {self.target}: {type(error).__name__}: {error}"
+            ) from error
+
+
+def methods() -> dict[str, Entry]:
+    """All methods by name, sorted. Raises :class:`HarnessError` where two have the same name."""
+    return _collect("method", "methods", "harness.methods")
+
+
+def spaces() -> dict[str, Entry]:
+    """All search spaces by name, sorted. Raises :class:`HarnessError` where two have the same name."""
+    return _collect("space", "spaces", "harness.spaces")
+
+
+def get_method(name: str) -> type[Method]:
+    """The class of a method. Raises :class:`HarnessError` for an unknown name, a broken plug-in or a wrong class."""
+    from methods.base import GradientMethod, QueryMethod
+
+    found = choose("method", name, methods()).load()
+    if not (isinstance(found, type) and issubclass(found, GradientMethod | QueryMethod)):
+        raise HarnessError(f"{name} is no method: {found!r} must derive from GradientMethod or QueryMethod")
+    return found
+
+
+def get_space(name: str) -> SearchSpace:
+    """A search space. Raises :class:`HarnessError` as :func:`get_method` does."""
+    from spaces.base import SearchSpace
+
+    found = choose("space", name, spaces()).load()
+    if not (isinstance(found, type) and issubclass(found, SearchSpace)):
+        raise HarnessError(f"{name} is no space: {found!r} must derive from SearchSpace")
+    return found()
+
+
+def choose(kind: str, name: str, known: dict[str, Entry]) -> Entry:
+    """The entry called ``name``. Raises :class:`HarnessError` with the nearest and all valid names."""
+    if name in known:
+        return known[name]
+    raise HarnessError(unknown(kind, name, known))
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """The message for a name that does not exist: what was meant, perhaps, and what there is."""
+    valid = sorted(known)
+    near = difflib.get_close_matches(name, valid, n=1)
+    return f"unknown {kind} {name!r}{f', did you mean {near[0]!r}?' if near else '.'} There are: {', '.join(valid)}"
+
+
+@cache
+def _collect(kind: str, package: str, group: str) -> dict[str, Entry]:
+    entries = _in_package(package) + [
+        Entry(point.name, point.value, _provider(point), f"from {_provider(point)}")
+        for point in metadata.entry_points(group=group)
+    ]
+    found: dict[str, Entry] = {}
+    for entry in sorted(entries, key=lambda entry: entry.name):
+        other = found.setdefault(entry.name, entry)
+        if other != entry:
+            raise HarnessError(
+                f"two {kind}s are called {entry.name!r}: {other.target} of {other.provider} and {entry.target} of "
+                f"{entry.provider}; rename or uninstall one"
+            )
+    return found
+
+
+def _provider(point: metadata.EntryPoint) -> str:
+    return f"package {point.dist.name} {point.dist.version}" if point.dist else "an unnamed package"
+
+
+def _in_package(package: str) -> list[Entry]:
+    """The classes of a package that assign a literal ``name``, found without importing them."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None and spec.submodule_search_locations is not None
+    entries = []
+    for folder in spec.submodule_search_locations:
+        for file in sorted(Path(folder).rglob("*.py")):
+            module = ".".join((package, *file.relative_to(folder).with_suffix("").parts))
+            try:
+                tree = ast.parse(file.read_text())
+            except SyntaxError as error:
+                raise HarnessError(f"{file} is not valid Python (line {error.lineno}): {error.msg}") from None
+            for node in tree.body:
+                if isinstance(node, ast.ClassDef):
+                    literals = _literals(node)
+                    if "name" in literals:
+                        summary = literals.get("summary") or (ast.get_docstring(node) or "").partition("\n")[0]
+                        entries.append(Entry(literals["name"], f"{module}:{node.name}", "the harness", summary))
+    return entries
+
+
+def _literals(node: ast.ClassDef) -> dict[str, str]:
+    """The string literals a class body assigns, by attribute."""
+    found = {}
+    for statement in node.body:
+        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+        value = getattr(statement, "value", None)
+        if isinstance(targets[0], ast.Name) and isinstance(value, ast.Constant) and isinstance(value.value, str):
+            found[targets[0].id] = value.value
+    return found
