@@ -112,9 +112,8 @@ def _provider(point: metadata.EntryPoint) -> str:
 def _in_package(package: str) -> list[Entry]:
     """The classes of a package that assign a literal ``name``, found without importing them."""
     spec = importlib.util.find_spec(package)
-    assert spec is not None and spec.submodule_search_locations is not None
     entries = []
-    for folder in spec.submodule_search_locations:
+    for folder in (spec and spec.submodule_search_locations) or ():
         for file in sorted(Path(folder).rglob("*.py")):
             module = ".".join((package, *file.relative_to(folder).with_suffix("").parts))
             try:

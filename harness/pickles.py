@@ -29,7 +29,8 @@ def load_pickle(file: IO[bytes], allowed: Allowed, what: str, encoding: str = "A
         return _Restricted(file, allowed, encoding).load()
     except _Refused as refusal:
         raise HarnessError(
-            f"{what} was refused: it is a pickle that wants to run {refusal}, which data has no need of; nothing was run"
+            f"{what} was refused: it is a pickle that wants to run {refusal}, which data has no need of; "
+            "nothing was run"
         ) from None
     except Exception as error:
         raise HarnessError(f"{what} is damaged or of another format ({type(error).__name__}: {error})") from None
@@ -48,4 +49,4 @@ class _Restricted(pickle.Unpickler):
         try:
             return self._allowed[module, name]
         except KeyError:
-            raise _Refused(f"{module}.{name}") from None
+            raise _Refused(repr(f"{module}.{name}")) from None

@@ -5,11 +5,11 @@
 * ``config.json``: what was run, resolved (see :class:`RunConfig`), written first and never changed;
 * ``environment.json``: what it ran on;
 * ``trace.jsonl``: a row an epoch (see :class:`TraceRow`), rewritten whole after each epoch;
-* ``alphas.json``: α after each epoch, a list of {name: nested list};
+* ``alphas.json``: α after each epoch, a list of {name: nested list}; of a query-based method, its evaluations so far;
 * ``checkpoint.pt``: present while the run is unfinished;
 * ``result.json``: status and totals (see :class:`RunResult`), written last;
 * ``evaluation.json``: table accuracies of the derived cells (see :class:`RunEvaluation`), joined in afterwards;
-* ``log.txt``: what a failure printed;
+* ``log.txt``: what the worker printed: warnings, and the traceback of a failure;
 * ``mlflow.json``: what of this run has reached MLflow.
 
 Every file is written beside its place and renamed into it, so that a reader never sees half a file.
@@ -34,7 +34,7 @@ Status = Literal["finished", "diverged", "failed", "timed out", "interrupted"]
 
 
 class RunConfig(TypedDict):
-    """``config.json``. All but ``study`` and ``threads`` enters the identity."""
+    """``config.json``. All but ``identity``, ``study``, ``label`` and ``threads`` enters the identity."""
 
     schema: int
     identity: str  # hash of everything that can change the result
@@ -50,6 +50,7 @@ class RunConfig(TypedDict):
     protocol_hash: str
     epochs: int  # of this method under this protocol
     seed: int
+    threads: int  # of PyTorch; a resumed run keeps them, since results depend on them in the last bits
 
 
 class TraceRow(TypedDict):
@@ -125,7 +126,8 @@ class RunFolder:
         except FileNotFoundError:
             return []
         except ValueError as error:
-            raise HarnessError(f"{self.path / 'trace.jsonl'} is damaged ({error}); delete {self.path} and run again")
+            file = self.path / "trace.jsonl"
+            raise HarnessError(f"{file} is damaged ({error}); delete {self.path} and run again") from None
 
     @property
     def config(self) -> RunConfig:
@@ -163,4 +165,6 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise HarnessError(f"cannot write {path}: {error.strerror}; make room or choose another --runs folder") from None
+        raise HarnessError(
+            f"cannot write {path}: {error.strerror}; make room or choose another --runs folder"
+        ) from None

@@ -1,0 +1,89 @@
+"""What a search costs: seconds in parts, and memory. Both survive a resumed run."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+Part = Literal["weight", "alpha", "derivation"]
+
+
+class Cost:
+    """Seconds of a search's own work by part, and its peak memory above what the process held before."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.seconds: dict[Part, float] = {"weight": 0.0, "alpha": 0.0, "derivation": 0.0}
+        self._earlier_peak = 0.0
+        self._memory = _Memory(device)
+
+    @contextmanager
+    def timing(self, part: Part) -> Iterator[None]:
+        """Count the time of a block as ``part``; on a GPU the block's kernels included."""
+        start = self._now()
+        yield
+        self.seconds[part] += self._now() - start
+
+    def _now(self) -> float:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter()
+
+    @property
+    def total(self) -> float:
+        """Search cost in seconds."""
+        return sum(self.seconds.values())
+
+    @property
+    def peak_memory_mib(self) -> float:
+        """Peak memory so far, of this process and of those it resumes."""
+        return max(self._earlier_peak, self._memory.peak_mib())
+
+    def state_dict(self) -> dict[str, float]:
+        """Costs so far."""
+        return {**self.seconds, "peak_memory_mib": self.peak_memory_mib}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Count on from :meth:`state_dict`."""
+        self._earlier_peak = state["peak_memory_mib"]
+        for part in self.seconds:
+            self.seconds[part] = state[part]
+
+
+class _Memory:
+    """Peak memory since creation: of the GPU, or the resident memory of the process."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+            self._before = float(torch.cuda.memory_allocated(device))
+        else:
+            self._before = _resident_peak(reset=True)
+
+    def peak_mib(self) -> float:
+        on_gpu = self._device.type == "cuda"
+        peak = float(torch.cuda.max_memory_allocated(self._device)) if on_gpu else _resident_peak()
+        return max(0.0, peak - self._before) / 2**20
+
+
+def _resident_peak(reset: bool = False) -> float:
+    """Peak resident memory in bytes; with ``reset``, counted from now on where the system can (Linux)."""
+    status = Path("/proc/self/status")
+    try:
+        if reset:
+            Path("/proc/self/clear_refs").write_text("5")
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024.0 * int(line.split()[1])
+    except OSError:
+        pass
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

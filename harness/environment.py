@@ -1,0 +1,61 @@
+"""What a run ran on: recorded with it, printed in reports, no part of its identity."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness import __version__
+from harness.errors import HarnessError
+
+
+def environment(device: str, jobs: int, threads: int) -> dict[str, Any]:
+    """Facts of machine and software, by name."""
+    facts: dict[str, Any] = {
+        "harness": __version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": metadata.version("numpy"),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu(),
+        "cores": cores(),
+        "device": device,
+        "jobs": jobs,
+        "threads": threads,
+    }
+    if device.startswith("cuda"):
+        facts["gpu"] = torch.cuda.get_device_name(device)
+    return facts
+
+
+def check_device(device: str) -> None:
+    """Raise :class:`HarnessError` where PyTorch cannot compute on a device of this name."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise HarnessError(
+            f"--device {device} cannot be used ({reason}); on this machine: {', '.join(_devices())}"
+        ) from None
+
+
+def _devices() -> list[str]:
+    return ["cpu", *[f"cuda:{number}" for number in range(torch.cuda.device_count())]]
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"

@@ -1,0 +1,222 @@
+"""What a command line comes to: methods with their hyper-parameters, and the runs of a study with their identities."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import ValidationError
+
+from harness.batches import check_data
+from harness.catalogue import get_method, methods, unknown
+from harness.data import TrainingSet
+from harness.errors import HarnessError
+from harness.protocol import Protocol, explain, split_override
+from harness.runs import SCHEMA_VERSION, RunConfig, RunFolder, folder_name
+from harness.search import network_config
+from methods.base import GradientMethod, Method
+from spaces.base import SearchSpace, SpaceError
+
+State = Literal["new", "goes on", "finished", "diverged"]
+"""Of a planned run. A failed or timed out run goes on; a finished or diverged one would only repeat itself."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run that a command line asks for, and where it stands."""
+
+    folder: RunFolder
+    config: RunConfig
+    state: State
+
+    @property
+    def cached(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.state in {"finished", "diverged"}
+
+    @property
+    def name(self) -> str:
+        """For print."""
+        return f"{self.config['label']} seed {self.config['seed']}"
+
+
+def split_overrides(overrides: Iterable[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """``--set`` options as hyper-parameters by method, and the rest, which are settings of the protocol."""
+    known = methods()
+    hyperparameters: dict[str, dict[str, Any]] = {}
+    settings = []
+    for override in overrides:
+        key, value = split_override(override)
+        first, dot, rest = key.partition(".")
+        if dot and first in known:
+            hyperparameters.setdefault(first, {})[rest] = value
+        else:
+            settings.append(override)
+    return hyperparameters, settings
+
+
+def configure(names: Sequence[str], hyperparameters: dict[str, dict[str, Any]]) -> list[Method]:
+    """The methods with their hyper-parameters.
+
+    Raises :class:`HarnessError` for unknown methods, and for hyper-parameters that are unknown, out of range or of a
+    method that is not run; the valid ones are listed.
+    """
+    for name in hyperparameters:
+        if name not in names:
+            raise HarnessError(f"--set {name}.… changes {name}, which is not run; add --method {name}")
+    found = []
+    for name in names:
+        method = get_method(name)
+        changes = hyperparameters.get(name, {})
+        for key in changes:
+            if key not in method.model_fields:
+                raise HarnessError(unknown(f"hyper-parameter of {name}", key, method.model_fields))
+        try:
+            found.append(method(**changes))
+        except ValidationError as error:
+            raise HarnessError(f"{name}: {explain(error)}; see: harness info {name}") from None
+    return found
+
+
+def check_possible(method: Method, space: SearchSpace, protocol: Protocol, training: TrainingSet) -> None:
+    """Raise :class:`HarnessError` where the data or the space cannot give what a method and the protocol need."""
+    check_data(training, protocol)
+    if isinstance(method, GradientMethod):
+        try:
+            with torch.device("meta"):
+                space.supernet(network_config(protocol, training.classes, **method.supernet_options()))
+        except SpaceError as error:
+            raise HarnessError(f"{method.label()} under protocol {protocol.name}: {error}") from None
+
+
+def method_source(method: type[Method]) -> str:
+    """SHA-256 of the text of all modules a method's class and its base classes come from.
+
+    Code that these modules import is not covered: keep a method in its file.
+    """
+    modules = dict.fromkeys(cls.__module__ for cls in method.__mro__ if issubclass(cls, Method))
+    digest = hashlib.sha256()
+    for name in modules:
+        if name != Method.__module__:  # what the base classes do is the harness's: see SCHEMA_VERSION
+            digest.update(inspect.getsource(sys.modules[name]).encode())
+    return digest.hexdigest()
+
+
+def plan(
+    study: Path,
+    methods: Sequence[Method],
+    seeds: Sequence[int],
+    space: SearchSpace,
+    protocol: Protocol,
+    training: TrainingSet,
+    threads: int,
+) -> list[PlannedRun]:
+    """The runs, seed by seed, so that an interrupted study has compared every method on some seeds."""
+    sources = {method: method_source(type(method)) for method in methods}
+    return [
+        _planned(study, method, sources[method], seed, space, protocol, training, threads)
+        for seed in seeds
+        for method in methods
+    ]
+
+
+def _planned(
+    study: Path,
+    method: Method,
+    source: str,
+    seed: int,
+    space: SearchSpace,
+    protocol: Protocol,
+    training: TrainingSet,
+    threads: int,
+) -> PlannedRun:
+    config = RunConfig(
+        schema=SCHEMA_VERSION,
+        identity="",
+        study=study.name,
+        method=method.name,
+        label=method.label(),
+        hyperparameters=method.model_dump(mode="json"),
+        method_source=source,
+        space=space.name,
+        dataset=training.name,
+        dataset_digest=training.digest,
+        protocol=protocol.model_dump(mode="json"),
+        protocol_hash=protocol.hash,
+        epochs=protocol.epochs(method.name),
+        seed=seed,
+        threads=threads,
+    )
+    config["identity"] = identity(config)
+    folder = RunFolder(study / folder_name(config["label"]) / f"seed-{seed}-{config['identity']}")
+    state: State = "new"
+    if (existing := folder.config) is not None:
+        config = existing
+        result = folder.result
+        state = "goes on"
+        if result is not None and result["status"] in {"finished", "diverged"}:
+            state = "finished" if result["status"] == "finished" else "diverged"
+    return PlannedRun(folder, config, state)
+
+
+def identity(config: RunConfig) -> str:
+    """Twelve hexadecimal digits that change with everything that can change a run's result."""
+    apart = {"identity", "study", "label", "threads"}
+    content = {key: value for key, value in config.items() if key not in apart}
+    protocol = {
+        key: value for key, value in config["protocol"].items() if key not in {"name", "version", "description"}
+    }
+    return hashlib.sha256(json.dumps(content | {"protocol": protocol}, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def begin(run: PlannedRun, environment: dict[str, Any], fresh: bool) -> None:
+    """Make a run's folder ready for a worker: configuration and environment; with ``fresh``, nothing of before."""
+    if fresh:
+        shutil.rmtree(run.folder.path, ignore_errors=True)
+    (run.folder.path / "result.json").unlink(missing_ok=True)
+    if run.folder.config is None:
+        run.folder.write_json("config.json", run.config)
+    run.folder.write_json("environment.json", environment)
+
+
+def known_table(study: Path) -> str | None:
+    """The table that a study is looked up in; None for the embedded one, and for a study that does not exist yet."""
+    info = RunFolder(study).read_json("study.json")
+    return info["table"] if info else None
+
+
+def open_study(path: Path, runs: Sequence[PlannedRun], command: str, table: str | None) -> None:
+    """Create or extend a study's ``study.json``.
+
+    Args:
+        path: the study's folder.
+        runs: what is to be run in it.
+        command: the command line, recorded so that the report can say how to reproduce the study.
+        table: path of the table to look up in; None: the embedded one.
+
+    Raises :class:`HarnessError` where the study holds runs that must not be compared with the planned ones.
+    """
+    new = runs[0].config
+    for file in path.glob("*/*/config.json"):
+        old = RunFolder(file.parent).config
+        for key in ("protocol_hash", "space", "dataset", "dataset_digest", "schema"):
+            if old[key] != new[key]:  # type: ignore[literal-required]
+                raise HarnessError(
+                    f"study {path.name!r} in {path.parent} holds runs of another {key.replace('_', ' ')} "
+                    f"({old[key]}, now {new[key]}), which must not be ranked together; "  # type: ignore[literal-required]
+                    "choose another name with --study"
+                )
+    folder = RunFolder(path)
+    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    info = folder.read_json("study.json") or {"name": path.name, "created": created, "commands": [], "table": None}
+    info["commands"] = [known for known in info["commands"] if known != command] + [command]
+    folder.write_json("study.json", info | {"table": table})

@@ -1,0 +1,216 @@
+"""The search loop of gradient methods: what the harness does between a method's hooks.
+
+Per step, an α step on a validation batch and a weight step on a training batch, in the protocol's order; single-level
+methods have no α step. After each epoch the cell is derived and the state recorded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.batches import SearchData
+from harness.cost import Cost
+from harness.errors import Diverged
+from harness.protocol import Protocol
+from harness.runs import TraceRow
+from harness.streams import Streams, stream
+from methods.base import Batch, Forward, GradientMethod, Passes, Search
+from spaces.base import Architecture, NetworkConfig, SearchSpace, initialise
+
+Tick = Callable[[float], None]
+"""Told the fraction of the epoch that is done."""
+
+
+def network_config(protocol: Protocol, classes: int, **options: Any) -> NetworkConfig:
+    """The macro-architecture of a protocol; ``options`` are fields that a method needs to be different."""
+    settings = protocol.supernet
+    config = {
+        "channels": settings.channels,
+        "cells": settings.cells,
+        "classes": classes,
+        "batch_norm": settings.batch_norm,
+        "head_affine": settings.head_affine,
+    }
+    return NetworkConfig(**(config | options))
+
+
+def cosine(start: float, end: float, epoch: int, epochs: int) -> float:
+    """The learning rate of an epoch: half a cosine from ``start``, which would reach ``end`` at ``epochs``."""
+    return end + (start - end) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+
+class GradientSearch:
+    """One search of a gradient method, epoch by epoch."""
+
+    def __init__(
+        self,
+        method: GradientMethod,
+        space: SearchSpace,
+        data: SearchData,
+        protocol: Protocol,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.method, self.data, self.protocol = method, data, protocol
+        self.streams = Streams(seed)
+        self.cost = Cost(device)
+
+        supernet = space.supernet(network_config(protocol, data.classes, **method.supernet_options()))
+        initialise(supernet, lambda name: stream(seed, "weights", name))
+        supernet.to(device).train()
+        initial = method.initial_alphas(space, stream(seed, "alpha"))
+        alphas = {name: nn.Parameter(value.to(device)) for name, value in initial.items()}
+        w, a = protocol.weights, protocol.alpha
+        adam = torch.optim.Adam(alphas.values(), lr=a.learning_rate, betas=a.betas, weight_decay=a.weight_decay)
+        self.search = Search(
+            space=space,
+            supernet=supernet,
+            alphas=alphas,
+            weight_optimizer=torch.optim.SGD(
+                supernet.parameters(),
+                lr=w.learning_rate,
+                momentum=w.momentum,
+                nesterov=w.nesterov,
+                weight_decay=w.weight_decay,
+            ),
+            alpha_optimizer=method.alpha_optimizer(list(alphas.values()), adam),
+            noise=self.streams["method"],
+            clip_norm=w.clip_norm,
+            epochs=protocol.epochs(method.name),
+        )
+
+    def run_epoch(self, epoch: int, tick: Tick) -> TraceRow:
+        """One epoch, from 0, and its row. Raises :class:`Diverged` where a loss or an α is not a finite number."""
+        search, w = self.search, self.protocol.weights
+        search.epoch = epoch
+        for group in search.weight_optimizer.param_groups:
+            group["lr"] = cosine(w.learning_rate, w.learning_rate_min, epoch, search.epochs)
+        alpha_first = self.protocol.order(self.method.name) == "alpha-first"
+        trained, validated = Mean(), Mean()
+        streams, steps = self.streams, self.data.train.batches
+        validation = self.data.valid.shuffled(streams["valid-order"], streams["valid-augmentation"])
+        training = self.data.train.shuffled(streams["train-order"], streams["train-augmentation"])
+        for step, train in enumerate(training):
+            valid = next(validation) if self.method.bilevel else None
+            if valid is not None and alpha_first:
+                validated.add(self._alpha_step(train, valid), len(valid.labels))
+            with self.cost.timing("weight"):
+                forward = self.method.weight_step(search, train)
+            trained.add(forward, len(train.labels))
+            if valid is not None and not alpha_first:
+                validated.add(self._alpha_step(train, valid), len(valid.labels))
+            tick((step + 1) / steps)
+        self._check_finite(trained, validated)
+        with self.cost.timing("derivation"):
+            cell = self.method.derive(search)
+        return trace_row(epoch, cell, search, self.cost, trained, validated)
+
+    def _alpha_step(self, train: Batch, valid: Batch) -> Forward | None:
+        with self.cost.timing("alpha"):
+            return self.method.alpha_step(self.search, train, valid)
+
+    def _check_finite(self, trained: Mean, validated: Mean) -> None:
+        what = None
+        if not math.isfinite(trained.loss or 0.0):
+            what = f"the training loss became {trained.loss}"
+        elif not math.isfinite(validated.loss or 0.0):
+            what = f"the validation loss became {validated.loss}"
+        for name, value in self.search.alphas.items():
+            if what is None and not bool(value.isfinite().all()):
+                what = f"the architecture parameter {name} is no longer finite"
+        if what:
+            raise Diverged(f"{what} in epoch {self.search.epoch + 1}")
+
+    def alphas(self) -> dict[str, Any]:
+        """The architecture parameters now, as nested lists."""
+        return {name: value.detach().cpu().tolist() for name, value in self.search.alphas.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the search depends on."""
+        search = self.search
+        return {
+            "supernet": search.supernet.state_dict(),
+            "alphas": {name: value.detach() for name, value in search.alphas.items()},
+            "weight_optimizer": search.weight_optimizer.state_dict(),
+            "alpha_optimizer": search.alpha_optimizer.state_dict(),
+            "streams": self.streams.state_dict(),
+            "passes": vars(search.passes).copy(),
+            "cost": self.cost.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on, bit for bit, where :meth:`state_dict` was taken."""
+        search = self.search
+        search.supernet.load_state_dict(state["supernet"])
+        with torch.no_grad():
+            for name, value in search.alphas.items():
+                value.copy_(state["alphas"][name])
+        search.weight_optimizer.load_state_dict(state["weight_optimizer"])
+        search.alpha_optimizer.load_state_dict(state["alpha_optimizer"])
+        self.streams.load_state_dict(state["streams"])
+        search.passes = Passes(**state["passes"])
+        self.cost.load_state_dict(state["cost"])
+
+
+class Mean:
+    """Mean loss and accuracy over the images of an epoch, summed where they are computed."""
+
+    def __init__(self) -> None:
+        self._loss: Tensor | float = 0.0
+        self._correct: Tensor | float = 0.0
+        self._images = 0
+
+    def add(self, forward: Forward | None, images: int) -> None:
+        """Add a batch; None adds nothing."""
+        if forward is not None:
+            self._loss = self._loss + images * forward.loss.detach().double()
+            self._correct = self._correct + forward.correct
+            self._images += images
+
+    @property
+    def loss(self) -> float | None:
+        """Mean cross-entropy an image; None where there was none."""
+        return float(self._loss) / self._images if self._images else None
+
+    @property
+    def accuracy(self) -> float | None:
+        """% of images classified rightly; None where there was none."""
+        return 100 * float(self._correct) / self._images if self._images else None
+
+
+def trace_row(epoch: int, cell: Architecture, search: Search, cost: Cost, trained: Mean, validated: Mean) -> TraceRow:
+    """The state after an epoch (from 0)."""
+    probabilities = search.alpha.detach().double().softmax(dim=1) if "alpha" in search.alphas else None
+    entropy = None if probabilities is None else float(torch.special.entr(probabilities).sum(dim=1).mean())
+    return TraceRow(
+        epoch=epoch + 1,
+        **described(search.space, cell),
+        train_loss=trained.loss,
+        train_accuracy=trained.accuracy,
+        valid_loss=validated.loss,
+        valid_accuracy=validated.accuracy,
+        alpha_entropy=entropy,
+        **costs(cost, search.passes),
+    )
+
+
+def described(space: SearchSpace, cell: Architecture) -> dict[str, Any]:
+    """The fields of a trace row that say which cell was derived."""
+    counts = {name: cell.count(operation) for operation, name in enumerate(space.operations)}
+    return {"architecture": space.format(cell), "index": space.index(cell), "operations": counts}
+
+
+def costs(cost: Cost, passes: Passes) -> dict[str, Any]:
+    """The fields of a trace row that say what the search has cost so far."""
+    return {
+        **{f"{part}_seconds": seconds for part, seconds in cost.seconds.items()},
+        "examples": passes.examples,
+        "forward_passes": passes.forward,
+        "backward_passes": passes.backward,
+        "peak_memory_mib": cost.peak_memory_mib,
+    }

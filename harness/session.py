@@ -1,0 +1,130 @@
+"""Conducting a study's runs: workers search, cells are looked up, MLflow mirrors, the user watches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from harness.evaluation import look_up
+from harness.executor import Workers
+from harness.experiment import PlannedRun, begin
+from harness.progress import Display, Line, display
+from harness.runs import RunFolder, Status, TraceRow
+from harness.tables import Table
+from harness.tracking.mirror import Mirror
+
+
+def conduct(
+    runs: Sequence[PlannedRun], table: Table, workers: Workers, environment: dict[str, Any], *, fresh: bool, track: bool
+) -> int:
+    """Search everything that is not finished; how many runs did not finish.
+
+    Args:
+        runs: what is planned; with ``fresh``, what they left before is deleted first.
+        table: where derived cells are looked up.
+        workers: how to run them.
+        environment: facts recorded with every run.
+        track: mirror the runs into MLflow.
+    """
+
+    def accuracies(index: int) -> dict[str, float]:
+        return {dataset: float(table.test_accuracy(dataset)[index]) for dataset in table.datasets}
+
+    todo = [run for run in runs if fresh or not run.cached]
+    screen = display(Console(stderr=True, highlight=False), len(todo), sum(run.config["epochs"] for run in todo))
+    mirror = Mirror(screen.say, _draw, accuracies) if track else None
+    session = _Session(runs, table, screen, mirror)
+    try:
+        with screen:
+            session.take_stock(todo)
+            for run in todo:
+                begin(run, environment, fresh)
+            workers.execute([run.folder for run in todo], session)
+    finally:
+        late = mirror.close() if mirror else []
+        if late:
+            screen.say(f"{len(late)} runs are not in MLflow yet; deliver them with: harness sync")
+    return session.unfinished
+
+
+def _draw(space: str, architecture: str) -> bytes:
+    from reports.cells import cell_png  # takes a second to import, and only ended runs are drawn
+
+    return cell_png(space, architecture)
+
+
+class _Session:
+    """The listener of a study's workers.
+
+    Attributes:
+        unfinished: how many runs ended without finishing, or could not go on.
+    """
+
+    def __init__(self, runs: Sequence[PlannedRun], table: Table, screen: Display, mirror: Mirror | None) -> None:
+        self._runs = {run.folder.path: run for run in runs}
+        self._lines: dict[Path, Line] = {}
+        self._table, self._screen, self._mirror = table, screen, mirror
+        self.unfinished = 0
+
+    def take_stock(self, todo: Sequence[PlannedRun]) -> None:
+        """Show the runs that there is nothing to do for, and look them up if need be."""
+        for run in self._runs.values():
+            if run not in todo:
+                look_up(run.folder, self._table)
+                self._screen.say(f"{run.name}: {self._outcome(run.folder)} (cached)")
+                self.unfinished += run.state != "finished"
+                self._touch(run.folder)
+
+    def started(self, run: RunFolder) -> None:
+        planned = self._runs[run.path]
+        rows = run.read_trace() if (run.path / "checkpoint.pt").is_file() else []
+        line = self._lines[run.path] = Line(planned.name, planned.config["epochs"], done=float(len(rows)))
+        if rows:
+            self._screen.say(f"{planned.name}: goes on after epoch {len(rows)} of {line.epochs}")
+            line.row, line.accuracy = rows[-1], self._accuracy(rows[-1])
+        self._screen.show(line)
+        self._touch(run)
+
+    def progress(self, run: RunFolder, done: float) -> None:
+        self._lines[run.path].advance(done)
+
+    def epoch(self, run: RunFolder, row: TraceRow) -> None:
+        line = self._lines[run.path]
+        line.advance(row["epoch"])
+        line.row, line.accuracy = row, self._accuracy(row)
+        self._screen.epoch(line)
+        self._touch(run)
+
+    def ended(self, run: RunFolder, status: Status, reason: str) -> None:
+        look_up(run, self._table)
+        self._screen.hide(self._lines.pop(run.path))
+        self._screen.say(f"{self._runs[run.path].name}: {self._outcome(run)}")
+        self.unfinished += status != "finished"
+        self._touch(run)
+
+    def refused(self, run: RunFolder, reason: str) -> None:
+        self._screen.hide(self._lines.pop(run.path))
+        self._screen.say(f"{self._runs[run.path].name}: stopped: {reason}")
+        self.unfinished += 1
+
+    def _touch(self, run: RunFolder) -> None:
+        if self._mirror:
+            self._mirror.touch(run.path)
+
+    def _accuracy(self, row: TraceRow) -> str:
+        """The table's accuracy of a row's cell on its first dataset, for print."""
+        for dataset in self._table.datasets[:1]:
+            return f"{dataset} {self._table.test_accuracy(dataset)[row['index']]:.2f} %"
+        return ""
+
+    def _outcome(self, run: RunFolder) -> str:
+        """How a run ended, in a line."""
+        result = run.result
+        assert result is not None
+        if result["status"] != "finished":
+            return f"{result['status']}: {result['reason']}"
+        rows = run.read_trace()
+        return f"{self._accuracy(rows[-1])} in {result['search_seconds']:.1f} s, {result['architecture']}"

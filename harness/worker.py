@@ -1,0 +1,250 @@
+"""One run, as a process of its own: ``python -m harness.worker FOLDER``, started by :mod:`harness.executor`.
+
+Reads the folder's ``config.json``, searches, and leaves trace, checkpoint and result in the folder. Tells its parent
+how it goes by lines of JSON on standard output (see :class:`Event`); what else is printed goes to ``log.txt``. It ends
+when its standard input closes, that is when its parent is gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from filelock import FileLock, Timeout
+
+from harness.errors import Diverged, HarnessError
+from harness.runs import RunConfig, RunFolder, RunResult, Status, TraceRow, write_atomically
+
+if TYPE_CHECKING:
+    from harness.query_search import QuerySearch
+    from harness.search import GradientSearch
+
+INTERRUPTED = 130
+"""Exit code of a worker whose parent is gone."""
+
+
+class Event(TypedDict, total=False):
+    """A line of a worker's standard output."""
+
+    kind: Literal["progress", "epoch", "ended", "refused"]
+    done: float  # epochs done, with fraction
+    row: TraceRow  # of the epoch that ended
+    status: Status
+    reason: str  # why it ended so, or why it cannot go on (refused: nothing is recorded; the same command goes on)
+
+
+Emit = Callable[[Event], None]
+
+
+def main() -> None:
+    """Run the folder named on the command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    emit = _events_only_on_stdout()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        run(RunFolder(arguments.folder), arguments.data_dir, arguments.device, emit)
+    except HarnessError as error:
+        emit({"kind": "refused", "reason": str(error)})
+
+
+def _events_only_on_stdout() -> Emit:
+    """Keep standard output for events; whatever plug-ins and libraries print goes to standard error instead."""
+    channel = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    sys.stdout = io.TextIOWrapper(os.fdopen(os.dup(2), "wb"), line_buffering=True)
+
+    def emit(event: Event) -> None:
+        with suppress(BrokenPipeError):
+            print(json.dumps(event), file=channel, flush=True)
+
+    return emit
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 1024):
+        pass
+    os._exit(INTERRUPTED)
+
+
+def run(folder: RunFolder, data_directory: Path | None, device: str, emit: Emit) -> None:
+    """Search until the run has a result. Raises :class:`HarnessError` where the run could go on after a repair."""
+    lock = FileLock(folder.path / ".lock", timeout=0)
+    try:
+        with lock:
+            _run(folder, data_directory, device, emit)
+    except Timeout:
+        raise HarnessError(f"another process is searching {folder.path}; wait for it or stop it") from None
+
+
+def _run(folder: RunFolder, data_directory: Path | None, device: str, emit: Emit) -> None:
+    config = folder.config
+    progress = Progress(folder)
+    status: Status = "finished"
+    reason = ""
+    try:
+        search = build(config, data_directory, device)
+        progress.resume(search)
+        progress.search_to_the_end(search, config["epochs"], emit)
+    except Diverged as error:
+        status, reason = "diverged", str(error)
+    except HarnessError:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        status, reason = "failed", failure(error)
+    folder.write_json("result.json", result(status, reason, progress.rows, progress.started, progress.seconds))
+    if status in {"finished", "diverged"}:
+        (folder.path / "checkpoint.pt").unlink(missing_ok=True)
+    emit({"kind": "ended", "status": status, "reason": reason})
+
+
+def result(status: Status, reason: str, rows: list[TraceRow], started: str, seconds: float) -> RunResult:
+    """The result of a run that has ended with these rows, ``seconds`` after it started."""
+    last = rows[-1] if rows else None
+    searched = last["weight_seconds"] + last["alpha_seconds"] + last["derivation_seconds"] if last else 0.0
+    done = last if status == "finished" else None
+    return RunResult(
+        status=status,
+        reason=reason,
+        architecture=done["architecture"] if done else None,
+        index=done["index"] if done else None,
+        search_seconds=searched,
+        other_seconds=max(0.0, seconds - searched),
+        started=started,
+        ended=now(),
+    )
+
+
+def build(config: RunConfig, data_directory: Path | None, device_name: str) -> GradientSearch | QuerySearch:
+    """The search of a configuration, at its beginning."""
+    import torch
+
+    from harness.batches import search_data
+    from harness.catalogue import get_method, get_space
+    from harness.data import load_training_set
+    from harness.protocol import Protocol
+    from harness.query_search import QuerySearch
+    from harness.search import GradientSearch
+    from methods.base import GradientMethod
+
+    torch.set_num_threads(config["threads"])
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    device = torch.device(device_name)
+    protocol = Protocol.model_validate(config["protocol"])
+    method = get_method(config["method"])(**config["hyperparameters"])
+    space = get_space(config["space"])
+    training = load_training_set(config["dataset"], data_directory, download=False)
+    data = search_data(training, protocol, config["seed"], device)
+    if isinstance(method, GradientMethod):
+        return GradientSearch(method, space, data, protocol, config["seed"], device)
+    return QuerySearch(method, space, data, protocol, config["seed"], device)
+
+
+class Progress:
+    """How far a run is: its trace, α history, clock and checkpoint."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.rows: list[TraceRow] = []
+        self.alphas: list[Any] = []
+        self.started = now()
+        self._earlier = 0.0
+        self._clock = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """What the run has taken so far, interruptions left out."""
+        return self._earlier + time.perf_counter() - self._clock
+
+    def resume(self, search: GradientSearch | QuerySearch) -> None:
+        """Go on from the checkpoint, if there is one. Raises :class:`HarnessError` where it cannot be read."""
+        import torch
+
+        file = self.folder.path / "checkpoint.pt"
+        if not file.is_file():
+            return
+        try:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            search.load_state_dict(state["search"])
+        except Exception as error:
+            raise HarnessError(
+                f"{file} cannot be read ({type(error).__name__}); delete {self.folder.path} and run again"
+            ) from None
+        self.started, self._earlier = state["started"], state["seconds"]
+        self.rows = self.folder.read_trace()[: state["epochs"]]
+        self.alphas = (self.folder.read_json("alphas.json") or [])[: state["epochs"]]
+        if len(self.rows) != state["epochs"] or len(self.alphas) != state["epochs"]:
+            raise HarnessError(f"{file} is ahead of its trace; delete {self.folder.path} and run again")
+
+    def search_to_the_end(self, search: GradientSearch | QuerySearch, epochs: int, emit: Emit) -> None:
+        """The epochs that are left, each recorded and checkpointed."""
+        for epoch in range(len(self.rows), epochs):
+            pace = Pace()
+
+            def tick(fraction: float, epoch: int = epoch, pace: Pace = pace) -> None:
+                if pace.due():
+                    emit({"kind": "progress", "done": epoch + fraction})
+
+            self.rows.append(search.run_epoch(epoch, tick))
+            self.alphas.append(search.alphas())
+            self._save(search)
+            emit({"kind": "epoch", "done": epoch + 1, "row": self.rows[-1]})
+
+    def _save(self, search: GradientSearch | QuerySearch) -> None:
+        """The checkpoint last: what it counts is then surely in the other files."""
+        import torch
+
+        self.folder.write_trace(self.rows)
+        self.folder.write_json("alphas.json", self.alphas)
+        buffer = io.BytesIO()
+        state = {"epochs": len(self.rows), "started": self.started, "seconds": self.seconds}
+        state["search"] = search.state_dict()
+        torch.save(state, buffer)
+        write_atomically(self.folder.path / "checkpoint.pt", buffer.getvalue())
+
+
+class Pace:
+    """Says when half a second has passed."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def due(self) -> bool:
+        """Whether it is time again."""
+        moment = time.monotonic()
+        if moment < self._next:
+            return False
+        self._next = moment + 0.5
+        return True
+
+
+def failure(error: Exception) -> str:
+    """An exception in one line, with the place in the code where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}{place}" if text else f"{type(error).__name__}{place}"
+
+
+def now() -> str:
+    """The time, ISO 8601, UTC."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+if __name__ == "__main__":
+    main()
