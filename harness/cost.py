@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -46,15 +46,14 @@ class Cost:
         """Peak memory so far, of this process and of those it resumes."""
         return max(self._earlier_peak, self._memory.peak_mib())
 
-    def state_dict(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, Any]:
         """Costs so far."""
-        return {**self.seconds, "peak_memory_mib": self.peak_memory_mib}
+        return {"seconds": self.seconds.copy(), "peak_memory_mib": self.peak_memory_mib}
 
-    def load_state_dict(self, state: dict[str, float]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Count on from :meth:`state_dict`."""
+        self.seconds.update(state["seconds"])
         self._earlier_peak = state["peak_memory_mib"]
-        for part in self.seconds:
-            self.seconds[part] = state[part]
 
 
 class _Memory:

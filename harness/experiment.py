@@ -209,11 +209,11 @@ def open_study(path: Path, runs: Sequence[PlannedRun], command: str, table: str 
     for file in path.glob("*/*/config.json"):
         old = RunFolder(file.parent).config
         for key in ("protocol_hash", "space", "dataset", "dataset_digest", "schema"):
-            if old[key] != new[key]:  # type: ignore[literal-required]
+            before, now = (dict(config).get(key) for config in (old, new))
+            if before != now:
                 raise HarnessError(
-                    f"study {path.name!r} in {path.parent} holds runs of another {key.replace('_', ' ')} "
-                    f"({old[key]}, now {new[key]}), which must not be ranked together; "  # type: ignore[literal-required]
-                    "choose another name with --study"
+                    f"study {path.name!r} in {path.parent} holds runs of another {key.replace('_', ' ')} ({before}, "
+                    f"now {now}), which must not be ranked together; choose another name with --study"
                 )
     folder = RunFolder(path)
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")

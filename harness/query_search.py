@@ -17,7 +17,7 @@ from harness.cost import Cost
 from harness.errors import Diverged
 from harness.protocol import Protocol
 from harness.runs import TraceRow
-from harness.search import Mean, Tick, cosine, costs, described, network_config
+from harness.search import Mean, Tick, cosine, network_config, trace_row
 from harness.streams import Streams, stream
 from methods.base import Evaluation, Forward, Passes, QueryMethod
 from spaces.base import Architecture, SearchSpace, initialise
@@ -55,20 +55,24 @@ class QuerySearch:
         for number in range(due):
             cell = self._next()
             trained = Mean()
-            accuracy = self._evaluate(cell, epoch, trained, lambda done, n=number: tick((n + done) / due))
+
+            def part(done: float, before: int = number) -> None:
+                tick((before + done) / due)
+
+            accuracy = self._evaluate(cell, epoch, trained, part)
             self.history.append(Evaluation(cell, accuracy))
             self._proposed = None
         with self.cost.timing("derivation"):
             best = self.method.derive(self.history) if self.history else self._next()
-        return TraceRow(
-            epoch=epoch + 1,
-            **described(self.space, best),
-            train_loss=trained.loss,
-            train_accuracy=trained.accuracy,
-            valid_loss=None,
-            valid_accuracy=max((seen.valid_accuracy for seen in self.history), default=None),
-            alpha_entropy=None,
-            **costs(self.cost, self.passes),
+        return trace_row(
+            epoch,
+            self.space,
+            best,
+            self.cost,
+            self.passes,
+            trained=trained,
+            valid=(None, max((seen.valid_accuracy for seen in self.history), default=None)),
+            alpha=None,
         )
 
     def _next(self) -> Architecture:

@@ -143,4 +143,5 @@ def load_results(study: str | Path | None = None, runs: str | Path | None = None
             rows.append(row)
         if not run.trace:
             rows.append(common)
-    return pd.DataFrame(rows)
+    frame: pd.DataFrame = pd.DataFrame(rows)
+    return frame

@@ -132,17 +132,20 @@ class RunFolder:
     @property
     def config(self) -> RunConfig:
         """What was run."""
-        return self.read_json("config.json")
+        found: RunConfig = self.read_json("config.json")
+        return found
 
     @property
     def result(self) -> RunResult | None:
         """How it ended, or None while it has not."""
-        return self.read_json("result.json")
+        found: RunResult | None = self.read_json("result.json")
+        return found
 
     @property
     def evaluation(self) -> RunEvaluation | None:
         """Its table accuracies, or None where not looked up."""
-        return self.read_json("evaluation.json")
+        found: RunEvaluation | None = self.read_json("evaluation.json")
+        return found
 
 
 def folder_name(label: str) -> str:

@@ -108,7 +108,16 @@ class GradientSearch:
         self._check_finite(trained, validated)
         with self.cost.timing("derivation"):
             cell = self.method.derive(search)
-        return trace_row(epoch, cell, search, self.cost, trained, validated)
+        return trace_row(
+            epoch,
+            search.space,
+            cell,
+            self.cost,
+            search.passes,
+            trained=trained,
+            valid=(validated.loss, validated.accuracy),
+            alpha=search.alphas.get("alpha"),
+        )
 
     def _alpha_step(self, train: Batch, valid: Batch) -> Forward | None:
         with self.cost.timing("alpha"):
@@ -183,34 +192,45 @@ class Mean:
         return 100 * float(self._correct) / self._images if self._images else None
 
 
-def trace_row(epoch: int, cell: Architecture, search: Search, cost: Cost, trained: Mean, validated: Mean) -> TraceRow:
-    """The state after an epoch (from 0)."""
-    probabilities = search.alpha.detach().double().softmax(dim=1) if "alpha" in search.alphas else None
-    entropy = None if probabilities is None else float(torch.special.entr(probabilities).sum(dim=1).mean())
+def trace_row(
+    epoch: int,
+    space: SearchSpace,
+    cell: Architecture,
+    cost: Cost,
+    passes: Passes,
+    *,
+    trained: Mean,
+    valid: tuple[float | None, float | None],
+    alpha: Tensor | None,
+) -> TraceRow:
+    """The state after an epoch.
+
+    Args:
+        epoch: from 0.
+        space: the search space.
+        cell: derived after the epoch.
+        cost: so far.
+        passes: so far.
+        trained: loss and accuracy on training batches.
+        valid: loss and accuracy (%) on validation batches.
+        alpha: (edges, operations), if there is any.
+    """
+    probabilities = None if alpha is None else alpha.detach().double().softmax(dim=1)
     return TraceRow(
         epoch=epoch + 1,
-        **described(search.space, cell),
+        architecture=space.format(cell),
+        index=space.index(cell),
+        operations={name: cell.count(operation) for operation, name in enumerate(space.operations)},
         train_loss=trained.loss,
         train_accuracy=trained.accuracy,
-        valid_loss=validated.loss,
-        valid_accuracy=validated.accuracy,
-        alpha_entropy=entropy,
-        **costs(cost, search.passes),
+        valid_loss=valid[0],
+        valid_accuracy=valid[1],
+        alpha_entropy=None if probabilities is None else float(torch.special.entr(probabilities).sum(dim=1).mean()),
+        weight_seconds=cost.seconds["weight"],
+        alpha_seconds=cost.seconds["alpha"],
+        derivation_seconds=cost.seconds["derivation"],
+        examples=passes.examples,
+        forward_passes=passes.forward,
+        backward_passes=passes.backward,
+        peak_memory_mib=cost.peak_memory_mib,
     )
-
-
-def described(space: SearchSpace, cell: Architecture) -> dict[str, Any]:
-    """The fields of a trace row that say which cell was derived."""
-    counts = {name: cell.count(operation) for operation, name in enumerate(space.operations)}
-    return {"architecture": space.format(cell), "index": space.index(cell), "operations": counts}
-
-
-def costs(cost: Cost, passes: Passes) -> dict[str, Any]:
-    """The fields of a trace row that say what the search has cost so far."""
-    return {
-        **{f"{part}_seconds": seconds for part, seconds in cost.seconds.items()},
-        "examples": passes.examples,
-        "forward_passes": passes.forward,
-        "backward_passes": passes.backward,
-        "peak_memory_mib": cost.peak_memory_mib,
-    }

@@ -140,7 +140,7 @@ def build(config: RunConfig, data_directory: Path | None, device_name: str) -> G
     from harness.protocol import Protocol
     from harness.query_search import QuerySearch
     from harness.search import GradientSearch
-    from methods.base import GradientMethod
+    from methods.base import GradientMethod, QueryMethod
 
     torch.set_num_threads(config["threads"])
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -152,6 +152,7 @@ def build(config: RunConfig, data_directory: Path | None, device_name: str) -> G
     data = search_data(training, protocol, config["seed"], device)
     if isinstance(method, GradientMethod):
         return GradientSearch(method, space, data, protocol, config["seed"], device)
+    assert isinstance(method, QueryMethod)
     return QuerySearch(method, space, data, protocol, config["seed"], device)
 
 

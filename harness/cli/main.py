@@ -1,4 +1,4 @@
-"""``harness``: the entry point. Verbs are imported only when called, so that ``--help`` needs neither torch nor MLflow."""
+"""``harness``: the entry point. Verbs are imported when called, so that ``--help`` needs neither torch nor MLflow."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ VERBS = {
     "ui": "open MLflow's page on the tracked runs",
     "sync": "deliver to MLflow what an outage held back",
 }
-"""Verb: its line of help. The command itself is ``<verb>_command`` in ``harness/cli/<verb>.py``; ``list`` and ``info`` share a file."""
+"""Verb: its line of help. The command itself is ``<verb>_command`` in ``harness/cli/<verb>.py``."""
 
 FILES = {"list": "catalogue", "info": "catalogue"}
+"""Verbs that share a file."""
 
 
 class Verbs(click.Group):
@@ -34,7 +35,8 @@ class Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         module = importlib.import_module(f"harness.cli.{FILES.get(cmd_name, cmd_name)}")
-        return getattr(module, f"{cmd_name}_command")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -55,6 +57,13 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except HarnessError as error:
+        click.echo(f"harness: {error}", err=True)
+        sys.exit(2)
+    except ValueError as error:
+        from spaces.base import SpaceError  # imports torch, which is too slow to import for every command
+
+        if not isinstance(error, SpaceError):
+            raise
         click.echo(f"harness: {error}", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):

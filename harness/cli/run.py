@@ -19,7 +19,7 @@ DEFAULT_SPACE = "nas-bench-201"
 FOLDER = click.Path(path_type=Path)
 
 
-class Seeds(click.ParamType):
+class Seeds(click.ParamType):  # type: ignore[type-arg]
     """``5`` means seeds 0 to 4; ``5,7,9`` and ``10-14`` name them."""
 
     name = "seeds"

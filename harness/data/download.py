@@ -1,0 +1,118 @@
+"""Downloading and unpacking a published archive, so that half of one never looks complete."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import tarfile
+import tempfile
+import zlib
+from pathlib import Path
+
+import pooch
+from filelock import FileLock
+from requests import RequestException
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from harness.data.files import absent, locate
+from harness.data.info import Archive, DatasetInfo
+from harness.errors import HarnessError
+
+
+def fetch(info: DatasetInfo, directory: Path, progress: bool) -> Path:
+    """Download the archive into ``directory`` and unpack it there; returns the folder that then holds the files.
+
+    An archive that is there already and has the right digest is not downloaded again. Where several processes want the
+    same data set, one gets it and the others wait. Raises :class:`HarnessError` where that fails.
+    """
+    assert info.archive is not None
+    folder = directory / info.folder
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with FileLock(directory / f".{info.folder}.lock"):
+            if found := locate(info, directory):
+                return found
+            if folder.is_dir() and any(folder.iterdir()):
+                raise HarnessError(f"{folder} holds other files than those of {info.name}; move it away and run again")
+            archive = _download(info, info.archive, directory, progress)
+            _unpack(archive, info.archive, folder)
+    except OSError as error:
+        raise HarnessError(
+            f"cannot store {info.name} in {directory}: {error.strerror or error}; make room or choose another folder "
+            "with --data-dir or HARNESS_DATA_DIR"
+        ) from None
+    return folder
+
+
+class _Bar:
+    """What pooch asks of a progress bar, drawn by rich from the first byte on."""
+
+    def __init__(self, name: str, shown: bool) -> None:
+        columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        self._drawn = Progress(*columns, console=Console(stderr=True), disable=not shown)
+        self._task = self._drawn.add_task(name, total=None)
+
+    def _start(self, total: int) -> None:
+        self._drawn.update(self._task, total=total or None)
+        self._drawn.start()
+
+    total = property(fset=_start)
+
+    def update(self, count: int) -> None:
+        self._drawn.advance(self._task, count)
+
+    def reset(self) -> None:
+        self._drawn.reset(self._task)
+
+    def close(self) -> None:
+        self._drawn.stop()
+
+
+def _download(info: DatasetInfo, archive: Archive, directory: Path, progress: bool) -> Path:
+    """The archive in ``directory``, whose digest is right."""
+    bar = _Bar(info.name, progress)
+    try:
+        return Path(
+            pooch.retrieve(
+                archive.url,
+                known_hash=f"md5:{archive.md5}",
+                fname=archive.url.rpartition("/")[2],
+                path=directory,
+                downloader=pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16, timeout=30),
+            )
+        )
+    except RequestException as error:
+        answer = f"HTTP {error.response.status_code}" if error.response is not None else type(error).__name__
+        raise absent(info, directory, f", and {archive.url} cannot be downloaded ({answer})") from None
+    except ValueError:
+        raise HarnessError(
+            f"what {archive.url} sent is not {info.name} (its MD5 is not {archive.md5}) and was deleted; run again, or "
+            f"see {info.page}"
+        ) from None
+    finally:
+        bar.close()
+
+
+def _unpack(archive: Path, content: Archive, folder: Path) -> None:
+    """Write the wanted members, and nothing else, into a folder that appears when all of them are there."""
+    wanted = {f"{folder.name}/{name}": name for name in content.members}
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+        complete = Path(temporary, folder.name)
+        complete.mkdir()
+        try:
+            with tarfile.open(archive, "r:gz") as tar:
+                for member in tar:
+                    if member.isreg() and (name := wanted.pop(member.name, None)):
+                        source = tar.extractfile(member)
+                        assert source is not None
+                        with source, open(complete / name, "wb") as target:
+                            shutil.copyfileobj(source, target, 2**20)
+                            target.flush()
+                            os.fsync(target.fileno())
+        except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise HarnessError(f"{archive} cannot be unpacked ({error}); delete it and run again") from None
+        if wanted:
+            raise HarnessError(f"{archive} lacks {', '.join(wanted)}; delete it and run again")
+        os.replace(complete, folder)

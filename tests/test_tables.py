@@ -1,0 +1,386 @@
+"""Tables: what they say of known cells, and what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import pickle
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from harness.errors import HarnessError
+from harness.tables import EMBEDDED, Table, load_table
+from spaces.nas_bench_201.encoding import EDGES, NONE, SIZE, SKIP, cell_at, index, parse, to_string
+from spaces.nas_bench_201.space import NASBench201
+
+ROOT = Path(__file__).parent.parent
+DATA = Path(os.environ.get("HARNESS_DATA_DIR") or ROOT.parent / "shared" / "data")
+SPACE = NASBench201()
+ALL_SKIP, ALL_CONV3, ALL_NONE = ((operation,) * 6 for operation in (1, 3, 0))
+
+
+@pytest.fixture(scope="module")
+def embedded() -> Table:
+    return load_table(None, SPACE)
+
+
+@pytest.fixture(scope="module")
+def published() -> Table:
+    """NAS-Bench-201's own test accuracies."""
+    file = DATA / "nas-bench-201" / "test_accuracy_200ep.csv"
+    if not file.is_file():
+        pytest.skip(f"no {file}: set HARNESS_DATA_DIR")
+    return load_table(file, SPACE)
+
+
+def cell(text: str) -> int:
+    """The index of a cell in short names: ``c3|skip c1|...``, a word an edge, nodes apart."""
+    long = {"c3": "nor_conv_3x3", "c1": "nor_conv_1x1", "skip": "skip_connect", "avg": "avg_pool_3x3", "none": "none"}
+    nodes = [[f"{long[name]}~{source}" for source, name in enumerate(node.split())] for node in text.split("|")]
+    return index(parse("+".join(f"|{'|'.join(node)}|" for node in nodes)))
+
+
+class OtherSpace(NASBench201):
+    name = "other"
+
+
+# The embedded table
+
+
+def test_known_cells_of_the_embedded_table(embedded: Table) -> None:
+    column = embedded.test_accuracy("cifar10")
+    known = {ALL_SKIP: 60.78, ALL_NONE: 10.00, ALL_CONV3: 93.24}
+    assert {each: round(float(column[index(each)]), 2) for each in known} == known
+    best = "c3|c3 c3|skip c1 c3"  # key (2, 2, 0, 2, 3, 2) of the file, whose edges are in another order
+    assert int(column.argmax()) == cell(best)
+    assert column.max() == pytest.approx(94.07, abs=0.005)
+
+
+def test_the_embedded_table_is_the_default_and_has_one_column(embedded: Table) -> None:
+    assert list(embedded.columns) == [("cifar10", "test_accuracy")]
+    column = embedded.test_accuracy("cifar10")
+    assert column.shape == (SIZE,)
+    assert np.array_equal(column, load_table(EMBEDDED, SPACE).test_accuracy("cifar10"))
+    assert embedded.query(7) == {("cifar10", "test_accuracy"): column[7]}
+
+
+def test_the_embedded_table_says_what_it_is(embedded: Table) -> None:
+    assert embedded.name == embedded.provenance["name"] == EMBEDDED
+    assert embedded.provenance["source"].startswith("analog-nasbench 0.")
+    assert len(bytes.fromhex(embedded.provenance["sha256"])) == 32
+    description = embedded.provenance["description"]
+    for said in ("digital (floating-point) baseline", "CIFAR-10", "not NAS-Bench-201's own numbers", "Spearman 0.991"):
+        assert said in description
+
+
+def test_the_package_of_the_embedded_table_is_not_imported(embedded: Table) -> None:
+    assert not [name for name in sys.modules if name.startswith("analognasbench")]
+
+
+def test_the_embedded_table_covers_one_space() -> None:
+    with pytest.raises(HarnessError, match=r"covers nas-bench-201 only, not other; .*--table PATH$"):
+        load_table(None, OtherSpace())
+
+
+def test_the_embedded_table_ranks_cells_as_nas_bench_201_does(embedded: Table, published: Table) -> None:
+    ours, theirs = embedded.test_accuracy("cifar10"), published.test_accuracy("cifar10")
+    assert spearmanr(ours, theirs).statistic == pytest.approx(0.991, abs=5e-4)
+    assert np.corrcoef(ours, theirs)[0, 1] == pytest.approx(0.9994, abs=5e-5)
+    assert (theirs - ours).mean() == pytest.approx(0.29, abs=0.005)
+
+
+# A package whose data file is not what it should be
+
+
+class Architecture:
+    """Pickles as the package's class of this name, which the reader must not import."""
+
+    def __init__(self, accuracy: Any) -> None:
+        self.baseline_accuracy = accuracy
+
+
+Install = Callable[[bytes], None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Installs an analog-nasbench before the real one, with the given content of its data file."""
+
+    def place(content: bytes) -> None:
+        information = tmp_path / "analog_nasbench-0.1.3.dist-info"
+        information.mkdir()
+        (information / "METADATA").write_text("Metadata-Version: 2.1\nName: analog-nasbench\nVersion: 0.1.3\n")
+        (information / "RECORD").write_text("analognasbench/data.anb,,\n")
+        (tmp_path / "analognasbench").mkdir()
+        (tmp_path / "analognasbench" / "data.anb").write_bytes(content)
+        monkeypatch.syspath_prepend(tmp_path)
+
+    return place
+
+
+def data_file(accuracies: dict[tuple[int, ...], Any]) -> bytes:
+    entries = {key: Architecture(value) for key, value in accuracies.items()}
+    return pickle.dumps(entries, 2).replace(f"c{__name__}\nArch".encode(), b"canalognasbench.data\nArch")
+
+
+ENTRIES: dict[tuple[int, ...], Any] = dict.fromkeys(itertools.product(range(5), repeat=6), 90.0)
+FIRST = (0,) * 6  # all-skip, as skip_connect is the package's operation 0
+
+
+def test_a_sound_data_file_of_another_version_is_read(install: Install) -> None:
+    content = data_file(ENTRIES | {FIRST: 50.0})
+    install(content)
+    table = load_table(None, SPACE)
+    assert table.test_accuracy("cifar10")[index(ALL_SKIP)] == 50
+    assert table.provenance["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (data_file(ENTRIES | {FIRST: float("nan")}), r"no baseline accuracy between 0 and 100 for \|skip_connect~0\|"),
+        (data_file(ENTRIES | {FIRST: 100.5}), "between 0 and 100"),
+        (data_file(ENTRIES | {FIRST: "90"}), "between 0 and 100"),
+        (data_file({key: value for key, value in ENTRIES.items() if key != FIRST}), "not hold 15,625 cells"),
+        (data_file({key if any(key) else (9,) * 6: value for key, value in ENTRIES.items()}), "between 0 and 100"),
+        (pickle.dumps(dict.fromkeys(ENTRIES, 90.0)), "between 0 and 100"),
+        (pickle.dumps([90.0] * SIZE), "not hold 15,625 cells"),
+        (data_file(ENTRIES)[:100_000], "damaged"),
+        (b"", "damaged"),
+    ],
+    ids=["nan", "above 100", "text", "a cell lacks", "no such cell", "bare numbers", "a list", "truncated", "empty"],
+)
+def test_a_damaged_data_file_is_refused_in_one_line(install: Install, content: bytes, said: str) -> None:
+    install(content)
+    with pytest.raises(HarnessError, match=f"{said}.*; install it anew: pip install .*analog-nasbench==0.1.3$"):
+        load_table(None, SPACE)
+
+
+def test_a_hostile_data_file_is_refused_and_nothing_runs(install: Install, tmp_path: Path) -> None:
+    created = tmp_path / "created"
+
+    class Hostile:
+        def __reduce__(self) -> Any:
+            return os.system, (f"touch {created}",)
+
+    content = pickle.dumps({FIRST: Hostile()})
+    pickle.loads(content)
+    assert created.exists()  # a plain load runs it
+    created.unlink()
+    install(content)
+    with pytest.raises(HarnessError, match=r"was refused: .*'posix\.system'|'nt\.system'"):
+        load_table(None, SPACE)
+    assert not created.exists()
+
+
+def test_without_the_package_the_message_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [])
+    with pytest.raises(HarnessError, match=r"which is not there; install it: pip install .*analog-nasbench"):
+        load_table(None, SPACE)
+
+
+# Tables in CSV files
+
+HEADER = "cifar10_test,cifar100_test,imagenet16_120_test,architecture,canonical"
+SKIP_ROW = f"54.3,15.6,16.3,{to_string(ALL_SKIP)},0+0"
+CONV_ROW = f"93.8,71.1,41.4,{to_string(ALL_CONV3)},x"
+
+
+@pytest.fixture(scope="module")
+def made_up() -> Table:
+    draw = np.random.default_rng(0)
+    columns = {
+        (name, "test_accuracy"): draw.uniform(0, 100, SIZE) for name in ("cifar10", "cifar100", "ImageNet16-120")
+    }
+    return Table("made-up", SPACE.name, columns, {})
+
+
+def rows(table: Table) -> list[str]:
+    """Its rows in the form of the tests' CSV files, in random order."""
+    lines = [
+        ",".join([*(repr(value) for value in table.query(row).values()), to_string(cell_at(row)), "-"])
+        for row in range(SIZE)
+    ]
+    random.Random(0).shuffle(lines)
+    return lines
+
+
+def write(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def assert_same(table: Table, other: Table) -> None:
+    assert list(table.columns) == list(other.columns)
+    for key, column in table.columns.items():
+        assert np.array_equal(column, other.columns[key])
+
+
+def test_the_architecture_decides_the_row(made_up: Table, tmp_path: Path) -> None:
+    file = write(tmp_path / "mine.csv", HEADER, *rows(made_up))
+    table = load_table(file, SPACE)
+    assert table.datasets == ["cifar10", "cifar100", "ImageNet16-120"]
+    assert_same(table, made_up)
+    assert (table.name, table.space) == ("mine", "nas-bench-201")
+    assert table.provenance == {
+        "name": "mine",
+        "description": "Test accuracies read from the file mine.csv.",
+        "source": "mine.csv",  # and not its folder: a table moved is the same table
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+    }
+
+
+def test_files_as_spreadsheets_write_them(made_up: Table, tmp_path: Path) -> None:
+    lines = ['"' + line.replace(",", '","') + '"' for line in [HEADER, *rows(made_up)]]
+    file = tmp_path / "mine.csv"
+    file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join([*lines, "", ""]).encode())
+    assert_same(load_table(file, SPACE), made_up)
+
+
+def test_any_dataset_in_any_order_and_other_columns(made_up: Table, tmp_path: Path) -> None:
+    lines = [
+        "note,architecture,SVHN_test,CIFAR-100_test,cifar10_valid",
+        *(f"n,{line.split(',')[3]},{line.split(',')[0]},{line.split(',')[1]},x" for line in rows(made_up)),
+    ]
+    table = load_table(write(tmp_path / "mine.csv", *lines), SPACE)
+    assert table.datasets == ["SVHN", "cifar100"]
+    assert np.array_equal(table.test_accuracy("SVHN"), made_up.test_accuracy("cifar10"))
+    assert np.array_equal(table.test_accuracy("cifar100"), made_up.test_accuracy("cifar100"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["cifar10_test,arch", "9,x"], "line 1: no column is called 'architecture'; .* 'cifar10_test, arch'"),
+        (["architecture,architecture,a_test"], "line 1: more than one column is called 'architecture'"),
+        (["architecture,canonical,_test"], "line 1: no column of test accuracies, such as 'cifar10_test'"),
+        (["cifar10_test,CIFAR-10_test,architecture"], "line 1: columns .* are both of cifar10"),
+        ([""], "line 1: no column is called 'architecture'"),
+        ([HEADER, SKIP_ROW, CONV_ROW.replace("conv_3x3~1", "conv_5x5~1")], "line 3: not a NAS.*expected an operation"),
+        ([HEADER, "1,2,3,,"], "line 2: not a NAS-Bench-201 architecture: expected '|' .* at character 0 of ''"),
+        ([HEADER, SKIP_ROW, CONV_ROW, SKIP_ROW], r"line 4: the same cell as in line 2: \|skip_connect~0\|"),
+        ([HEADER, SKIP_ROW], r"lacks 15,624 of the 15,625 cells of nas-bench-201, for example \|"),
+        ([HEADER], "lacks 15,625 of the 15,625 cells"),
+        ([HEADER, SKIP_ROW, "", CONV_ROW.replace("71.1", "good")], "line 4: cifar100_test is 'good', not a number"),
+        ([HEADER, CONV_ROW.replace("41.4", "")], "line 2: imagenet16_120_test is '', not a number"),
+        ([HEADER, CONV_ROW.replace("41.4", "nan")], "is 'nan', not a number between 0 and 100"),
+        ([HEADER, CONV_ROW.replace("41.4", "inf")], "is 'inf', not a number between 0 and 100"),
+        ([HEADER, CONV_ROW.replace("41.4", "-0.1")], "is '-0.1', not a number between 0 and 100"),
+        ([HEADER, CONV_ROW.replace("41.4", "100.1")], "is '100.1', not a number between 0 and 100"),
+        ([HEADER, CONV_ROW.replace("41.4", "9" * 5000)], r"is '9+\.\.\.', not a number between 0 and 100"),
+        ([HEADER, "54,3;" + SKIP_ROW], "line 2: 6 fields where the header has 5"),
+        ([HEADER, SKIP_ROW, '"' + CONV_ROW], "line 3: not valid CSV"),
+        ([HEADER, CONV_ROW.replace("x", "x" * 200_000)], "line 2: not valid CSV .*field"),
+        (["<!DOCTYPE html>", "<html>"], "line 1: no column is called 'architecture'; .*'<!DOCTYPE html>'"),
+    ],
+)
+def test_the_fault_of_a_csv_file_is_said_in_one_line(tmp_path: Path, lines: list[str], said: str) -> None:
+    file = write(tmp_path / "mine.csv", *lines)
+    with pytest.raises(HarnessError, match=said) as caught:
+        load_table(file, SPACE)
+    message = str(caught.value)
+    assert message.startswith(f"the table {file}")
+    assert message.isprintable()
+    assert len(message) < 500
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (f"{HEADER}\n{SKIP_ROW}\n".encode() + b"\xe9,", "line 3: not UTF-8 text"),
+        (HEADER.encode("utf-16"), "line 1: not UTF-8 text"),
+        (HEADER.encode("utf-16-le"), "line 1: not text but binary"),
+        (pickle.dumps({"a": 1.0}), "line 1: not UTF-8 text"),
+        (b"PK\x03\x04\x00\x00\x08\x08archive/data.pkl", "line 1: not text but binary"),
+        (b"PAR1\x15\x04\x15\x00", "line 1: not text but binary"),
+        (HEADER.replace(",", "\r").encode(), "line 1: not valid CSV|line 1: no column"),
+        (b"\x1b[2J\n", r"line 1: no column is called 'architecture'; the columns are '\\x1b\[2J'"),
+    ],
+    ids=["empty", "latin-1", "utf-16", "utf-16-le", "pickle", "zip", "parquet", "carriage returns", "escapes"],
+)
+def test_what_is_no_csv_file_is_refused_in_one_line(tmp_path: Path, content: bytes, said: str) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_bytes(content)
+    with pytest.raises(HarnessError, match=said) as caught:
+        load_table(file, SPACE)
+    assert str(file) in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_fractions_are_not_taken_for_percentages(made_up: Table, tmp_path: Path) -> None:
+    fractions = [f"{float(line.partition(',')[0]) / 100},{line.partition(',')[2]}" for line in rows(made_up)]
+    with pytest.raises(HarnessError, match="no accuracy above 1 in cifar10_test; it takes percentages"):
+        load_table(write(tmp_path / "mine.csv", HEADER, *fractions), SPACE)
+
+
+@pytest.mark.parametrize("name", ["gone.csv", "."])
+def test_no_file_or_a_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(HarnessError, match=r"^cannot read a table from \S+ \(.+\); give the path of a CSV file"):
+        load_table(tmp_path / name, SPACE)
+
+
+# NAS-Bench-201's own table
+
+
+@pytest.mark.parametrize(
+    ("text", "accuracies"),
+    [
+        ("skip|skip skip|skip skip skip", [54.30, 15.61, 16.32]),
+        ("c3|c3 c3|c3 c3 c3", [93.76, 71.11, 41.44]),
+        ("skip|skip none|skip skip skip", [70.92, 38.97, 18.41]),
+        ("c3|c3 c3|skip c3 c3", [94.36, 73.51, 46.34]),
+        ("c1|c1 c3|skip c3 c3", [93.99, 72.88, 47.31]),
+        ("c3|none c3|skip none skip", [93.91, 70.89, 44.23]),
+        ("avg|skip avg|skip avg skip", [54.48, 10.80, 12.85]),
+    ],
+)
+def test_published_cells(published: Table, text: str, accuracies: list[float]) -> None:
+    found = [published.test_accuracy(name)[cell(text)] for name in ("cifar10", "cifar100", "ImageNet16-120")]
+    assert found == pytest.approx(accuracies, abs=0.006)
+
+
+def test_published_statistics(published: Table) -> None:
+    columns = [published.test_accuracy(name) for name in published.datasets]
+    assert [column.mean() for column in columns] == pytest.approx([87.06, 61.41, 33.59], abs=0.006)
+    assert [column.std() for column in columns] == pytest.approx([12.93, 12.17, 9.51], abs=0.006)
+    assert [column.max() for column in columns] == pytest.approx([94.37, 73.51, 47.31], abs=0.006)
+    best = np.flatnonzero(columns[0] == columns[0].max())
+    assert set(best.tolist()) == {cell("c3|c3 c3|skip c3 c1"), cell("c3|c3 c3|skip c1 c3")}
+    assert int(columns[1].argmax()) == cell("c3|c3 c3|skip c3 c3") == 9930
+
+
+def gain(choice: tuple[int, ...]) -> int:
+    """Number of identity paths from input to output of a cell of skips and nones."""
+    paths = [1, 0, 0, 0]
+    for (source, target), operation in zip(EDGES, choice, strict=True):
+        paths[target] += paths[source] * (operation == SKIP)
+    return paths[3]
+
+
+@pytest.mark.parametrize(
+    ("paths", "cells", "ranges"),
+    [
+        (0, 17, [(10.00, 10.00), (1.00, 1.00), (0.83, 0.83)]),
+        (1, 28, [(86.23, 86.80), (57.7, 58.8), (27.6, 28.5)]),
+        (2, 14, [(84.01, 84.64), (54.4, 55.2), (25.8, 26.7)]),
+        (3, 4, [(70.52, 70.92), (39.0, 39.7), (18.4, 18.8)]),
+        (4, 1, [(54.30, 54.30), (15.61, 15.61), (16.32, 16.32)]),
+    ],
+)
+def test_collapse_is_the_number_of_identity_paths(
+    published: Table, paths: int, cells: int, ranges: list[tuple[float, float]]
+) -> None:
+    chosen = [index(each) for each in itertools.product((NONE, SKIP), repeat=6) if gain(each) == paths]
+    assert len(chosen) == cells
+    for dataset, (low, high), rounding in zip(published.datasets, ranges, (0.006, 0.06, 0.06), strict=True):
+        column = published.test_accuracy(dataset)[chosen]
+        assert (column.min(), column.max()) == pytest.approx((low, high), abs=rounding)
