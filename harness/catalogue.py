@@ -61,6 +61,7 @@ def get_method(name: str) -> type[Method]:
     found = choose("method", name, methods()).load()
     if not (isinstance(found, type) and issubclass(found, GradientMethod | QueryMethod)):
         raise HarnessError(f"{name} is no method: {found!r} must derive from GradientMethod or QueryMethod")
+    _check_complete(found, name, ("paper", "summary"))
     return found
 
 
@@ -71,7 +72,18 @@ def get_space(name: str) -> SearchSpace:
     found = choose("space", name, spaces()).load()
     if not (isinstance(found, type) and issubclass(found, SearchSpace)):
         raise HarnessError(f"{name} is no space: {found!r} must derive from SearchSpace")
+    _check_complete(found, name, ("summary", "operations", "edges", "size"))
     return found()
+
+
+def _check_complete(found: type, name: str, attributes: Iterable[str]) -> None:
+    """Raise :class:`HarnessError` where a class lacks what it must define, or calls itself otherwise than ``name``."""
+    missing = [attribute for attribute in ("name", *attributes) if not hasattr(found, attribute)]
+    missing += sorted(getattr(found, "__abstractmethods__", ()))
+    if missing:
+        raise HarnessError(f"{name} is incomplete: {found!r} must define {', '.join(missing)}")
+    if found.name != name:  # type: ignore[attr-defined]
+        raise HarnessError(f"{found!r} is registered as {name!r} but its name is {found.name!r}; make them equal")  # type: ignore[attr-defined]
 
 
 def choose(kind: str, name: str, known: dict[str, Entry]) -> Entry:
@@ -117,9 +129,11 @@ def _in_package(package: str) -> list[Entry]:
         for file in sorted(Path(folder).rglob("*.py")):
             module = ".".join((package, *file.relative_to(folder).with_suffix("").parts))
             try:
-                tree = ast.parse(file.read_text())
-            except SyntaxError as error:
-                raise HarnessError(f"{file} is not valid Python (line {error.lineno}): {error.msg}") from None
+                tree = ast.parse(file.read_bytes())
+            except (SyntaxError, ValueError) as error:  # ValueError: null bytes
+                # The others can be used while this one is being written; to load it says what is wrong, and where.
+                entries.append(Entry(file.stem.replace("_", "-"), f"{module}:", "the harness", f"broken: {error}"))
+                continue
             for node in tree.body:
                 if isinstance(node, ast.ClassDef):
                     literals = _literals(node)

@@ -13,24 +13,29 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from harness.catalogue import unknown
+from harness.catalogue import choose, methods, unknown
 from harness.errors import HarnessError
 
 Order = Literal["alpha-first", "weights-first"]
+
+PerMethod = BeforeValidator(lambda value: value if isinstance(value, dict) else {"default": value})
+"""A single value is the default of every method."""
 
 
 class Section(BaseModel):
     """A part of a protocol: no unknown fields, no defaults, no changes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Data(Section):
     """What the search sees of the training set, and how."""
 
-    image_size: int = Field(ge=4, description="pixels; the data set's images are average-pooled down to it")
+    image_size: int = Field(
+        ge=4, multiple_of=4, description="pixels, halved twice; the data set's images are average-pooled down to it"
+    )
     images: Annotated[int, Field(ge=2)] | None = Field(description="training images used in all; null: every one")
     split: Literal["random", "fixed", "halves"] = Field(
         description="search-train and search-validation halves: drawn by the seed, drawn once for all seeds, or "
@@ -73,9 +78,9 @@ class Alpha(Section):
 class Schedule(Section):
     """How long, and in which order. A mapping gives methods their own value beside ``default``."""
 
-    epochs: Annotated[int, Field(ge=1)] | dict[str, Annotated[int, Field(ge=1)]]
+    epochs: Annotated[dict[str, Annotated[int, Field(ge=1)]], PerMethod]
     batch_size: int = Field(ge=1)
-    order: Order | dict[str, Order] = Field(description="which step of a bilevel method comes first")
+    order: Annotated[dict[str, Order], PerMethod] = Field(description="which step of a bilevel method comes first")
 
 
 class Protocol(Section):
@@ -99,13 +104,11 @@ class Protocol(Section):
 
     def epochs(self, method: str) -> int:
         """Number of epochs of a method."""
-        epochs = self.search.epochs
-        return epochs if isinstance(epochs, int) else epochs.get(method, epochs["default"])
+        return self.search.epochs.get(method, self.search.epochs["default"])
 
     def order(self, method: str) -> Order:
         """Which step of a method comes first."""
-        order = self.search.order
-        return order if isinstance(order, str) else order.get(method, order["default"])
+        return self.search.order.get(method, self.search.order["default"])
 
 
 def names() -> list[str]:
@@ -122,39 +125,68 @@ def load_protocol(name: str, overrides: Iterable[str] = ()) -> Protocol:
     """
     path = Path(name)
     if name in names():
-        text = (resources.files("harness") / "protocols" / f"{name}.yaml").read_text()
+        text = (resources.files("harness") / "protocols" / f"{name}.yaml").read_text(encoding="utf-8")
     elif path.suffix in {".yaml", ".yml"} and path.is_file():
-        text = path.read_text()
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise HarnessError(f"{name} cannot be read: {error}") from None
     else:
         raise HarnessError(unknown("protocol", name, names()) + ", or the path of a .yaml file")
     try:
         settings = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise HarnessError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(settings, dict):
         raise HarnessError(f"{name} is no protocol: it must be a mapping with the fields of quick.yaml")
+    protocol = _validated(name, settings)
     for override in overrides:
-        _apply(settings, override)
+        protocol = _validated(name, _changed(protocol, override))
+    return protocol
+
+
+def _validated(name: str, settings: dict[str, Any]) -> Protocol:
+    known = _fields()
+    for field, section in settings.items():
+        for key in [f"{field}.{part}" for part in section] if isinstance(section, dict) else [str(field)]:
+            if key.partition(".")[0] not in Protocol.model_fields or ("." in key and key not in known):
+                raise HarnessError(f"protocol {name}: {unknown('setting', key, known)}")
     try:
         protocol = Protocol.model_validate(settings)
     except ValidationError as error:
         raise HarnessError(f"protocol {name}: {explain(error)}") from None
-    for field in (protocol.search.epochs, protocol.search.order):
-        if isinstance(field, dict) and "default" not in field:
+    for mapping in (protocol.search.epochs, protocol.search.order):
+        if "default" not in mapping:
             raise HarnessError(f"protocol {name}: a mapping in search.epochs or search.order needs a 'default'")
     return protocol
 
 
-def _apply(settings: dict[str, Any], override: str) -> None:
+def _changed(protocol: Protocol, override: str) -> dict[str, Any]:
     key, value = split_override(override)
     *sections, field = key.split(".")
-    place: Any = settings
+    if sections in (["search", "epochs"], ["search", "order"]):
+        if field != "default":
+            choose("method", field, methods())
+    elif key not in _fields():
+        raise HarnessError(unknown("setting", key, _fields()))
+    settings = protocol.model_dump()
+    place = settings
     for section in sections:
-        place = place.get(section) if isinstance(place, dict) else None
-    if not isinstance(place, dict) or (field not in place and sections != ["search", "epochs"]):
-        valid = [f"{a}.{b}" for a, fields in settings.items() if isinstance(fields, dict) for b in fields]
-        raise HarnessError(unknown("setting", key, [*valid, "dataset"]))
+        place = place[section]
     place[field] = value
+    return settings
+
+
+def _fields() -> list[str]:
+    """All settings by their dotted names."""
+    found = []
+    for name, info in Protocol.model_fields.items():
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            found += [f"{name}.{part}" for part in kind.model_fields]
+        else:
+            found.append(name)
+    return found
 
 
 def split_override(override: str) -> tuple[str, Any]:
@@ -164,7 +196,7 @@ def split_override(override: str) -> tuple[str, Any]:
         raise HarnessError(f"--set {override!r} is not of the form KEY=VALUE, such as gdas.tau_max=5")
     try:
         return key, yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         raise HarnessError(f"--set {override!r}: cannot read the value {value!r}") from None
 
 
@@ -172,7 +204,7 @@ def explain(error: ValidationError) -> str:
     """A pydantic error in one line: each faulty field, its value and what it must be."""
     parts = []
     for fault in error.errors():
-        field = ".".join(str(part) for part in fault["loc"] if isinstance(part, int) or part.isidentifier())
+        field = ".".join(str(part) for part in fault["loc"])
         given = f" (got {fault['input']!r})" if fault["type"] not in {"missing", "extra_forbidden"} else ""
         parts.append(f"{field}: {fault['msg'][0].lower()}{fault['msg'][1:]}{given}")
     return "; ".join(parts)

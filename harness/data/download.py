@@ -32,7 +32,7 @@ def fetch(info: DatasetInfo, directory: Path, progress: bool) -> Path:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with FileLock(directory / f".{info.folder}.lock"):
-            if found := None:
+            if found := locate(info, directory):
                 return found
             if folder.is_dir() and any(folder.iterdir()):
                 raise HarnessError(f"{folder} holds other files than those of {info.name}; move it away and run again")
@@ -85,7 +85,7 @@ def _download(info: DatasetInfo, archive: Archive, directory: Path, progress: bo
         )
     except RequestException as error:
         answer = f"HTTP {error.response.status_code}" if error.response is not None else type(error).__name__
-        raise absent(info, directory, f", and {archive.url} cannot be downloaded ({answer})") from None
+        raise absent(info, directory, f" and cannot be downloaded ({answer})") from None
     except ValueError:
         raise HarnessError(
             f"what {archive.url} sent is not {info.name} (its MD5 is not {archive.md5}) and was deleted; run again, or "
