@@ -90,10 +90,10 @@ def search_data(training: TrainingSet, protocol: Protocol, seed: int, device: to
         chosen = torch.randperm(available, generator=generator)[:count]
     images = shrink(training.images[chosen], settings.image_size)
     labels = training.labels[chosen]
-    pixels = images.double()
+    half = count // 2
+    pixels = images[: 2 * half].double()
     mean, sd = pixels.mean(dim=(0, 2, 3)), pixels.std(dim=(0, 2, 3), correction=0)
     moments = (mean.float()[:, None, None], sd.float().clamp(min=1.0)[:, None, None])
-    half = count // 2
     train = Images(images[:half], labels[:half], *moments, settings, protocol.search.batch_size)
     valid = replace(train, images=images[half : 2 * half], labels=labels[half : 2 * half])
     return SearchData(train.to(device), valid.to(device), training.classes)
@@ -108,7 +108,7 @@ def check_data(training: TrainingSet, protocol: Protocol) -> None:
             f"--set data.images={available}"
         )
     if native % settings.image_size:
-        sizes = ", ".join(str(size) for size in range(4, native + 1) if native % size == 0)
+        sizes = ", ".join(str(size) for size in range(4, native + 1, 4) if native % size == 0)
         raise HarnessError(
             f"data.image_size={settings.image_size} does not divide the {native} pixels of {training.name}; "
             f"it can be {sizes}"

@@ -1,0 +1,286 @@
+"""The search loops: pairing, cost counts, divergence, and searches that go on bit for bit where they broke off."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from filelock import FileLock
+
+from harness import catalogue, worker
+from harness.batches import SearchData, search_data
+from harness.data import load_training_set
+from harness.errors import Diverged, HarnessError
+from harness.experiment import plan
+from harness.protocol import Protocol, load_protocol
+from harness.query_search import QuerySearch
+from harness.runs import RunFolder
+from harness.search import GradientSearch, cosine
+from methods.base import Batch, GradientMethod, QueryMethod
+from methods.darts import DARTS
+from methods.random_search import RandomSearch
+from spaces.base import Mixture
+from tests.toy import NAS_BENCH_201, identical
+
+CPU = torch.device("cpu")
+TINY = ["data.images=32", "data.image_size=4", "search.batch_size=8", "search.epochs=3"]
+STEPS = 2
+TIMING = {"weight_seconds", "alpha_seconds", "derivation_seconds", "peak_memory_mib"}
+
+
+def protocol(*overrides: str) -> Protocol:
+    return load_protocol("quick", [*TINY, *overrides])
+
+
+def data(rules: Protocol, seed: int = 0) -> SearchData:
+    return search_data(load_training_set("digits"), rules, seed, CPU)
+
+
+def gradient_search(method: GradientMethod, *overrides: str, seed: int = 0) -> GradientSearch:
+    rules = protocol(*overrides)
+    return GradientSearch(method, NAS_BENCH_201, data(rules, seed), rules, seed, CPU)
+
+
+def untimed(row: Any) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in TIMING}
+
+
+def quiet(_: Any) -> None:
+    pass
+
+
+# --- pairing and the loop
+
+
+class Spy(DARTS):
+    """DARTS that keeps what it was shown."""
+
+    name = "spy"
+    shown: ClassVar[list[tuple[str, Batch]]] = []
+
+    def alpha_step(self, search: Any, train: Batch, valid: Batch) -> Any:
+        self.shown.append(("alpha", valid))
+        return super().alpha_step(search, train, valid)
+
+    def weight_step(self, search: Any, train: Batch) -> Any:
+        self.shown.append(("weight", train))
+        return super().weight_step(search, train)
+
+
+class NoisySpy(Spy):
+    """Draws noise of its own, from both streams it could reach."""
+
+    name = "noisy-spy"
+
+    def mixture(self, search: Any) -> Mixture:
+        torch.rand(7, generator=search.noise)
+        torch.rand(3)
+        return super().mixture(search)
+
+
+def shown(method: Spy, *overrides: str) -> list[tuple[str, Batch]]:
+    Spy.shown.clear()
+    gradient_search(method, *overrides).run_epoch(0, quiet)
+    return list(Spy.shown)
+
+
+def test_methods_see_the_same_batches_and_initial_weights_whatever_noise_they_draw() -> None:
+    plain, noisy = shown(Spy()), shown(NoisySpy())
+    assert [kind for kind, _ in plain] == [kind for kind, _ in noisy]
+    for (_, one), (_, other) in zip(plain, noisy, strict=True):
+        assert identical(one, other)
+    starts = [list(gradient_search(method).search.supernet.parameters()) for method in (Spy(), NoisySpy())]
+    assert identical(*starts)
+
+
+def test_the_protocol_decides_which_step_comes_first() -> None:
+    assert [kind for kind, _ in shown(Spy())] == ["alpha", "weight"] * STEPS
+    assert [kind for kind, _ in shown(Spy(), "search.order=weights-first")] == ["weight", "alpha"] * STEPS
+
+
+def test_training_and_validation_batches_come_from_their_own_halves() -> None:
+    rules = protocol("data.crop_padding=0")
+    halves = data(rules)
+    for kind, batch in shown(Spy(), "data.crop_padding=0"):
+        half = halves.train if kind == "weight" else halves.valid
+        known = {tuple(image.flatten().tolist()) for part in half.in_order() for image in part.images}
+        assert {tuple(image.flatten().tolist()) for image in batch.images} <= known
+
+
+@pytest.mark.parametrize(
+    ("name", "forward", "backward"),
+    [("darts", 2, 2), ("darts-2nd", 5, 5), ("snas", 1, 1), ("snas-bilevel", 2, 2), ("gdas", 2, 2)],
+)
+def test_passes_and_examples_are_counted(name: str, forward: int, backward: int) -> None:
+    search = gradient_search(catalogue.get_method(name)())
+    row = search.run_epoch(0, quiet)
+    assert (row["forward_passes"], row["backward_passes"]) == (forward * STEPS, backward * STEPS)
+    assert row["examples"] == 8 * forward * STEPS
+    assert search.run_epoch(1, quiet)["examples"] == 2 * row["examples"]
+
+
+def test_pc_darts_pays_for_no_alpha_step_while_it_warms_up() -> None:
+    search = gradient_search(catalogue.get_method("pc-darts")(warmup=0.5), "search.epochs=4")
+    rows = [search.run_epoch(epoch, quiet) for epoch in range(4)]
+    assert [row["forward_passes"] for row in rows] == [2, 4, 8, 12]
+    assert [row["valid_loss"] is None for row in rows] == [True, True, False, False]
+
+
+def test_the_learning_rate_falls_by_a_cosine() -> None:
+    assert [cosine(0.05, 0.001, epoch, 4) for epoch in (0, 2, 4)] == pytest.approx([0.05, 0.0255, 0.001])
+    search = gradient_search(DARTS(), "weights.learning_rate=0.5", "weights.learning_rate_min=0")
+    search.run_epoch(2, quiet)
+    assert search.search.weight_optimizer.param_groups[0]["lr"] == pytest.approx(0.125)  # 3/4 of the way, cos 120 deg
+
+
+def test_a_row_tells_what_the_epoch_came_to() -> None:
+    fractions: list[float] = []
+    search = gradient_search(DARTS())
+    row = search.run_epoch(0, fractions.append)
+    assert fractions == [0.5, 1.0]
+    assert row["epoch"] == 1
+    assert NAS_BENCH_201.parse(row["architecture"]) == NAS_BENCH_201.architecture(row["index"])
+    assert sum(row["operations"].values()) == 6
+    assert row["alpha_entropy"] == pytest.approx(1.609, abs=0.01)  # ln 5: α is nearly uniform
+    assert row["weight_seconds"] > 0
+    assert row["alpha_seconds"] > 0
+    assert search.alphas()["alpha"] == search.search.alpha.tolist()
+
+
+@pytest.mark.parametrize("setting", ["weights.learning_rate=1e30", "alpha.learning_rate=1e38"])
+def test_a_search_that_diverges_says_what_was_not_finite(setting: str) -> None:
+    search = gradient_search(DARTS(), setting, "weights.clip_norm=null")
+    with pytest.raises(Diverged, match=r"(training loss|validation loss|parameter alpha) .* in epoch \d"):
+        _ = [search.run_epoch(epoch, quiet) for epoch in range(3)]
+
+
+# --- query-based methods
+
+
+def query_search(epochs_per_cell: int, epochs: int) -> QuerySearch:
+    rules = protocol(f"search.epochs={epochs}")
+    return QuerySearch(RandomSearch(epochs_per_cell=epochs_per_cell), NAS_BENCH_201, data(rules), rules, 0, CPU)
+
+
+def test_random_search_spends_no_more_than_a_gradient_search_and_keeps_the_best_cell() -> None:
+    search = query_search(epochs_per_cell=3, epochs=7)
+    rows = [search.run_epoch(epoch, quiet) for epoch in range(7)]
+    assert [len(search.history), rows[0]["valid_accuracy"]] == [3, None]  # 7 epochs pay for 14 halves, a cell takes 4
+    for row in rows:
+        assert row["examples"] <= 32 * row["epoch"]
+    assert rows[-1]["examples"] == 3 * 4 * 16
+    best = max(search.history, key=lambda seen: seen.valid_accuracy)
+    assert rows[-1]["architecture"] == NAS_BENCH_201.format(best.architecture)
+    assert rows[-1]["valid_accuracy"] == best.valid_accuracy
+    assert rows[0]["architecture"] == NAS_BENCH_201.format(search.history[0].architecture)
+
+
+def test_a_query_method_that_asks_for_what_is_no_cell_is_stopped() -> None:
+    class Lost(QueryMethod):
+        name = "lost"
+
+        def ask(self, space: Any, history: Any, noise: Any) -> Any:
+            return (9, 9, 9)
+
+    rules = protocol()
+    search = QuerySearch(Lost(), NAS_BENCH_201, data(rules), rules, 0, CPU)
+    with pytest.raises(ValueError, match="6 edges"):
+        search.run_epoch(0, quiet)
+
+
+# --- whole runs in a folder
+
+
+class Killed(BaseException):
+    """Stands for a kill."""
+
+
+def start(folder: Path, name: str, seed: int = 0, *overrides: str) -> RunFolder:
+    """A run's folder, ready for the worker."""
+    rules = protocol(*overrides)
+    training = load_training_set("digits")
+    options = {"epochs_per_cell": 1} if name == "random-search" else {}
+    planned = plan(folder, [catalogue.get_method(name)(**options)], [seed], NAS_BENCH_201, rules, training, 1)[0]
+    planned.folder.write_json("config.json", planned.config)
+    return planned.folder
+
+
+def run(folder: RunFolder, break_at: int | None = None) -> None:
+    """Run it in this process; break off in the midst of the epoch after ``break_at`` epochs."""
+
+    def emit(event: Any) -> None:
+        if break_at is not None and event["kind"] == "progress" and event["done"] > break_at:
+            raise Killed
+
+    threads = torch.get_num_threads()
+    try:
+        worker.run(folder, None, "cpu", emit)
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(False)
+
+
+def outcome(folder: RunFolder) -> dict[str, Any]:
+    result = folder.result
+    assert result is not None
+    return {
+        "status": result["status"],
+        "architecture": result["architecture"],
+        "trace": [untimed(row) for row in folder.read_trace()],
+        "alphas": json.loads((folder.path / "alphas.json").read_text()),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(catalogue.methods()))
+def test_a_broken_run_goes_on_and_ends_bit_for_bit_as_an_unbroken_one(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker.Pace, "due", lambda self: True)
+    whole, broken = (start(tmp_path / study, name, 0, "search.epochs=12") for study in ("whole", "broken"))
+    run(whole)
+    for epochs in (0, 2, 7):
+        with pytest.raises(Killed):
+            run(broken, break_at=epochs)
+        assert len(broken.read_trace()) == epochs
+    seconds = broken.read_trace()[-1]["weight_seconds"]
+    run(broken)
+    assert outcome(broken) == outcome(whole)
+    assert broken.read_trace()[-1]["weight_seconds"] > seconds
+    assert not (broken.path / "checkpoint.pt").exists()
+
+
+def test_other_seeds_give_other_runs(tmp_path: Path) -> None:
+    one, other = start(tmp_path, "darts", 0), start(tmp_path, "darts", 1)
+    run(one)
+    run(other)
+    assert outcome(one)["alphas"] != outcome(other)["alphas"]
+
+
+def test_a_diverged_run_is_recorded_with_its_reason(tmp_path: Path) -> None:
+    folder = start(tmp_path, "darts", 0, "weights.learning_rate=1e30", "weights.clip_norm=null")
+    run(folder)
+    result = folder.result
+    assert result is not None
+    assert (result["status"], result["architecture"]) == ("diverged", None)
+    assert "in epoch" in result["reason"]
+
+
+def test_a_damaged_checkpoint_is_named_and_nothing_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker.Pace, "due", lambda self: True)
+    folder = start(tmp_path, "darts")
+    with pytest.raises(Killed):
+        run(folder, break_at=1)
+    checkpoint = folder.path / "checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(HarnessError, match=r"checkpoint\.pt cannot be read .*; delete .* and run again"):
+        run(folder)
+    assert folder.result is None
+
+
+def test_two_processes_never_search_the_same_run(tmp_path: Path) -> None:
+    folder = start(tmp_path, "darts")
+    with FileLock(folder.path / ".lock"), pytest.raises(HarnessError, match="another process"):
+        run(folder)
