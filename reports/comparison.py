@@ -12,18 +12,12 @@ from harness.errors import HarnessError
 from harness.results import Run, Study
 from harness.runs import RunFolder
 from harness.tables import Table, load_table
+from harness.tables.noise import retraining_noise
 from reports.stats import Floats
 from spaces.base import SearchSpace
 
 HEADLINE = "cifar10"
 """The dataset whose ranking is printed first, where the table has it."""
-
-RETRAINING_NOISE = {
-    ("nas-bench-201", "cifar10"): 0.17,
-    ("nas-bench-201", "cifar100"): 0.31,
-    ("nas-bench-201", "ImageNet16-120"): 0.40,
-}
-"""Points of test accuracy that retraining alone moves: mean sd within groups of isomorphic cells of the benchmark."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +127,8 @@ class Comparison:
         return self.table.test_accuracy(dataset) if self.table else None
 
     def noise(self, dataset: str) -> float:
-        """Retraining noise in points, below which no difference is called one; 0 where it is not known."""
-        return RETRAINING_NOISE.get((self.space.name, dataset), 0.0)
+        """Points that retraining alone moves the accuracy, below which no difference is one; 0 where not known."""
+        return retraining_noise(self.table, dataset, self.space) if self.table else 0.0
 
 
 def compare(study: Study, table: str | Path | None = None) -> Comparison:

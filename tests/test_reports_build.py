@@ -26,6 +26,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def made_up_table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     table = studies.table()
     monkeypatch.setattr(comparison, "load_table", lambda *_: table)
+    monkeypatch.setattr(comparison, "retraining_noise", studies.noise)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         yield
@@ -49,6 +50,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Report:
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("error")
         patch.setattr(comparison, "load_table", lambda *_: table)
+        patch.setattr(comparison, "retraining_noise", studies.noise)
         return build_report(load_study(studies.five_methods(tmp_path_factory.mktemp("runs"))))
 
 

@@ -26,6 +26,7 @@ def near(cell: studies.Cell, seed: int) -> studies.Cell:
 def made_up_table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     table = studies.table()
     monkeypatch.setattr(comparison, "load_table", lambda *_: table)
+    monkeypatch.setattr(comparison, "retraining_noise", studies.noise)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         yield

@@ -18,6 +18,7 @@ from scipy.stats import spearmanr
 
 from harness.errors import HarnessError
 from harness.tables import EMBEDDED, Table, load_table
+from harness.tables.noise import retraining_noise
 from spaces.nas_bench_201.encoding import EDGES, NONE, SIZE, SKIP, cell_at, index, parse, to_string
 from spaces.nas_bench_201.space import NASBench201
 
@@ -384,3 +385,28 @@ def test_collapse_is_the_number_of_identity_paths(
     for dataset, (low, high), rounding in zip(published.datasets, ranges, (0.006, 0.06, 0.06), strict=True):
         column = published.test_accuracy(dataset)[chosen]
         assert (column.min(), column.max()) == pytest.approx((low, high), abs=rounding)
+
+
+def test_retraining_noise_of_the_embedded_table(embedded: Table) -> None:
+    assert retraining_noise(embedded, "cifar10", NASBench201()) == pytest.approx(0.23, abs=0.005)
+
+
+def test_published_retraining_noise(published: Table) -> None:
+    found = [retraining_noise(published, dataset, NASBench201()) for dataset in published.datasets]
+    assert found == pytest.approx([0.17, 0.31, 0.40], abs=0.005)
+
+
+def test_retraining_noise_by_hand() -> None:
+    space = NASBench201()
+    column = np.zeros(SIZE)
+    alone = index((SKIP,) * 6)
+    column[alone] = 50.0  # no other cell computes the same
+    assert [space.canonical(cell_at(row)) for row in range(SIZE)].count(space.canonical((SKIP,) * 6)) == 1
+    table = Table("zeros", space.name, {("cifar10", "test_accuracy"): column}, {})
+    assert retraining_noise(table, "cifar10", space) == 0
+    forms = [space.canonical(cell_at(row)) for row in range(SIZE)]
+    groups = {form: forms.count(form) for form in set(forms[:200])}
+    pair = next(form for form, size in groups.items() if size == 2)
+    column[forms.index(pair)] = 2.0  # 2 and 0: sd 1 in one group, 0 in all others
+    several = sum(size > 1 for size in np.unique(forms, return_counts=True)[1])
+    assert retraining_noise(table, "cifar10", space) == pytest.approx(1 / several)

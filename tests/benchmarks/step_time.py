@@ -48,8 +48,8 @@ def main() -> None:
                 times[key].append(step(network, mixture, images, labels, optimizers[key]))
         t = {key: 1000 * statistics.median(values[1:]) for key, values in times.items()}
         print(
-            f"{channels:3} {cells:2} {size:4} {t['textbook']:7.0f} ms {t['soft']:5.0f} ms {t['textbook'] / t['soft']:6.2f}"
-            f" {t['K=4']:5.0f} ms {t['one-hot']:5.0f} ms"
+            f"{channels:3} {cells:2} {size:4} {t['textbook']:7.0f} ms {t['soft']:5.0f} ms "
+            f"{t['textbook'] / t['soft']:6.2f} {t['K=4']:5.0f} ms {t['one-hot']:5.0f} ms"
         )
 
 
