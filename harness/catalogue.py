@@ -76,14 +76,14 @@ def get_space(name: str) -> SearchSpace:
     return found()
 
 
-def _check_complete(found: type, name: str, attributes: Iterable[str]) -> None:
+def _check_complete(found: Any, name: str, attributes: Iterable[str]) -> None:
     """Raise :class:`HarnessError` where a class lacks what it must define, or calls itself otherwise than ``name``."""
     missing = [attribute for attribute in ("name", *attributes) if not hasattr(found, attribute)]
     missing += sorted(getattr(found, "__abstractmethods__", ()))
     if missing:
         raise HarnessError(f"{name} is incomplete: {found!r} must define {', '.join(missing)}")
-    if found.name != name:  # type: ignore[attr-defined]
-        raise HarnessError(f"{found!r} is registered as {name!r} but its name is {found.name!r}; make them equal")  # type: ignore[attr-defined]
+    if found.name != name:
+        raise HarnessError(f"{found!r} is registered as {name!r} but its name is {found.name!r}; make them equal")
 
 
 def choose(kind: str, name: str, known: dict[str, Entry]) -> Entry:
@@ -126,12 +126,12 @@ def _in_package(package: str) -> list[Entry]:
     spec = importlib.util.find_spec(package)
     entries = []
     for folder in (spec and spec.submodule_search_locations) or ():
-        for file in sorted(Path(folder).rglob("*.py")):
+        for file in sorted(Path(folder).rglob("[!.]*.py")):
             module = ".".join((package, *file.relative_to(folder).with_suffix("").parts))
             try:
-                tree = ast.parse(file.read_bytes())
+                tree = ast.parse(file.read_bytes(), file.name)
             except (SyntaxError, ValueError) as error:  # ValueError: null bytes
-                # The others can be used while this one is being written; to load it says what is wrong, and where.
+                # The others can be used while this one is being written; loading it says what is wrong, and where.
                 entries.append(Entry(file.stem.replace("_", "-"), f"{module}:", "the harness", f"broken: {error}"))
                 continue
             for node in tree.body:

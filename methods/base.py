@@ -133,7 +133,7 @@ class Method(BaseModel, abc.ABC):
         summary: one line for ``harness list methods``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     name: ClassVar[str]
     paper: ClassVar[str]
@@ -144,7 +144,7 @@ class Method(BaseModel, abc.ABC):
         changed = [
             f"{key}={getattr(self, key)}"
             for key, info in type(self).model_fields.items()
-            if getattr(self, key) != info.default
+            if getattr(self, key) != info.get_default(call_default_factory=True)
         ]
         return self.name + (f"[{','.join(changed)}]" if changed else "")
 
@@ -220,10 +220,10 @@ class QueryMethod(Method):
 def linear(start: float, end: float, epoch: int, epochs: int) -> float:
     """A linear schedule that is exactly ``start`` in the first epoch and exactly ``end`` in the last.
 
-    A run of one epoch stays at ``start``.
+    A run of one epoch stays at ``start``. Rounding takes no value outside the range.
     """
     t = epoch / (epochs - 1) if epochs > 1 else 0.0
-    return (1 - t) * start + t * end
+    return min(max((1 - t) * start + t * end, min(start, end)), max(start, end))
 
 
 def gumbel(shape: torch.Size, generator: torch.Generator) -> Tensor:

@@ -61,28 +61,30 @@ def unrolled_gradients(
     gradients = search.gradients(search.forward(train, method.mixture(search)).loss, weights)
     with torch.no_grad():
         for w, gradient in zip(weights, gradients, strict=True):
-            buffer = search.weight_optimizer.state[w].get("momentum_buffer")
+            buffer = search.weight_optimizer.state.get(w, {}).get("momentum_buffer")
             step = gradient + group["weight_decay"] * w
-            w -= xi * (step if buffer is None else step + group["momentum"] * buffer)
+            w.sub_(xi * (step if buffer is None else step + group["momentum"] * buffer))
 
     forward = search.forward(valid, method.mixture(search))
     found = search.gradients(forward.loss, alphas + weights)
     result, direction = found[: len(alphas)], found[len(alphas) :]
 
-    r = epsilon / torch.sqrt(sum((g * g).sum() for g in direction))
-    finite_difference = []
-    for sign in (1, -1):
-        with torch.no_grad():
-            for w, start, g in zip(weights, original, direction, strict=True):
-                w.copy_(start + sign * r * g)
-        loss = search.forward(train, method.mixture(search)).loss
-        finite_difference.append(search.gradients(loss, alphas))
+    norm = torch.stack([(g * g).sum() for g in direction]).sum().sqrt()
+    if norm > 0:  # otherwise the product is zero, whatever the second derivatives
+        r = epsilon / norm
+        finite_difference = []
+        for sign in (1, -1):
+            with torch.no_grad():
+                for w, start, g in zip(weights, original, direction, strict=True):
+                    w.copy_(start + sign * r * g)
+            loss = search.forward(train, method.mixture(search)).loss
+            finite_difference.append(search.gradients(loss, alphas))
+        for g, plus, minus in zip(result, *finite_difference, strict=True):
+            g.sub_(xi * (plus - minus) / (2 * r))
 
     with torch.no_grad():
         for w, start in zip(weights, original, strict=True):
             w.copy_(start)
         for now, before in zip(search.supernet.buffers(), statistics, strict=True):
             now.copy_(before)
-        for g, plus, minus in zip(result, *finite_difference, strict=True):
-            g -= xi * (plus - minus) / (2 * r)
     return forward, result

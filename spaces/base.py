@@ -155,7 +155,7 @@ class SearchSpace(abc.ABC):
                 f"{choice} chooses {len(choice)} operations; {self.name} has {len(self.edges)} edges"
             )
         for edge, operation in enumerate(choice):
-            if not 0 <= operation < len(self.operations):
+            if operation not in range(len(self.operations)):
                 raise InvalidArchitecture(
                     f"edge {edge} of {choice} has operation {operation}, not one of 0 to {len(self.operations) - 1}"
                 )

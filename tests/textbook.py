@@ -1,4 +1,4 @@
-"""The textbook NAS-Bench-201 supernet: one module per edge and operation, mixed as sum(w · op(x)). The oracle of tests."""
+"""The textbook NAS-Bench-201 supernet, the tests' oracle: a module per edge and operation, mixed as sum(w · op(x))."""
 
 from __future__ import annotations
 
@@ -77,7 +77,9 @@ class TextbookSupernet(nn.Module):
         return self.network(images, mixture)
 
 
-def paired_weights(fused: NASBench201Supernet, textbook: TextbookSupernet) -> list[tuple[nn.Parameter, slice, nn.Parameter]]:
+def paired_weights(
+    fused: NASBench201Supernet, textbook: TextbookSupernet
+) -> list[tuple[nn.Parameter, slice, nn.Parameter]]:
     """(fused parameter, rows of it, textbook parameter) for every weight of the textbook supernet."""
     pairs: list[tuple[nn.Parameter, slice, nn.Parameter]] = []
     ours, theirs = fused.network, textbook.network

@@ -84,15 +84,16 @@ def parse(text: str) -> Architecture:
 
 
 def _fault(text: str, position: int, expected: str) -> InvalidArchitecture:
+    shown = "".join(character if character.isprintable() else "\ufffd" for character in text)  # one column each
     return InvalidArchitecture(
-        f"not a NAS-Bench-201 architecture: expected {expected} at character {position}\n  {text}\n  {' ' * position}^"
+        f"not a NAS-Bench-201 architecture: expected {expected} at character {position}\n  {shown}\n  {' ' * position}^"
     )
 
 
 def neighbours(cell: Architecture) -> list[Architecture]:
     """The 24 cells that differ in exactly one edge's operation."""
     return [
-        cell[:edge] + (operation,) + cell[edge + 1 :]
+        (*cell[:edge], operation, *cell[edge + 1 :])
         for edge in range(len(EDGES))
         for operation in range(len(OPERATIONS))
         if operation != cell[edge]

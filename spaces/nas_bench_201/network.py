@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -22,16 +24,19 @@ class DiscreteCell(nn.Module):
 
     def __init__(self, architecture: Architecture, channels: int) -> None:
         super().__init__()
-        self.edges = nn.ModuleDict()
-        for (source, target), operation in zip(EDGES, architecture, strict=True):
-            if operation == NONE:
-                continue
-            self.edges[f"{target}<-{source}"] = {
-                SKIP: nn.Identity,
-                CONV1: lambda: relu_conv_bn(channels, 1),
-                CONV3: lambda: relu_conv_bn(channels, 3),
-                POOL: lambda: nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False),
-            }[operation]()
+        make: dict[int, Callable[[], nn.Module]] = {
+            SKIP: nn.Identity,
+            CONV1: lambda: relu_conv_bn(channels, 1),
+            CONV3: lambda: relu_conv_bn(channels, 3),
+            POOL: lambda: nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False),
+        }
+        self.edges = nn.ModuleDict(
+            {
+                f"{target}<-{source}": make[operation]()
+                for (source, target), operation in zip(EDGES, architecture, strict=True)
+                if operation != NONE
+            }
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         nodes = [x]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
@@ -47,9 +48,7 @@ class Skeleton(nn.Module):
             nn.Conv2d(3, config.channels, 3, padding=1, bias=False), nn.BatchNorm2d(config.channels)
         )
         self.stages = nn.ModuleList(nn.ModuleList(cell(width) for _ in range(config.cells)) for width in widths)
-        self.reductions = nn.ModuleList(
-            ReductionBlock(before, after) for before, after in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.reductions = nn.ModuleList(ReductionBlock(before, after) for before, after in pairwise(widths))
         self.head = nn.Sequential(
             nn.BatchNorm2d(
                 widths[-1],

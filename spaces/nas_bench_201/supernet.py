@@ -13,6 +13,7 @@ The convolutions have no bias: batch normalisation by the batch's statistics can
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from spaces.base import Mixture, NetworkConfig, SpaceError, Supernet
-from spaces.nas_bench_201.encoding import CONV1, CONV3, EDGES, NONE, POOL, SKIP
+from spaces.nas_bench_201.encoding import CONV1, CONV3, EDGES, POOL, SKIP
 from spaces.nas_bench_201.skeleton import Skeleton
 
 NODES = 4
@@ -37,6 +38,9 @@ class FusedConv(nn.Module):
         kernel: 1 or 3.
         running: keep running statistics and use them in evaluation.
     """
+
+    running_mean: Tensor
+    running_var: Tensor
 
     def __init__(self, channels: int, edges: int, kernel: int, running: bool) -> None:
         super().__init__()
@@ -63,7 +67,8 @@ class FusedConv(nn.Module):
             if self.training:
                 self.running_mean[chosen] = mean.view(-1, self.channels)
                 self.running_var[chosen] = var.view(-1, self.channels)
-        return y.split(self.channels, dim=1)
+        outputs: tuple[Tensor, ...] = y.split(self.channels, dim=1)
+        return outputs
 
 
 class MixedCell(nn.Module):
@@ -94,12 +99,14 @@ class MixedCell(nn.Module):
             for edge, outputs in self._outgoing(node, searched, weights, mixture.selected).items():
                 target = EDGES[edge][1]
                 if bias is not None:
-                    outputs = [*outputs, bias[edge].expand_as(searched)]
-                if self.groups > 1:
+                    outputs.append(bias[edge].expand_as(searched))
+                if self.groups == 1:
+                    terms[target].extend(outputs)
+                else:
                     bypass = value[:, self.mixed :]
                     bypass = bypass if factor is None else bypass * factor[edge]
-                    outputs = [shuffle(torch.cat([sum_or_zeros(outputs, like=searched), bypass], 1), self.groups)]
-                terms[target].extend(outputs)
+                    mixed = sum_or_zeros(outputs, like=searched)
+                    terms[target].append(shuffle(torch.cat([mixed, bypass], 1), self.groups))
         return sum_or_zeros(terms[-1], like=x)
 
     def _outgoing(
@@ -122,7 +129,7 @@ class MixedCell(nn.Module):
         for i in users(SKIP):
             outputs[edges[i]].append(weights[edges[i], SKIP] * x)
         if chosen := users(POOL):
-            pooled = AveragePool.apply(x)
+            pooled = AveragePool.apply(x)  # type: ignore[no-untyped-call]
             for i in chosen:
                 outputs[edges[i]].append(weights[edges[i], POOL] * pooled)
         return outputs
@@ -136,6 +143,7 @@ class NASBench201Supernet(Supernet):
         self.network = Skeleton(config, lambda channels: MixedCell(channels, config))
 
     def forward(self, images: Tensor, mixture: Mixture) -> Tensor:
+        mixture = replace(mixture, weights=mixture.weights.to(images))  # Mixture.of knows no device or precision
         return self.network(images, mixture)  # type: ignore[no-any-return]
 
 
@@ -182,5 +190,5 @@ def sum_or_zeros(terms: list[Tensor], like: Tensor) -> Tensor:
 
 
 def shuffle(x: Tensor, groups: int) -> Tensor:
-    """Channel shuffle: (batch, groups · c, h, w) with the channels of all groups interleaved (PC-DARTS, section 3.1)."""
-    return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
+    """Channel shuffle: x (batch, groups · c, h, w) with the channels of all groups interleaved (PC-DARTS)."""
+    return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)  # type: ignore[no-any-return]
