@@ -18,6 +18,7 @@ from reports.comparison import Comparison, compare
 from reports.export import Sheet, to_csv, to_latex, to_markdown
 from reports.figures import draw_all
 from reports.listings import outcomes_sheet, runs_sheet
+from reports.pairs import pairs_sheet
 from reports.sheets import accuracy_sheet, cost_sheet, stability_sheet
 from reports.style import save
 from reports.words import opening, scope
@@ -61,18 +62,19 @@ def build_report(study: Study, out: str | Path | None = None, table: str | Path 
     figures = draw_all(comparison)
     accuracy = [accuracy_sheet(comparison, dataset) for dataset in comparison.datasets]
     rankings = [*accuracy, cost_sheet(comparison), stability_sheet(comparison)]
+    pairs = [sheet for dataset in comparison.datasets[:1] if (sheet := pairs_sheet(comparison, dataset))]
     listings = [outcomes_sheet(comparison), runs_sheet(comparison)]
     for name, figure in figures.items():
         write_atomically(folder / "figures" / f"{name}.png", save(figure, "png"))
         write_atomically(folder / "figures" / f"{name}.pdf", save(figure, "pdf"))
-    for sheet in rankings + listings:
+    for sheet in rankings + pairs + listings:
         write_atomically(folder / "tables" / f"{sheet.name}.csv", to_csv(sheet).encode())
-    for sheet in rankings:
+    for sheet in rankings + pairs:
         write_atomically(folder / "tables" / f"{sheet.name}.md", to_markdown(sheet).encode())
         write_atomically(folder / "tables" / f"{sheet.name}.tex", to_latex(sheet).encode())
     paragraphs = opening(comparison)
     report = Report(folder, scope(comparison), paragraphs, accuracy[0] if accuracy else None)
-    write_atomically(report.page, _page(comparison, report, rankings, listings, figures).encode())
+    write_atomically(report.page, _page(comparison, report, rankings, pairs, listings, figures).encode())
     return report
 
 
@@ -80,6 +82,7 @@ def _page(
     comparison: Comparison,
     report: Report,
     rankings: list[Sheet],
+    pairs: list[Sheet],
     listings: list[Sheet],
     figures: dict[str, Figure],
 ) -> str:
@@ -92,6 +95,7 @@ def _page(
         comparison=comparison,
         report=report,
         accuracy=accuracy,
+        pairs=pairs,
         cost=cost,
         stability=stability,
         outcomes=outcomes,

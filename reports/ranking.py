@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import fmean
 
-from reports.comparison import Comparison, MethodResults
+from reports.comparison import Comparison, MethodResults, SeedResult
+from reports.differences import RankUncertainty, rank_uncertainty
 from reports.stats import Summary, pareto_front, summarise, told_apart
 
 
@@ -60,3 +61,34 @@ def on_front(comparison: Comparison, dataset: str) -> list[str]:
     ]
     front = pareto_front([gain for _, gain, _ in points], [cost for cost, _, _ in points])
     return [label for (_, _, label), kept in sorted(zip(points, front, strict=True)) if kept]
+
+
+def uncertain_ranks(comparison: Comparison, dataset: str) -> dict[str, RankUncertainty]:
+    """Where each method with finished runs may stand, by label; seeds are drawn together where all have the same."""
+    ranked = by_accuracy(comparison, dataset)
+    if len(ranked) < 2:
+        return {}
+    seeds = [[seed.run.seed for seed in one.method.seeds if seed.final(dataset) is not None] for one in ranked]
+    found = rank_uncertainty([one.method.finals(dataset) for one in ranked], all(each == seeds[0] for each in seeds))
+    return {one.label: ranks for one, ranks in zip(ranked, found, strict=True)}
+
+
+def is_parameter_free(operation: str) -> bool:
+    """Whether an operation has no weights to train: none, skip connections and pooling, by their usual names."""
+    return operation in {"none", "skip_connect"} or "pool" in operation
+
+
+COLLAPSE = "cell is worse than the table's mean cell, with two thirds of its edges or more parameter-free"
+"""The rule by which a seed has collapsed."""
+
+
+def collapsed(comparison: Comparison, seed: SeedResult) -> bool | None:
+    """Whether a finished seed has collapsed, by the rule :data:`COLLAPSE`; None where that cannot be said."""
+    dataset = comparison.headline
+    column = comparison.column(dataset) if dataset else None
+    value = seed.final(dataset) if dataset else None
+    if column is None or value is None or seed.cell is None:
+        return None
+    cell = comparison.space.parse(seed.cell)
+    free = sum(is_parameter_free(comparison.space.operations[operation]) for operation in cell)
+    return value < float(column.mean()) and 3 * free >= 2 * len(cell)

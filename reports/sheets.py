@@ -7,8 +7,17 @@ from statistics import fmean
 import numpy as np
 
 from reports.comparison import Comparison
+from reports.differences import rate_interval
 from reports.export import Column, Sheet, Value
-from reports.ranking import by_accuracy, mean_with_failures, on_front
+from reports.ranking import (
+    COLLAPSE,
+    by_accuracy,
+    collapsed,
+    is_parameter_free,
+    mean_with_failures,
+    on_front,
+    uncertain_ranks,
+)
 from reports.stats import (
     BOOTSTRAP_FROM,
     Floats,
@@ -26,6 +35,7 @@ def accuracy_sheet(comparison: Comparison, dataset: str) -> Sheet:
     seeds = max(len(method.finals(dataset)) for method in comparison.methods)
     interval = "Student t" if seeds < BOOTSTRAP_FROM else f"Student t, or bootstrap over seeds from {BOOTSTRAP_FROM} on"
 
+    ranks = uncertain_ranks(comparison, dataset)
     rows: list[list[Value]] = []
     ranked = [one.method for one in by_accuracy(comparison, dataset)]
     labels = {method.label for method in ranked}
@@ -33,13 +43,16 @@ def accuracy_sheet(comparison: Comparison, dataset: str) -> Sheet:
         finals = method.finals(dataset)
         measures: list[Value] = _measures(finals, column) if finals else [None] * 11
         tail = None if column is None else mean_with_failures(method, finals, float(column.mean()))
-        rows.append([method.label, f"{len(finals)}/{len(method.seeds)}", *measures, tail])
+        place: list[Value] = [None, None]
+        if (rank := ranks.get(method.label)) is not None:
+            place = [f"{rank.low:g} to {rank.high:g}", rank.first]
+        rows.append([method.label, f"{len(finals)}/{len(method.seeds)}", *measures, *place, tail])
     references: list[list[Value]] = []
     if column is not None:
-        references.append(["uniformly random cell", None, *_random_cell(column), None])
+        references.append(["uniformly random cell", None, *_random_cell(column), *[None] * 3])
         named = {name: comparison.space.index(cell) for name, cell in comparison.space.reference_cells().items()}
         for name, row in (named | {"best cell of the table": int(column.argmax())}).items():
-            references.append([name, None, *_measures([float(column[row])], column), None])
+            references.append([name, None, *_measures([float(column[row])], column), *[None] * 3])
     return Sheet(
         f"accuracy-{dataset}",
         f"Accuracy on {dataset}",
@@ -48,8 +61,9 @@ def accuracy_sheet(comparison: Comparison, dataset: str) -> Sheet:
         "sd with ddof = 1 (of the random cell: population). Interval: 95 %, " + interval + "; "
         "with few seeds none is reliable for a method that sometimes collapses. IQM: mean of the middle half of the "
         "seeds. Percentile: share of the table's cells that are worse, mean over seeds. Regret: points below the best "
-        "cell of the table. Normalised: 0 is the table's mean cell, 1 its best. Last column: the mean with each failed "
-        "run counted as a uniformly random cell.",
+        "cell of the table. Normalised: 0 is the table's mean cell, 1 its best. Rank: 95 % of the mean's ranks when "
+        "seeds are drawn again; First: how often, in %, it is the highest. Last column: the mean with each failed run "
+        "counted as a uniformly random cell.",
         [
             Column("method", "Method", text=True),
             Column("finished", "Runs"),
@@ -64,6 +78,8 @@ def accuracy_sheet(comparison: Comparison, dataset: str) -> Sheet:
             Column("percentile", "Percentile", 1),
             Column("regret", "Regret", 2),
             Column("normalised", "Normalised", 3),
+            Column("rank_interval", "Rank", text=True),
+            Column("first_percent", "First %", 0),
             Column("mean_failures_as_random", "Failed = random", 2),
         ],
         rows,
@@ -146,13 +162,19 @@ def stability_sheet(comparison: Comparison) -> Sheet:
         finals = method.finals(dataset) if dataset else []
         head: list[Value] = [method.label, f"{len(cells)}/{len(method.seeds)}"]
         if not cells:
-            rows.append((float("inf"), [*head, *[None] * 6]))
+            rows.append((float("inf"), [*head, *[None] * 8]))
             continue
         parsed = [comparison.space.parse(cell) for cell in cells]
         free = fmean(sum(is_parameter_free(comparison.space.operations[op]) for op in cell) for cell in parsed)
         trajectories = [seed.accuracy[dataset] for seed in method.finished if dataset in seed.accuracy]
         lost = [max(values) - values[-1] for values in trajectories]
         spread: list[Value] = [min(finals), summarise(finals).sd] if finals else [None, None]
+        verdicts = [verdict for seed in method.finished if (verdict := collapsed(comparison, seed)) is not None]
+        if verdicts:
+            low, high = rate_interval(sum(verdicts), len(verdicts))
+            spread += [100 * sum(verdicts) / len(verdicts), f"{low:.0f} to {high:.0f}"]
+        else:
+            spread += [None, None]
         row = [*head, *spread, len(set(cells)), 100 * agreement(parsed), free, fmean(lost) if lost else None]
         rows.append((-min(finals) if finals else float("inf"), row))
     return Sheet(
@@ -160,7 +182,8 @@ def stability_sheet(comparison: Comparison) -> Sheet:
         "Stability",
         f"Over finished runs, sorted by the worst seed{f' on {dataset}' if dataset else ''}; protocol "
         f"{comparison.protocol_name}.",
-        "An sd of 0 is no virtue: a method that collapses to one cell has it. Agreement: "
+        f"An sd of 0 is no virtue: a method that collapses to one cell has it. Collapse: % of seeds whose {COLLAPSE}; "
+        "with its exact 95 % interval. Agreement: "
         "mean over edges of the share of seeds that chose the edge's most frequent operation. Parameter-free: edges "
         f"of the derived cell, of {len(comparison.space.edges)}, that are none, skip or pooling. Lost: points by which "
         "the last cell is below the best on its own trajectory; a diagnosis with hindsight, of no use to a search.",
@@ -169,6 +192,8 @@ def stability_sheet(comparison: Comparison) -> Sheet:
             Column("finished", "Runs"),
             Column("worst", "Worst seed", 2),
             Column("sd", "sd", 2),
+            Column("collapse_percent", "Collapse %", 0),
+            Column("collapse_interval", "95 %", text=True),
             Column("distinct_cells", "Distinct cells"),
             Column("agreement_percent", "Agreement %", 0),
             Column("parameter_free_edges", "Parameter-free", 1),
@@ -176,8 +201,3 @@ def stability_sheet(comparison: Comparison) -> Sheet:
         ],
         [row for _, row in sorted(rows, key=lambda pair: pair[0])],
     )
-
-
-def is_parameter_free(operation: str) -> bool:
-    """Whether an operation has no weights to train: none, skip connections and pooling, by their usual names."""
-    return operation in {"none", "skip_connect"} or "pool" in operation

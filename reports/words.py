@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from reports.comparison import Comparison, MethodResults
-from reports.ranking import Ranked, by_accuracy, common_seeds, mean_with_failures, on_front, separated
+from reports.differences import smallest_p
+from reports.ranking import (
+    COLLAPSE,
+    Ranked,
+    by_accuracy,
+    collapsed,
+    common_seeds,
+    mean_with_failures,
+    on_front,
+    separated,
+)
 from reports.stats import smallest_paired_p
 
 _NUMERALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -15,7 +25,7 @@ _NUMERALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight
 def opening(comparison: Comparison) -> list[str]:
     """The answer, most important first: a sentence or a few per paragraph, without markup."""
     paragraphs = [_verdict(comparison, dataset) for dataset in comparison.datasets] or [_no_accuracy(comparison)]
-    for part in (_rule, _design, _same_cell, _failures, _cost, _caveats):
+    for part in (_rule, _design, _collapses, _same_cell, _failures, _cost, _caveats):
         paragraphs.append(part(comparison))
     return [paragraph for paragraph in paragraphs if paragraph]
 
@@ -118,7 +128,21 @@ def _design(comparison: Comparison) -> str:
     p = smallest_paired_p(seeds)
     bound = f"the smallest p that an exact paired test could give is {p:.3g} (2/2^{seeds})"
     verdict = "so such a test can never reach 0.05" if p > 0.05 else "before any correction for several comparisons"
-    return f"Every method finished {_count(seeds, 'common seed')}: {bound}, {verdict}."
+    count = len(comparison.methods) * (len(comparison.methods) - 1) // 2
+    unpaired = smallest_p(seeds, seeds)
+    holm = f", {min(1.0, count * unpaired):.3g} after Holm's correction for {count} pairs" if count > 1 else ""
+    paired = f"Every method finished {_count(seeds, 'common seed')}: {bound}, {verdict}"
+    return f"{paired}; unpaired it is {unpaired:.2g}{holm}."
+
+
+def _collapses(comparison: Comparison) -> str:
+    """How many seeds of which methods have collapsed."""
+    found = []
+    for method in comparison.methods:
+        verdicts = [collapsed(comparison, seed) for seed in method.finished]
+        if any(verdicts):
+            found.append(f"{method.label} in {sum(map(bool, verdicts))} of {_count(len(verdicts), 'seed')}")
+    return f"Collapsed: {_and(found)}. A seed has collapsed if its {COLLAPSE}." if found else ""
 
 
 def _same_cell(comparison: Comparison) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from studies import ALL_CONV3, ALL_SKIP, StudyWriter
+from tests.studies import ALL_CONV3, ALL_SKIP, StudyWriter
 
 from harness.cli.main import harness
 from harness.errors import HarnessError

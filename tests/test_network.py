@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from harness.pickles import load_pickle
 from harness.streams import stream
@@ -131,6 +133,27 @@ def test_it_computes_what_the_supernet_computes_with_the_same_weights(cell: Arch
     images = torch.randn(4, 3, 8, 8, generator=stream(0, "images"), dtype=torch.float64)
     # in training both normalise by the batch, and the affine parameters of the network are still 1 and 0
     torch.testing.assert_close(network.double()(images), supernet.double()(images, Mixture.of(cell, 5)))
+
+
+def test_the_macro_architecture_step_by_step() -> None:
+    """Stem, residual blocks of stride 2 and BN-ReLU-pool-linear head, written out; the cells pass their input on."""
+    network = DiscreteNetwork((0, 0, 0, 1, 0, 0), SMALL).double()
+    initialise(network, lambda name: stream(0, name))
+    images = torch.randn(4, 3, 8, 8, generator=stream(0, "images"), dtype=torch.float64)
+    (stem, _), head = network.stem, network.head[4]
+
+    def norm(x: Tensor) -> Tensor:
+        mean, variance = x.mean((0, 2, 3), keepdim=True), x.var((0, 2, 3), unbiased=False, keepdim=True)
+        return (x - mean) / (variance + 1e-5).sqrt()
+
+    x = norm(F.conv2d(images, stem.weight, padding=1))
+    for block in network.reductions:
+        first, second, project = block.body[1].weight, block.body[4].weight, block.shortcut[1].weight
+        y = norm(F.conv2d(x.relu(), first, stride=2, padding=1))
+        y = norm(F.conv2d(y.relu(), second, padding=1))
+        x = y + F.conv2d(F.avg_pool2d(x, 2), project)
+    expected = norm(x).relu().mean((2, 3)) @ head.weight.T + head.bias
+    torch.testing.assert_close(network(images), expected)
 
 
 def test_all_batch_normalisations_are_affine_with_running_statistics() -> None:

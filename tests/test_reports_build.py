@@ -101,6 +101,33 @@ def test_a_collapsed_method_is_last_in_stability_though_its_sd_is_0(full: Report
     assert float(found["darts"]["lost_since_best_epoch"]) > 5
 
 
+def test_collapse_is_counted_by_its_rule(full: Report) -> None:
+    found = rows(full, "stability")
+    assert (found["darts"]["collapse_percent"], found["darts"]["collapse_interval"]) == ("100.0", "48 to 100")
+    assert float(found["snas"]["collapse_percent"]) == 0
+    assert any("Collapsed: darts in 5 of five seeds" in paragraph for paragraph in full.opening)
+
+
+def test_every_pair_has_its_p_and_what_the_design_could_give(full: Report) -> None:
+    with open(full.folder / "tables" / "pairs-cifar10.csv", newline="") as file:
+        pairs = list(csv.DictReader(file))
+    assert len(pairs) == 10
+    for pair in pairs:
+        assert float(pair["smallest_p"]) <= float(pair["p"]) <= float(pair["p_holm"]) <= 1
+        assert float(pair["difference"]) >= 0
+    against_darts = next(pair for pair in pairs if (pair["method"], pair["against"]) == ("snas", "darts"))
+    assert float(against_darts["superiority"]) == 1
+    assert float(against_darts["p"]) == pytest.approx(2 / 252)
+    assert against_darts["verdict"] == "told apart"
+    assert "p (Holm)" in Page(full.page.read_text()).text
+
+
+def test_ranks_have_their_uncertainty(full: Report) -> None:
+    found = rows(full, "accuracy-cifar10")
+    assert found["darts"]["rank_interval"] == "5 to 5"
+    assert sum(float(row["first_percent"] or 0) for row in found.values()) == pytest.approx(100)
+
+
 def test_outcomes_are_counted(full: Report) -> None:
     collapsed = rows(full, "outcomes")["darts"]
     assert collapsed["cell"] == encoding.to_string(studies.ALL_SKIP)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -292,6 +293,28 @@ def test_initialising_leaves_the_global_generator_alone() -> None:
     before = torch.get_rng_state()
     initialise(supernet, lambda name: stream(0, name))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def normalisations(module: nn.Module) -> list[tuple[bool, bool]]:
+    """(affine, running statistics) of every batch-norm layer below a module."""
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+    return [(layer.affine, layer.track_running_stats) for layer in layers]
+
+
+@pytest.mark.parametrize("batch_norm", ["batch", "running"])
+@pytest.mark.parametrize("affine", [True, False])
+def test_batch_normalisation_outside_the_cells(affine: bool, batch_norm: Any) -> None:
+    network = NASBench201Supernet(replace(SMALL, head_affine=affine, batch_norm=batch_norm)).network
+    assert set(normalisations(network.stem) + normalisations(network.reductions)) == {(True, True)}
+    assert normalisations(network.head) == [(affine, affine or batch_norm == "running")]
+
+
+@pytest.mark.parametrize("batch_norm", ["batch", "running"])
+def test_cells_have_no_affine_parameters_and_running_statistics_only_where_wanted(batch_norm: Any) -> None:
+    cell = NASBench201Supernet(replace(SMALL, batch_norm=batch_norm)).network.stages[0][0]
+    assert {name.rpartition(".")[2] for name, _ in cell.named_parameters()} == {"weight"}
+    assert all(parameter.dim() == 4 for parameter in cell.parameters())
+    assert len(list(cell.buffers())) == (2 * 2 * 3 if batch_norm == "running" else 0)
 
 
 def test_float32_agrees_to_its_precision() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from studies import ALL_CONV3, ALL_SKIP, StudyWriter, accuracy
+from tests.studies import ALL_CONV3, ALL_SKIP, StudyWriter, accuracy
 
 from harness.runs import RunFolder
 from harness.tracking import Mirror, Store, TrackingError, connect, deliver, masked
