@@ -1,6 +1,6 @@
 """One run, as a process of its own: ``python -m harness.worker FOLDER``, started by :mod:`harness.executor`.
 
-Reads the folder's ``config.json``, searches, and leaves trace, checkpoint and result in the folder. Tells its parent
+Reads the folder's ``config.json``, searches (or does other work epoch by epoch, see :data:`Work`), and leaves trace, checkpoint and result in the folder. Tells its parent
 how it goes by lines of JSON on standard output (see :class:`Event`); what else is printed goes to ``log.txt``. It ends
 when its standard input closes, that is when its parent is gone.
 """
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 
 from filelock import FileLock, Timeout
 
@@ -47,8 +47,28 @@ class Event(TypedDict, total=False):
 Emit = Callable[[Event], None]
 
 
-def main() -> None:
-    """Run the folder named on the command line."""
+class EpochByEpoch(Protocol):
+    """A search, or whatever else has epochs and can go on after any of them."""
+
+    def run_epoch(self, epoch: int, tick: Callable[[float], None], /) -> TraceRow:
+        """One epoch, from 0, and its row. Raises :class:`Diverged`."""
+
+    def alphas(self) -> dict[str, Any] | None:
+        """What is added to ``alphas.json``; None where there is no such file."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the epochs to come depend on."""
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None:
+        """Go on where :meth:`state_dict` was taken."""
+
+
+Work = Callable[["Progress", Path | None, str, Emit], dict[str, Any]]
+"""All of a run, from its progress, the data directory, the device and where to tell; more fields of the result."""
+
+
+def main(work: Work | None = None) -> None:
+    """Run the folder named on the command line; by default search."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--data-dir", type=Path)
@@ -57,7 +77,7 @@ def main() -> None:
     emit = _events_only_on_stdout()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        run(RunFolder(arguments.folder), arguments.data_dir, arguments.device, emit)
+        run(RunFolder(arguments.folder), arguments.data_dir, arguments.device, emit, work)
     except HarnessError as error:
         emit({"kind": "refused", "reason": str(error)})
 
@@ -81,25 +101,23 @@ def _end_with_parent() -> None:
     os._exit(INTERRUPTED)
 
 
-def run(folder: RunFolder, data_directory: Path | None, device: str, emit: Emit) -> None:
-    """Search until the run has a result. Raises :class:`HarnessError` where the run could go on after a repair."""
+def run(folder: RunFolder, data_directory: Path | None, device: str, emit: Emit, work: Work | None = None) -> None:
+    """Work until the run has a result. Raises :class:`HarnessError` where the run could go on after a repair."""
     lock = FileLock(folder.path / ".lock", timeout=0)
     try:
         with lock:
-            _run(folder, data_directory, device, emit)
+            _run(folder, data_directory, device, emit, work or search)
     except Timeout:
-        raise HarnessError(f"another process is searching {folder.path}; wait for it or stop it") from None
+        raise HarnessError(f"another process is working in {folder.path}; wait for it or stop it") from None
 
 
-def _run(folder: RunFolder, data_directory: Path | None, device: str, emit: Emit) -> None:
-    config = folder.config
+def _run(folder: RunFolder, data_directory: Path | None, device: str, emit: Emit, work: Work) -> None:
     progress = Progress(folder)
     status: Status = "finished"
     reason = ""
+    more: dict[str, Any] = {}
     try:
-        search = build(config, data_directory, device)
-        progress.resume(search)
-        progress.search_to_the_end(search, config["epochs"], emit)
+        more = work(progress, data_directory, device, emit)
     except Diverged as error:
         status, reason = "diverged", str(error)
     except HarnessError:
@@ -107,7 +125,8 @@ def _run(folder: RunFolder, data_directory: Path | None, device: str, emit: Emit
     except Exception as error:
         traceback.print_exc()
         status, reason = "failed", failure(error)
-    folder.write_json("result.json", result(status, reason, progress.rows, progress.started, progress.seconds))
+    ending = result(status, reason, progress.rows, progress.started, progress.seconds)
+    folder.write_json("result.json", {**ending, **more})
     if status in {"finished", "diverged"}:
         (folder.path / "checkpoint.pt").unlink(missing_ok=True)
     emit({"kind": "ended", "status": status, "reason": reason})
@@ -130,6 +149,15 @@ def result(status: Status, reason: str, rows: list[TraceRow], started: str, seco
     )
 
 
+def search(progress: Progress, data_directory: Path | None, device: str, emit: Emit) -> dict[str, Any]:
+    """The work of a search."""
+    config = progress.folder.config
+    searched = build(config, data_directory, device)
+    progress.resume(searched)
+    progress.to_the_end(searched, config["epochs"], emit)
+    return {}
+
+
 def build(config: RunConfig, data_directory: Path | None, device_name: str) -> GradientSearch | QuerySearch:
     """The search of a configuration, at its beginning."""
     import torch
@@ -148,8 +176,10 @@ def build(config: RunConfig, data_directory: Path | None, device_name: str) -> G
     protocol = Protocol.model_validate(config["protocol"])
     method = get_method(config["method"])(**config["hyperparameters"])
     space = get_space(config["space"])
-    training = load_training_set(config["dataset"], data_directory, download=False)
-    data = search_data(training, protocol, config["seed"], device)
+    # the whole set is given up before the search begins, and with it before its memory is measured
+    data = search_data(
+        load_training_set(config["dataset"], data_directory, download=False), protocol, config["seed"], device
+    )
     if isinstance(method, GradientMethod):
         return GradientSearch(method, space, data, protocol, config["seed"], device)
     assert isinstance(method, QueryMethod)
@@ -172,7 +202,7 @@ class Progress:
         """What the run has taken so far, interruptions left out."""
         return self._earlier + time.perf_counter() - self._clock
 
-    def resume(self, search: GradientSearch | QuerySearch) -> None:
+    def resume(self, search: EpochByEpoch) -> None:
         """Go on from the checkpoint, if there is one. Raises :class:`HarnessError` where it cannot be read."""
         import torch
 
@@ -189,10 +219,10 @@ class Progress:
         self.started, self._earlier = state["started"], state["seconds"]
         self.rows = self.folder.read_trace()[: state["epochs"]]
         self.alphas = (self.folder.read_json("alphas.json") or [])[: state["epochs"]]
-        if len(self.rows) != state["epochs"] or len(self.alphas) != state["epochs"]:
+        if len(self.rows) != state["epochs"] or (search.alphas() and len(self.alphas) != state["epochs"]):
             raise HarnessError(f"{file} is ahead of its trace; delete {self.folder.path} and run again")
 
-    def search_to_the_end(self, search: GradientSearch | QuerySearch, epochs: int, emit: Emit) -> None:
+    def to_the_end(self, search: EpochByEpoch, epochs: int, emit: Emit) -> None:
         """The epochs that are left, each recorded and checkpointed."""
         for epoch in range(len(self.rows), epochs):
             pace = Pace()
@@ -202,16 +232,18 @@ class Progress:
                     emit({"kind": "progress", "done": epoch + fraction})
 
             self.rows.append(search.run_epoch(epoch, tick))
-            self.alphas.append(search.alphas())
+            if (alphas := search.alphas()) is not None:
+                self.alphas.append(alphas)
             self._save(search)
             emit({"kind": "epoch", "done": epoch + 1, "row": self.rows[-1]})
 
-    def _save(self, search: GradientSearch | QuerySearch) -> None:
+    def _save(self, search: EpochByEpoch) -> None:
         """The checkpoint last: what it counts is then surely in the other files."""
         import torch
 
         self.folder.write_trace(self.rows)
-        self.folder.write_json("alphas.json", self.alphas)
+        if self.alphas:
+            self.folder.write_json("alphas.json", self.alphas)
         buffer = io.BytesIO()
         state = {"epochs": len(self.rows), "started": self.started, "seconds": self.seconds}
         state["search"] = search.state_dict()

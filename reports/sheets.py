@@ -43,16 +43,16 @@ def accuracy_sheet(comparison: Comparison, dataset: str) -> Sheet:
         finals = method.finals(dataset)
         measures: list[Value] = _measures(finals, column) if finals else [None] * 11
         tail = None if column is None else mean_with_failures(method, finals, float(column.mean()))
-        place: list[Value] = [None, None]
-        if (rank := ranks.get(method.label)) is not None:
-            place = [f"{rank.low:g} to {rank.high:g}", rank.first]
-        rows.append([method.label, f"{len(finals)}/{len(method.seeds)}", *measures, *place, tail])
-    references: list[list[Value]] = []
+        rank = ranks.get(method.label)
+        place: list[Value] = [f"{rank.low:g} to {rank.high:g}", rank.first] if rank else [None, None]
+        rows.append([method.label, f"{len(finals)}/{len(method.seeds)}", *measures[:4], *place, *measures[4:], tail])
+    known: dict[str, list[Value]] = {}
     if column is not None:
-        references.append(["uniformly random cell", None, *_random_cell(column), *[None] * 3])
+        known["uniformly random cell"] = _random_cell(column)
         named = {name: comparison.space.index(cell) for name, cell in comparison.space.reference_cells().items()}
         for name, row in (named | {"best cell of the table": int(column.argmax())}).items():
-            references.append([name, None, *_measures([float(column[row])], column), *[None] * 3])
+            known[name] = _measures([float(column[row])], column)
+    references = [[name, None, *measures[:4], None, None, *measures[4:], None] for name, measures in known.items()]
     return Sheet(
         f"accuracy-{dataset}",
         f"Accuracy on {dataset}",
@@ -71,6 +71,8 @@ def accuracy_sheet(comparison: Comparison, dataset: str) -> Sheet:
             Column("sd", "sd", 2),
             Column("interval_low", "95 % low", 2),
             Column("interval_high", "95 % high", 2),
+            Column("rank_interval", "Rank", text=True),
+            Column("first_percent", "First %", 0),
             Column("median", "Median", 2),
             Column("iqm", "IQM", 2),
             Column("worst", "Worst", 2),
@@ -78,8 +80,6 @@ def accuracy_sheet(comparison: Comparison, dataset: str) -> Sheet:
             Column("percentile", "Percentile", 1),
             Column("regret", "Regret", 2),
             Column("normalised", "Normalised", 3),
-            Column("rank_interval", "Rank", text=True),
-            Column("first_percent", "First %", 0),
             Column("mean_failures_as_random", "Failed = random", 2),
         ],
         rows,

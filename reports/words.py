@@ -121,7 +121,7 @@ def _rule(comparison: Comparison) -> str:
 
 def _design(comparison: Comparison) -> str:
     seeds = common_seeds(comparison)
-    if len(comparison.methods) < 2:
+    if len(comparison.methods) < 2 or seeds == 1:
         return ""
     if seeds == 0:
         return "No seed was finished by every method, so a test paired over all methods is impossible."
@@ -141,7 +141,7 @@ def _collapses(comparison: Comparison) -> str:
     for method in comparison.methods:
         verdicts = [collapsed(comparison, seed) for seed in method.finished]
         if any(verdicts):
-            found.append(f"{method.label} in {sum(map(bool, verdicts))} of {_count(len(verdicts), 'seed')}")
+            found.append(f"{sum(map(bool, verdicts))} of {len(verdicts)} seeds of {method.label}")
     return f"Collapsed: {_and(found)}. A seed has collapsed if its {COLLAPSE}." if found else ""
 
 

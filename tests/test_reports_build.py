@@ -105,7 +105,7 @@ def test_collapse_is_counted_by_its_rule(full: Report) -> None:
     found = rows(full, "stability")
     assert (found["darts"]["collapse_percent"], found["darts"]["collapse_interval"]) == ("100.0", "48 to 100")
     assert float(found["snas"]["collapse_percent"]) == 0
-    assert any("Collapsed: darts in 5 of five seeds" in paragraph for paragraph in full.opening)
+    assert any("Collapsed: 5 of 5 seeds of darts" in paragraph for paragraph in full.opening)
 
 
 def test_every_pair_has_its_p_and_what_the_design_could_give(full: Report) -> None:
