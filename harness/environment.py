@@ -36,9 +36,9 @@ def environment(device: str, jobs: int, threads: int) -> dict[str, Any]:
 def check_device(device: str) -> None:
     """Raise :class:`HarnessError` where PyTorch cannot compute on a device of this name."""
     try:
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].partition(". ")[0]
         raise HarnessError(
             f"--device {device} cannot be used ({reason}); on this machine: {', '.join(_devices())}"
         ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -52,12 +53,14 @@ class Workers:
         device: PyTorch's name of it.
         data_directory: given to every worker.
         timeout: seconds after which a run is stopped as timed out; None: never.
+        program: the module whose ``main`` a worker calls.
     """
 
     jobs: int
     device: str
     data_directory: Path | None
     timeout: float | None
+    program: str = "harness.worker"
 
     def execute(self, runs: Sequence[RunFolder], listener: Listener) -> None:
         """Run all folders. However it is left, by Ctrl-C too, no worker goes on."""
@@ -72,7 +75,10 @@ class Workers:
                     listener.started(run)
                 for worker in running:
                     if self.timeout is not None and worker.age > self.timeout:
-                        worker.kill_late()
+                        worker.late = True
+                        worker.kill()
+                    elif worker.process.poll() is not None:
+                        worker.kill()  # what it started would keep its output open
                 try:
                     worker, event = events.get(timeout=0.2)
                 except queue.Empty:
@@ -90,7 +96,9 @@ class Workers:
 
     def _start(self, run: RunFolder) -> subprocess.Popen[str]:
         """A worker in a session of its own: Ctrl-C reaches it through us alone."""
-        command = [sys.executable, "-m", "harness.worker", str(run.path), "--device", self.device]
+        # The working directory is not searched for modules, unless it is here: what is in it may be called anything.
+        code = f"import sys; sys.path[:] = {sys.path!r}; from {self.program} import main; main()"
+        command = [sys.executable, "-c", code, str(run.path), "--device", self.device]
         if self.data_directory is not None:
             command += ["--data-dir", str(self.data_directory)]
         write_atomically(run.path / "log.txt", b"")
@@ -132,10 +140,10 @@ class _Worker:
         """Seconds since the start."""
         return time.monotonic() - self.begun
 
-    def kill_late(self) -> None:
-        """End a worker that took too long."""
-        self.late = True
-        self.process.kill()
+    def kill(self) -> None:
+        """End the worker, and whatever processes a plug-in has started in it."""
+        with suppress(ProcessLookupError, PermissionError):  # nothing is left of it; macOS calls that not permitted
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     def pass_on(self, event: Event, listener: Listener) -> None:
         """Tell the listener what the worker said."""
@@ -155,6 +163,9 @@ class _Worker:
         """Record the end of a worker that did not do so itself."""
         if self.settled:
             return
+        if (ending := self.run.result) is not None:  # it died before it could say so
+            listener.ended(self.run, ending["status"], ending["reason"])
+            return
         status: Status = "failed"
         if self.late:
             status, reason = "timed out", f"longer than {timeout:g} seconds"
@@ -173,11 +184,10 @@ class _Worker:
 
     def wait(self) -> None:
         """Return when the worker has ended; kill it if it does not."""
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self.process.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self.kill()
+        self.process.wait()
 
 
 def _death(code: int) -> str:

@@ -21,7 +21,7 @@ from harness.catalogue import get_method, methods, unknown
 from harness.data import TrainingSet
 from harness.errors import HarnessError
 from harness.protocol import Protocol, explain, split_override
-from harness.runs import SCHEMA_VERSION, RunConfig, RunFolder, folder_name
+from harness.runs import SCHEMA_VERSION, RunConfig, RunFolder, TrainingConfig, folder_name
 from harness.search import network_config
 from methods.base import GradientMethod, Method
 from spaces.base import SearchSpace, SpaceError
@@ -32,10 +32,10 @@ State = Literal["new", "goes on", "finished", "diverged"]
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run that a command line asks for, and where it stands."""
+    """A search, or a training, that a command line asks for, and where it stands."""
 
     folder: RunFolder
-    config: RunConfig
+    config: RunConfig | TrainingConfig
     state: State
 
     @property
@@ -158,14 +158,17 @@ def _planned(
     )
     config["identity"] = identity(config)
     folder = RunFolder(study / folder_name(config["label"]) / f"seed-{seed}-{config['identity']}")
-    state: State = "new"
-    if (existing := folder.config) is not None:
-        config = existing
-        result = folder.result
-        state = "goes on"
-        if result is not None and result["status"] in {"finished", "diverged"}:
-            state = "finished" if result["status"] == "finished" else "diverged"
-    return PlannedRun(folder, config, state)
+    return PlannedRun(folder, folder.config or config, state_of(folder))
+
+
+def state_of(folder: RunFolder) -> State:
+    """Where a run stands that its folder may hold already."""
+    if folder.config is None:
+        return "new"
+    result = folder.result
+    if result is not None and result["status"] in {"finished", "diverged"}:
+        return "finished" if result["status"] == "finished" else "diverged"
+    return "goes on"
 
 
 def identity(config: RunConfig) -> str:
@@ -179,10 +182,16 @@ def identity(config: RunConfig) -> str:
 
 
 def begin(run: PlannedRun, environment: dict[str, Any], fresh: bool) -> None:
-    """Make a run's folder ready for a worker: configuration and environment; with ``fresh``, nothing of before."""
-    if fresh:
-        shutil.rmtree(run.folder.path, ignore_errors=True)
-    (run.folder.path / "result.json").unlink(missing_ok=True)
+    """Make a run's folder ready for a worker: configuration and environment; with ``fresh``, nothing of before.
+
+    Raises :class:`HarnessError` where the folder cannot be changed.
+    """
+    try:
+        if fresh and run.folder.path.exists():
+            shutil.rmtree(run.folder.path)
+        (run.folder.path / "result.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise HarnessError(f"cannot delete what was in {run.folder.path}: {error.strerror}") from None
     if run.folder.config is None:
         run.folder.write_json("config.json", run.config)
     run.folder.write_json("environment.json", environment)
@@ -195,16 +204,24 @@ def known_table(study: Path) -> str | None:
 
 
 def open_study(path: Path, runs: Sequence[PlannedRun], command: str, table: str | None) -> None:
-    """Create or extend a study's ``study.json``.
+    """Create or extend a study's ``study.json``. Raises as :func:`check_comparable` does.
 
     Args:
         path: the study's folder.
         runs: what is to be run in it.
         command: the command line, recorded so that the report can say how to reproduce the study.
         table: path of the table to look up in; None: the embedded one.
-
-    Raises :class:`HarnessError` where the study holds runs that must not be compared with the planned ones.
     """
+    check_comparable(path, runs)
+    folder = RunFolder(path)
+    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    info = folder.read_json("study.json") or {"name": path.name, "created": created, "commands": [], "table": None}
+    info["commands"] = [known for known in info["commands"] if known != command] + [command]
+    folder.write_json("study.json", info | {"table": table})
+
+
+def check_comparable(path: Path, runs: Sequence[PlannedRun]) -> None:
+    """Raise :class:`HarnessError` where a study holds runs that must not be compared with the planned ones."""
     new = runs[0].config
     for file in path.glob("*/*/config.json"):
         old = RunFolder(file.parent).config
@@ -215,8 +232,3 @@ def open_study(path: Path, runs: Sequence[PlannedRun], command: str, table: str 
                     f"study {path.name!r} in {path.parent} holds runs of another {key.replace('_', ' ')} ({before}, "
                     f"now {now}), which must not be ranked together; choose another name with --study"
                 )
-    folder = RunFolder(path)
-    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    info = folder.read_json("study.json") or {"name": path.name, "created": created, "commands": [], "table": None}
-    info["commands"] = [known for known in info["commands"] if known != command] + [command]
-    folder.write_json("study.json", info | {"table": table})

@@ -172,7 +172,7 @@ class PlainDisplay:
 
 def display(console: Console, runs: int, epochs: int) -> Display:
     """The display that suits the console, for ``runs`` runs of ``epochs`` epochs together."""
-    return LiveDisplay(console, runs, epochs) if console.is_terminal else PlainDisplay(console)
+    return LiveDisplay(console, runs, epochs) if console.is_interactive else PlainDisplay(console)
 
 
 def duration(seconds: float) -> str:

@@ -2,40 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from rich.console import Console
 
+from harness.errors import HarnessError
 from harness.evaluation import look_up
 from harness.executor import Workers
 from harness.experiment import PlannedRun, begin
 from harness.progress import Display, Line, display
-from harness.runs import RunFolder, Status, TraceRow
+from harness.runs import RunFolder, Status, TraceRow, TrainingResult
 from harness.tables import Table
+from harness.tracking.content import Accuracy
 from harness.tracking.mirror import Mirror
 
 
 def conduct(
-    runs: Sequence[PlannedRun], table: Table, workers: Workers, environment: dict[str, Any], *, fresh: bool, track: bool
+    runs: Sequence[PlannedRun],
+    table: Table | None,
+    workers: Workers,
+    environment: dict[str, Any],
+    *,
+    fresh: bool,
+    track: bool,
 ) -> int:
-    """Search everything that is not finished; how many runs did not finish.
+    """Run everything that is not finished; how many runs did not finish.
 
     Args:
         runs: what is planned; with ``fresh``, what they left before is deleted first.
-        table: where derived cells are looked up.
+        table: where derived cells are looked up; None: nowhere.
         workers: how to run them.
         environment: facts recorded with every run.
         track: mirror the runs into MLflow.
+
+    Raises :class:`HarnessError` where another process conducts runs of the same methods in the same study, and where a
+    folder cannot be written.
     """
-
-    def accuracies(index: int) -> dict[str, float]:
-        return {dataset: float(table.test_accuracy(dataset)[index]) for dataset in table.datasets}
-
     todo = [run for run in runs if fresh or not run.cached]
+    with ExitStack() as claims:
+        for folder in {run.folder.path.parent for run in todo}:
+            claims.enter_context(_claim(folder))
+        return _conduct(runs, todo, table, workers, environment, fresh, track)
+
+
+@contextmanager
+def _claim(folder: Path) -> Iterator[None]:
+    """Keep other commands from conducting runs in a label's folder: with ``fresh`` they would delete what we write."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise HarnessError(
+            f"another harness run is working in {folder}; wait for it or stop it; searches can go under another --study"
+        ) from None
+    except OSError as error:
+        raise HarnessError(f"cannot write in {folder}: {error.strerror}; choose another --runs folder") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _conduct(
+    runs: Sequence[PlannedRun],
+    todo: Sequence[PlannedRun],
+    table: Table | None,
+    workers: Workers,
+    environment: dict[str, Any],
+    fresh: bool,
+    track: bool,
+) -> int:
     screen = display(Console(stderr=True, highlight=False), len(todo), sum(run.config["epochs"] for run in todo))
-    mirror = Mirror(screen.say, _draw, accuracies) if track else None
+    mirror = Mirror(screen.say, draw, _by_dataset(table) if table else None) if track else None
     session = _Session(runs, table, screen, mirror)
     try:
         with screen:
@@ -50,7 +93,21 @@ def conduct(
     return session.unfinished
 
 
-def _draw(space: str, architecture: str) -> bytes:
+def mirror_again(runs: Sequence[RunFolder]) -> None:
+    """Deliver what has been added to runs that have ended; an outage delays it until ``harness sync``."""
+    screen = display(Console(stderr=True, highlight=False), 0, 0)
+    mirror = Mirror(screen.say, draw)
+    for run in runs:
+        mirror.touch(run.path)
+    mirror.close()
+
+
+def _by_dataset(table: Table) -> Accuracy:
+    return lambda index: {dataset: float(table.test_accuracy(dataset)[index]) for dataset in table.datasets}
+
+
+def draw(space: str, architecture: str) -> bytes:
+    """A cell as a PNG."""
     from reports.cells import cell_png  # takes a second to import, and only ended runs are drawn
 
     return cell_png(space, architecture)
@@ -63,7 +120,7 @@ class _Session:
         unfinished: how many runs ended without finishing, or could not go on.
     """
 
-    def __init__(self, runs: Sequence[PlannedRun], table: Table, screen: Display, mirror: Mirror | None) -> None:
+    def __init__(self, runs: Sequence[PlannedRun], table: Table | None, screen: Display, mirror: Mirror | None) -> None:
         self._runs = {run.folder.path: run for run in runs}
         self._lines: dict[Path, Line] = {}
         self._table, self._screen, self._mirror = table, screen, mirror
@@ -73,7 +130,7 @@ class _Session:
         """Show the runs that there is nothing to do for, and look them up if need be."""
         for run in self._runs.values():
             if run not in todo:
-                look_up(run.folder, self._table)
+                self._look_up(run.folder)
                 self._screen.say(f"{run.name}: {self._outcome(run.folder)} (cached)")
                 self.unfinished += run.state != "finished"
                 self._touch(run.folder)
@@ -99,7 +156,7 @@ class _Session:
         self._touch(run)
 
     def ended(self, run: RunFolder, status: Status, reason: str) -> None:
-        look_up(run, self._table)
+        self._look_up(run)
         self._screen.hide(self._lines.pop(run.path))
         self._screen.say(f"{self._runs[run.path].name}: {self._outcome(run)}")
         self.unfinished += status != "finished"
@@ -114,17 +171,23 @@ class _Session:
         if self._mirror:
             self._mirror.touch(run.path)
 
+    def _look_up(self, run: RunFolder) -> None:
+        if self._table:
+            look_up(run, self._table)
+
     def _accuracy(self, row: TraceRow) -> str:
         """The table's accuracy of a row's cell on its first dataset, for print."""
-        for dataset in self._table.datasets[:1]:
-            return f"{dataset} {self._table.test_accuracy(dataset)[row['index']]:.2f} %"
-        return ""
+        if self._table is None or not self._table.datasets:
+            return ""
+        dataset = self._table.datasets[0]
+        return f"{dataset} {self._table.test_accuracy(dataset)[row['index']]:.2f} %"
 
     def _outcome(self, run: RunFolder) -> str:
         """How a run ended, in a line."""
-        result = run.result
-        assert result is not None
+        result: TrainingResult = run.read_json("result.json")
         if result["status"] != "finished":
             return f"{result['status']}: {result['reason']}"
-        rows = run.read_trace()
-        return f"{self._accuracy(rows[-1])} in {result['search_seconds']:.1f} s, {result['architecture']}"
+        accuracy = self._accuracy(run.read_trace()[-1])
+        if "test_accuracy" in result:
+            accuracy = f"test accuracy {result['test_accuracy']:.2f} %"
+        return f"{accuracy or 'finished'} in {result['search_seconds']:.1f} s, {result['architecture']}"

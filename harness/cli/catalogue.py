@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
 import yaml
@@ -14,13 +14,19 @@ from harness.errors import HarnessError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-KINDS = ("methods", "spaces", "datasets", "protocols")
+    from harness.protocol import Protocol
+    from harness.recipe import Recipe
+
+KINDS = ("methods", "spaces", "datasets", "protocols", "recipes")
+
+SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+"""Pydantic's names of limits."""
 
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(KINDS), required=False)
 def list_command(kind: str | None) -> None:
-    """List the methods, spaces, data sets or protocols there are; all of them without KIND."""
+    """List the methods, spaces, data sets, protocols or recipes there are; all of them without KIND."""
     for each in [kind] if kind else KINDS:
         if not kind:
             click.echo(f"{each}:")
@@ -33,7 +39,7 @@ def list_command(kind: str | None) -> None:
 @click.command("info")
 @click.argument("name")
 def info_command(name: str) -> None:
-    """Say what a method, space, data set or protocol is, with every setting."""
+    """Say what a method, space, data set, protocol or recipe is, with every setting."""
     from harness.catalogue import unknown
 
     known = {each: kind for kind in KINDS for each in _summaries(kind)}
@@ -44,14 +50,15 @@ def info_command(name: str) -> None:
         "spaces": _space,
         "datasets": _dataset,
         "protocols": _protocol,
+        "recipes": _recipe,
     }
-    for kind in KINDS:  # a protocol may have the name of a space
+    for kind in KINDS:  # a protocol and a recipe may have the name of a space
         if name in _summaries(kind):
             describe[kind](name)
 
 
 def _summaries(kind: str) -> dict[str, str]:
-    from harness import catalogue, protocol
+    from harness import catalogue, protocol, recipe
     from harness.data.info import DATASETS
 
     match kind:
@@ -61,8 +68,10 @@ def _summaries(kind: str) -> dict[str, str]:
             return {name: entry.summary for name, entry in catalogue.spaces().items()}
         case "datasets":
             return {name: info.summary for name, info in DATASETS.items()}
-        case _:
+        case "protocols":
             return {name: protocol.load_protocol(name).description for name in protocol.names()}
+        case _:
+            return {name: recipe.load_recipe(name).description for name in recipe.names()}
 
 
 def _method(name: str) -> None:
@@ -82,15 +91,23 @@ def _method(name: str) -> None:
 
 def _fields(prefix: str, model: type[BaseModel]) -> None:
     for key, info in model.model_fields.items():
-        limits = " ".join(str(limit) for limit in info.metadata)
-        kind = (
-            str(info.annotation).replace("typing.", "")
-            if not isinstance(info.annotation, type)
-            else info.annotation.__name__
-        )
-        click.echo(f"  {prefix}.{key} = {info.default}  ({kind}{', ' + limits if limits else ''})")
+        kind = info.annotation.__name__ if isinstance(info.annotation, type) else _printed(info.annotation)
+        limits = [
+            f"{sign} {getattr(limit, bound)}"
+            for limit in info.metadata
+            for bound, sign in SIGNS.items()
+            if hasattr(limit, bound)
+        ]
+        click.echo(f"  {prefix}.{key} = {info.default}  ({', '.join([kind, *limits])})")
         if info.description:
             click.echo(click.wrap_text(info.description, 100, "      ", "      "))
+
+
+def _printed(annotation: Any) -> str:
+    """A type that is no class: the values of a literal, or as Python prints it."""
+    if get_origin(annotation) is Literal:
+        return " or ".join(map(str, get_args(annotation)))
+    return str(annotation).replace("typing.", "")
 
 
 def _space(name: str) -> None:
@@ -110,14 +127,25 @@ def _dataset(name: str) -> None:
     info = DATASETS[name]
     click.echo(f"{name}: {info.summary}")
     size = f"{info.image_size} x {info.image_size}"
-    click.echo(f"{info.training_images:,} training images of {size} pixels, {info.classes} classes")
+    images = f"{info.training_images:,} training images and {info.test_images:,} test images"
+    click.echo(f"{images} of {size} pixels, {info.classes} classes")
     click.echo(info.source)
 
 
 def _protocol(name: str) -> None:
     from harness.protocol import load_protocol
 
-    protocol = load_protocol(name)
-    click.echo(f"{name} v{protocol.version}, hash {protocol.hash}: {protocol.description}\n")
-    settings: dict[str, Any] = protocol.model_dump(mode="json", exclude={"name", "version", "description"})
+    _settings("protocol", load_protocol(name))
+
+
+def _recipe(name: str) -> None:
+    from harness.recipe import load_recipe
+
+    _settings("recipe", load_recipe(name))
+
+
+def _settings(kind: str, file: Protocol | Recipe) -> None:
+    """Name and every setting of a protocol or recipe."""
+    click.echo(f"{kind} {file.name} v{file.version}, hash {file.hash}: {file.description}\n")
+    settings: dict[str, Any] = file.model_dump(mode="json", exclude={"name", "version", "description"})
     click.echo(yaml.safe_dump(settings, sort_keys=False, default_flow_style=False), nl=False)

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
+import signal
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from harness.errors import HarnessError
+
 if TYPE_CHECKING:
+    from harness.data import TestSet, TrainingSet
     from harness.experiment import PlannedRun
+    from harness.retrain import Retraining
+    from spaces.base import SearchSpace
 
 DEFAULT_SPACE = "nas-bench-201"
+
+RECIPE = "recipe."
+"""What settings of the recipe begin with, in --set."""
+
+MOST_SEEDS = 10_000
+"""Of one command: more is a slip of the finger."""
 
 FOLDER = click.Path(path_type=Path)
 
@@ -27,19 +42,16 @@ class Seeds(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: str | list[int], param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
         if isinstance(value, list):
             return value
-        try:
-            parts = [f"0-{int(value) - 1}"] if value.isdecimal() and int(value) else value.split(",")
-            seeds = [seed for part in parts for seed in _seed_range(part)]
-        except ValueError:
-            seeds = []
-        if not seeds:
+        if re.fullmatch(r"[0-9]{1,18}", value):
+            ranges = [range(int(value))]
+        else:
+            named = [re.fullmatch(r" *([0-9]{1,18})(?:-([0-9]{1,18}))? *", part) for part in value.split(",")]
+            ranges = [range(int(part[1]), int(part[2] or part[1]) + 1) if part else range(0) for part in named]
+        if not all(ranges):
             self.fail(f"{value!r} names no seeds; give a count (5: seeds 0 to 4), a list (5,7,9) or a range (10-14)")
-        return list(dict.fromkeys(seeds))
-
-
-def _seed_range(text: str) -> range:
-    first, dash, last = text.partition("-")
-    return range(int(first), int(last if dash else first) + 1)
+        if sum(map(len, ranges)) > MOST_SEEDS:
+            self.fail(f"{value!r} names more than {MOST_SEEDS:,} seeds")
+        return list(dict.fromkeys(seed for each in ranges for seed in each))
 
 
 @click.command("run")
@@ -57,6 +69,23 @@ def _seed_range(text: str) -> range:
 )
 @click.option(
     "--table", metavar="CSV", help="Look cells up in this table.  [default: the study's, at first the embedded]"
+)
+@click.option(
+    "--evaluate",
+    type=click.Choice(["lookup", "retrain", "both"]),
+    default="lookup",
+    show_default=True,
+    help="Final cells: look them up, train them from scratch on the data searched on, or both.",
+)
+@click.option(
+    "--recipe",
+    "recipe_name",
+    metavar="NAME",
+    help="How cells are retrained; change a setting with --set recipe.KEY=VALUE.  "
+    "[default: short for digits, else nas-bench-201]",
+)
+@click.option(
+    "--training-seeds", type=Seeds(), default="3", show_default=True, help="Of each retrained cell, as for --seeds."
 )
 @click.option("--study", "study_name", metavar="NAME", help="[default: the protocol, with its hash if it was changed]")
 @click.option("--runs", type=FOLDER, metavar="DIR", help="Folder of the studies.  [default: $HARNESS_RUNS_DIR or runs]")
@@ -77,6 +106,9 @@ def run_command(
     space_name: str,
     overrides: tuple[str, ...],
     table: str | None,
+    evaluate: str,
+    recipe_name: str | None,
+    training_seeds: list[int],
     study_name: str | None,
     runs: Path | None,
     data_dir: Path | None,
@@ -87,7 +119,7 @@ def run_command(
     no_mlflow: bool,
     dry_run: bool,
 ) -> None:
-    """Search with one or several methods and seeds, look the derived cells up, and track it all.
+    """Search with one or several methods and seeds, evaluate the derived cells, and track it all.
 
     Ctrl-C at any time; the same command goes on where it stopped, and finished runs are not repeated.
 
@@ -97,13 +129,22 @@ def run_command(
     from harness.data import load_training_set
     from harness.environment import check_device, cores, environment
     from harness.executor import Workers
-    from harness.experiment import check_possible, configure, known_table, open_study, plan, split_overrides
+    from harness.experiment import (
+        check_comparable,
+        check_possible,
+        configure,
+        known_table,
+        open_study,
+        plan,
+        split_overrides,
+    )
     from harness.protocol import load_protocol
     from harness.results import runs_directory
     from harness.session import conduct
     from harness.tables import EMBEDDED, load_table
 
-    hyperparameters, settings = split_overrides(overrides)
+    of_recipe = [text for text in overrides if text.startswith(RECIPE)]
+    hyperparameters, settings = split_overrides(text for text in overrides if text not in of_recipe)
     if dataset:
         settings.append(f"dataset={dataset}")
     methods = configure(list(dict.fromkeys(names)), hyperparameters)
@@ -113,30 +154,102 @@ def run_command(
     training = load_training_set(rules.dataset, data_dir)
     for method in methods:
         check_possible(method, space, rules, training)
-    if training.warning:
-        click.echo(f"harness: {training.warning}", err=True)
+    place = runs_directory(runs)
+    retraining = _retraining(evaluate, place, space, training, recipe_name, of_recipe, training_seeds, data_dir)
+    warn(training, *([retraining.test] if retraining else []))
 
     default = rules.name + (f"-{rules.hash[:6]}" if settings else "")
     default += "" if space_name == DEFAULT_SPACE else f"-{space_name}"
-    study = runs_directory(runs) / (study_name or default)
+    study = _study_folder(place, study_name or default)
     at_once = min(jobs or cores(), len(methods) * len(seeds))
     threads = max(1, cores() // at_once)
     planned = plan(study, methods, seeds, space, rules, training, threads)
+    source = known_table(study) if table is None else None if table == EMBEDDED else str(Path(table).absolute())
+    loaded = None if evaluate == "retrain" else load_table(source, space)
     if dry_run:
+        check_comparable(study, planned)
         _print_plan(planned, study, at_once, fresh)
         return
 
-    source = known_table(study) if table is None else None if table == EMBEDDED else str(Path(table).absolute())
-    loaded = load_table(source, space)
     open_study(study, planned, shlex.join([program(), *sys.argv[1:]]), source)
-    workers = Workers(at_once, device, data_dir, 60 * timeout if timeout else None)
+    seconds = 60 * timeout if timeout else None
+    workers = Workers(at_once, device, data_dir, seconds)
     facts = environment(device, at_once, threads)
-    unfinished = conduct(planned, loaded, workers, facts, fresh=fresh, track=not no_mlflow)
+    with stoppable():
+        unfinished = conduct(planned, loaded, workers, facts, fresh=fresh, track=not no_mlflow)
+        if retraining:
+            retraining.final_cells(planned, jobs, device, data_dir, seconds, not no_mlflow)
     click.echo(f"study {study.name}: {len(planned) - unfinished} of {len(planned)} runs finished, in {study}")
-    click.echo(f"table {loaded.name}: {loaded.provenance['description']}")
+    if retraining and not _print_retrained(planned, retraining):
+        unfinished += 1
+    if loaded:
+        click.echo(f"table {loaded.name}: {loaded.provenance['description']}")
     click.echo(f"rank the methods: {program()} report" + (f" --runs {shlex.quote(str(runs))}" if runs else ""))
     if unfinished:
         sys.exit(1)
+
+
+def _retraining(
+    evaluate: str,
+    runs: Path,
+    space: SearchSpace,
+    training: TrainingSet,
+    recipe: str | None,
+    overrides: Sequence[str],
+    seeds: list[int],
+    data_directory: Path | None,
+) -> Retraining | None:
+    """How final cells are retrained; None: not at all. Raises as :func:`harness.retrain.prepare` does."""
+    from harness.retrain import prepare
+
+    if evaluate != "lookup":
+        settings = [text.removeprefix(RECIPE) for text in overrides]
+        return prepare(runs, space, training, recipe, settings, seeds, data_directory)
+    if recipe or overrides:
+        raise HarnessError("a recipe is for retraining; add --evaluate retrain or --evaluate both")
+    return None
+
+
+def _print_retrained(planned: list[PlannedRun], retraining: Retraining) -> bool:
+    """A line for each run whose final cell was to be retrained; whether all trainings finished."""
+    from harness.retrain import summary
+
+    found = {run.name: retraining.accuracies(cell) for run, cell in retraining.derived(planned)}
+    for name, accuracies in found.items():
+        click.echo(f"{name}: retrained on {retraining.training.name}, {summary(accuracies)}")
+    return not any(None in accuracies for accuracies in found.values())
+
+
+def warn(*loaded: TrainingSet | TestSet) -> None:
+    """Print the warnings of data sets."""
+    for each in loaded:
+        if each.warning:
+            click.echo(f"harness: {each.warning}", err=True)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """In the block, the signal by which schedulers stop a process is like Ctrl-C."""
+    terminated = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, terminated)
+
+
+def check_folder(runs: Path) -> Path:
+    """The folder of the studies, which may not exist yet. Raises :class:`HarnessError` where it cannot."""
+    for folder in (runs, *runs.parents):
+        if folder.exists() and not folder.is_dir():
+            raise HarnessError(f"{folder} is not a folder; choose another one with --runs")
+    return runs
+
+
+def _study_folder(runs: Path, name: str) -> Path:
+    """Where a study of this name is kept. Raises :class:`HarnessError` where that cannot be."""
+    if name.startswith(".") or "/" in name or os.sep in name:
+        raise HarnessError(f"--study {name!r} is no name; give one without a slash that does not begin with a dot")
+    return check_folder(runs) / name
 
 
 def _print_plan(planned: list[PlannedRun], study: Path, at_once: int, fresh: bool) -> None:
