@@ -27,13 +27,17 @@ def load_pickle(file: IO[bytes], allowed: Allowed, what: str, encoding: str = "A
     """
     try:
         return _Restricted(file, allowed, encoding).load()
-    except _Refused as refusal:
-        raise HarnessError(
-            f"{what} was refused: it is a pickle that wants to run {refusal}, which data has no need of; "
-            "nothing was run"
-        ) from None
+    except _Refused as refused:
+        raise refusal(what, str(refused)) from None
     except Exception as error:
         raise HarnessError(f"{what} is damaged or of another format ({type(error).__name__}: {error})") from None
+
+
+def refusal(what: str, name: str) -> HarnessError:
+    """The error that says that ``what`` is a pickle that asks for ``name``, which is not allowed."""
+    return HarnessError(
+        f"{what} was refused: it is a pickle that wants to run {name!r}, which data has no need of; nothing was run"
+    )
 
 
 class _Refused(Exception):
@@ -49,4 +53,4 @@ class _Restricted(pickle.Unpickler):
         try:
             return self._allowed[module, name]
         except KeyError:
-            raise _Refused(repr(f"{module}.{name}")) from None
+            raise _Refused(f"{module}.{name}") from None

@@ -1,4 +1,4 @@
-"""``harness benchmark query`` as a user calls it."""
+"""``harness benchmark`` as a user calls it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.tables import load_table
 from spaces.base import SpaceError
 from spaces.nas_bench_201 import encoding
 from spaces.nas_bench_201.space import NASBench201
-from tests import studies
+from tests import nb201_files, studies
 
 ALL_SKIP = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
 ALL_CONV3 = ALL_SKIP.replace("skip_connect", "nor_conv_3x3")
@@ -86,7 +86,7 @@ def test_json_for_programs() -> None:
     assert (found["parameters"], round(found["flops"] / 1e6, 2)) == (1_531_546, 220.12)
     assert set(found["table"]) == {"name", "description", "source", "sha256"}
     accuracy = found["datasets"]["cifar10"]
-    assert set(accuracy) == {"test_accuracy", "rank", "percentile", "regret", "isomorphic_range"}
+    assert set(accuracy) == {"test_accuracy", "rank", "percentile", "regret", "isomorphic_range", "recorded"}
     assert accuracy["test_accuracy"] == pytest.approx(93.24, abs=0.005)
 
 
@@ -160,3 +160,81 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="a bug") as caught:
         main()
     assert not isinstance(caught.value, SpaceError)
+
+
+# Importing
+
+
+@pytest.fixture
+def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of tables."""
+    folder = tmp_path / "tables"
+    monkeypatch.setenv("HARNESS_TABLES_DIR", str(folder))
+    return folder
+
+
+def benchmark_command(*arguments: str) -> str:
+    result = CliRunner().invoke(harness, ["benchmark", *arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_a_csv_file_is_imported_listed_and_queried(tmp_path: Path, tables: Path) -> None:
+    column = np.random.default_rng(0).uniform(10, 94, encoding.SIZE)
+    file = tmp_path / "mine.csv"
+    with file.open("w") as out:
+        out.write("architecture,cifar10_test\n")
+        out.writelines(
+            f"{encoding.to_string(encoding.cell_at(row))},{value!r}\n" for row, value in enumerate(column.tolist())
+        )
+    printed = benchmark_command("import", str(file)).splitlines()
+    assert printed == [
+        "table mine: cifar10: test accuracy; no validation accuracy",
+        f"stored as {tables / 'mine.parquet'}",
+        "use it: harness run --table mine",
+    ]
+    file.unlink()
+    found = facts("7", "--table", "mine")
+    assert found["datasets"]["cifar10"]["test_accuracy"] == column[7]
+    assert found["datasets"]["cifar10"]["recorded"] == {"test_accuracy": column[7]}
+    assert (found["table"]["source"], found["table"]["licence"]) == ("mine.csv", "not stated")
+    embedded, mine, where = benchmark_command("list").splitlines()
+    assert embedded.startswith("analog-nasbench: cifar10: test accuracy; installed with the package")
+    assert mine.startswith("mine: cifar10: test accuracy; no validation accuracy; from mine.csv, imported 20")
+    assert where == f"imported tables are in {tables}"
+
+
+def test_a_benchmark_with_validation_is_imported_and_queried(
+    tmp_path: Path, tables: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.catalogue.get_space", lambda _: nb201_files.SmallSpace())
+    path = nb201_files.write_official(tmp_path / "whole.pth", nb201_files.official())
+    printed = benchmark_command("import", str(path), "--name", "own").splitlines()
+    every = "cifar10, cifar100, ImageNet16-120"
+    assert printed[0] == f"table own: {every}: test accuracy, validation accuracy, training times"
+    found = facts("1", "--table", "own")["datasets"]["cifar10"]
+    assert "test_accuracy@200/888" not in found["recorded"]  # this cell was trained with 777 and 999
+    mean = (found["recorded"]["test_accuracy@200/777"] + found["recorded"]["test_accuracy@200/999"]) / 2
+    assert found["test_accuracy"] == pytest.approx(mean)
+    validation, cost = found["recorded"]["valid_accuracy@12"], found["recorded"]["valid_seconds@12"]
+    words = query("1", "--table", "own")
+    assert f"{validation:.2f} % validation accuracy after 12 epochs; seeing it costs {cost:,.0f} s" in words
+    assert "validation accuracy is of a network trained on half" in " ".join(words.split())
+
+
+def test_a_damaged_table_is_listed_as_damaged(tables: Path) -> None:
+    tables.mkdir()
+    (tables / "bad.parquet").write_bytes(b"PAR1")
+    (tables / ".half.parquet.17").write_bytes(b"")
+    assert len(printed := benchmark_command("list").splitlines()) == 3
+    assert printed[1].startswith(f"bad: cannot read the table {tables / 'bad.parquet'} (")
+
+
+def test_a_table_that_is_not_there(
+    tables: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "0", "--table", "mine") == 2
+    assert capsys.readouterr().err == (
+        "harness: cannot read a table from mine (No such file or directory); give the path of a CSV file, or a table's "
+        "name: analog-nasbench\n"
+    )

@@ -1,13 +1,18 @@
-"""``harness benchmark``: what a tabular benchmark knows of a cell."""
+"""``harness benchmark``: what a tabular benchmark knows of a cell, and benchmarks of one's own."""
 
 from __future__ import annotations
 
 import json
+import math
 import textwrap
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from harness.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.tables import Table
@@ -19,12 +24,12 @@ CHANNELS, CELLS, CLASSES, IMAGE_SIZE = 16, 5, 10, 32
 
 @click.group("benchmark")
 def benchmark_command() -> None:
-    """Look up a cell in a tabular benchmark."""
+    """Look up a cell in a tabular benchmark, or import one."""
 
 
 @benchmark_command.command("query")
 @click.argument("architecture")
-@click.option("--table", metavar="PATH", help="Look the cell up in this CSV file instead of the embedded table.")
+@click.option("--table", metavar="NAME", help="An imported table or a CSV file, instead of the embedded table.")
 @click.option("--space", "space_name", metavar="NAME", default="nas-bench-201", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with unrounded numbers.")
 def query(architecture: str, table: str | None, space_name: str, as_json: bool) -> None:
@@ -37,11 +42,67 @@ def query(architecture: str, table: str | None, space_name: str, as_json: bool) 
     from harness.tables import load_table
 
     space = get_space(space_name)
-    facts = describe(_cell(architecture, space), space, load_table(table, space))
+    facts = describe(parse_cell(architecture, space), space, load_table(table, space))
     click.echo(json.dumps(facts, indent=1) if as_json else _printed(facts, space))
 
 
-def _cell(text: str, space: SearchSpace) -> Architecture:
+@benchmark_command.command("import")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--name", metavar="NAME", help="What to call the table.  [default: the file's name without its ending]")
+@click.option("--space", "space_name", metavar="NAME", default="nas-bench-201", show_default=True)
+def import_(path: Path, name: str | None, space_name: str) -> None:
+    """Read a benchmark once and keep it as a table, for --table NAME.
+
+    PATH is the official NAS-Bench-201 file (NAS-Bench-201-v1_1-096897.pth or v1_0-e61699), a NATS-Bench topology folder
+    (NATS-tss-v1_0-3ffb9-simple), or a CSV file with the columns 'architecture' and '<dataset>_test'. They are read as
+    data: nothing in them is run.
+    """
+    from harness.catalogue import get_space
+    from harness.tables.importing import import_table
+
+    table, file = import_table(path, get_space(space_name), name)
+    click.echo(f"table {table.name}: {_content(list(table.columns))}")
+    click.echo(f"stored as {file}")
+    click.echo(f"use it: harness run --table {table.name}")
+
+
+@benchmark_command.command("list")
+def list_() -> None:
+    """Print the tables there are, and what each has."""
+    from harness.tables import EMBEDDED
+    from harness.tables.store import read_provenance, stored_tables, tables_directory
+
+    click.echo(f"{EMBEDDED}: cifar10: test accuracy; installed with the package, used where no other table is named")
+    for name, file in stored_tables().items():
+        try:
+            source, columns = read_provenance(file)
+        except HarnessError as error:
+            click.echo(f"{name}: {error}")
+            continue
+        click.echo(f"{name}: {_content(columns)}; from {source['source']}, imported {source['date']}")
+    click.echo(f"imported tables are in {tables_directory()}")
+
+
+def _content(columns: list[tuple[str, str]]) -> str:
+    """A table's datasets, and whether they have test and validation accuracy and training times, for print."""
+    shown = {
+        "test_accuracy": "test accuracy",
+        "valid_accuracy": "validation accuracy",
+        "train_seconds": "training times",
+    }
+    datasets = dict.fromkeys(dataset for dataset, _ in columns)
+    found = {
+        dataset: ", ".join(words for metric, words in shown.items() if (dataset, metric) in columns)
+        for dataset in datasets
+    }
+    if len(set(found.values())) == 1:
+        text = f"{', '.join(found)}: {next(iter(found.values()))}"
+    else:
+        text = "; ".join(f"{dataset}: {words}" for dataset, words in found.items())
+    return text if any(metric == "valid_accuracy" for _, metric in columns) else f"{text}; no validation accuracy"
+
+
+def parse_cell(text: str, space: SearchSpace) -> Architecture:
     """The cell that an official index or a string denotes. Raises SpaceError."""
     try:
         index = int(text)
@@ -58,7 +119,8 @@ def describe(cell: Architecture, space: SearchSpace, table: Table) -> dict[str, 
     the space's order; ``parameters`` and ``flops`` (multiply-accumulates), of the network with C=16, N=5, 10 classes
     and 32×32 images; ``datasets``, by name: ``test_accuracy`` (%), ``rank`` (1 is best; equal cells share a rank),
     ``percentile`` (% of all cells that are worse), ``regret`` (points below the best cell), ``isomorphic_range`` (% of
-    the lowest and highest isomorphic cell); ``table``, its provenance.
+    the lowest and highest isomorphic cell), ``recorded`` (all that the table has of it, by metric; see
+    :class:`harness.tables.Table`); ``table``, its provenance.
     """
     from spaces.base import NetworkConfig
     from spaces.size import flops, parameters
@@ -67,6 +129,7 @@ def describe(cell: Architecture, space: SearchSpace, table: Table) -> dict[str, 
     isomorphic = [index for index in range(space.size) if space.canonical(space.architecture(index)) == canonical]
     network = space.network(cell, NetworkConfig(CHANNELS, CELLS, CLASSES))
     datasets = {}
+    recorded = table.query(space.index(cell))
     for dataset in table.datasets:
         column = table.test_accuracy(dataset)
         accuracy = float(column[space.index(cell)])
@@ -76,6 +139,11 @@ def describe(cell: Architecture, space: SearchSpace, table: Table) -> dict[str, 
             "percentile": 100 * float((column < accuracy).mean()),
             "regret": float(column.max()) - accuracy,
             "isomorphic_range": [float(column[isomorphic].min()), float(column[isomorphic].max())],
+            "recorded": {
+                metric: value
+                for (owner, metric), value in recorded.items()
+                if owner == dataset and math.isfinite(value)
+            },
         }
     return {
         "space": space.name,
@@ -89,6 +157,15 @@ def describe(cell: Architecture, space: SearchSpace, table: Table) -> dict[str, 
         "datasets": datasets,
         "table": table.provenance,
     }
+
+
+def _recorded(values: dict[str, float]) -> Iterator[tuple[str, str]]:
+    """Lines on the validation accuracies and training times of a cell, where the table has them."""
+    for suffix, budget in (("", ""), ("@12", " after 12 epochs")):
+        if f"valid_accuracy{suffix}" in values:
+            cost = values.get(f"valid_seconds{suffix}")
+            seconds = f"; seeing it costs {cost:,.0f} s" if cost else ""
+            yield "validation", f"{values[f'valid_accuracy{suffix}']:.2f} % validation accuracy{budget}{seconds}"
 
 
 def _printed(facts: dict[str, Any], space: SearchSpace) -> str:
@@ -114,6 +191,7 @@ def _printed(facts: dict[str, Any], space: SearchSpace) -> str:
             ("rank", f"{found['rank']:,} of {space.size:,}, better than {found['percentile']:.2f} % of all cells"),
             ("regret", f"{found['regret']:.2f} points below the best cell"),
         ]
+        lines += _recorded(found["recorded"])
         if same > 1:
             lines.append(("isomorphic", f"{low:.2f} to {high:.2f} % over these {same:,} strings: retraining noise"))
     description = textwrap.wrap(table["description"], width=84, break_on_hyphens=False)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from harness.errors import HarnessError
 from harness.tables import EMBEDDED, Table
+from harness.tables.store import stored_tables
 from spaces.base import SearchSpace, SpaceError
 
 ARCHITECTURE = "architecture"
@@ -37,8 +38,10 @@ def read_csv(path: Path, space: SearchSpace) -> Table:
         with open(path, "rb") as file:
             columns = _read(_lines(file, path, digest.update), path, space)
     except OSError as error:
+        names = ", ".join([EMBEDDED, *stored_tables()])
         raise HarnessError(
-            f"cannot read a table from {path} ({error.strerror}); give the path of a CSV file, or {EMBEDDED}"
+            f"cannot read a table from {path} ({error.strerror}); give the path of a CSV file, or a table's name: "
+            f"{names}"
         ) from None
     provenance = {
         "name": path.stem,
