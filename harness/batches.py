@@ -1,6 +1,6 @@
 """What a search sees of a data set: two halves of the training images on the device, and batches of them.
 
-Nothing here holds test images. Crop, flip and normalisation work on whole batches; there are no loader workers.
+Nothing here reaches test images. Crop, flip and normalisation work on whole batches; there are no loader workers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from harness.data import TrainingSet
 from harness.errors import HarnessError
-from harness.protocol import Data, Protocol
+from harness.protocol import Pixels, Protocol
 from harness.streams import stream
 from methods.base import Batch
 
@@ -24,7 +24,7 @@ class Images:
     """Images (n, 3, s, s) uint8 and labels (n,) int64 on the device, and how batches of them are made.
 
     Attributes:
-        mean: per channel, of all images the search sees, (3, 1, 1), in 0 to 255.
+        mean: per channel, of all training images that are used, (3, 1, 1), in 0 to 255.
         sd: likewise.
     """
 
@@ -32,7 +32,7 @@ class Images:
     labels: Tensor
     mean: Tensor
     sd: Tensor
-    settings: Data
+    settings: Pixels
     batch_size: int
 
     def __len__(self) -> int:
@@ -91,22 +91,32 @@ def search_data(training: TrainingSet, protocol: Protocol, seed: int, device: to
     images = shrink(training.images[chosen], settings.image_size)
     labels = training.labels[chosen]
     half = count // 2
-    pixels = images[: 2 * half].double()
-    mean, sd = pixels.mean(dim=(0, 2, 3)), pixels.std(dim=(0, 2, 3), correction=0)
-    moments = (mean.float()[:, None, None], sd.float().clamp(min=1.0)[:, None, None])
-    train = Images(images[:half], labels[:half], *moments, settings, protocol.search.batch_size)
+    train = Images(images[:half], labels[:half], *moments(images[: 2 * half]), settings, protocol.search.batch_size)
     valid = replace(train, images=images[half : 2 * half], labels=labels[half : 2 * half])
     return SearchData(train.to(device), valid.to(device), training.classes)
 
 
+def moments(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation per channel, (3, 1, 1), of images (n, 3, s, s) uint8."""
+    pixels = images.double()
+    mean, sd = pixels.mean(dim=(0, 2, 3)), pixels.std(dim=(0, 2, 3), correction=0)
+    return mean.float()[:, None, None], sd.float().clamp(min=1.0)[:, None, None]
+
+
 def check_data(training: TrainingSet, protocol: Protocol) -> None:
     """Raise :class:`HarnessError` where a data set cannot give the images that a protocol asks for."""
-    settings, available, native = protocol.data, len(training.labels), training.images.shape[-1]
+    settings, available = protocol.data, len(training.labels)
     if settings.images is not None and settings.images > available:
         raise HarnessError(
             f"data.images is {settings.images}, but {training.name} has {available} training images; lower it with "
             f"--set data.images={available}"
         )
+    check_size(training, settings)
+
+
+def check_size(training: TrainingSet, settings: Pixels) -> None:
+    """Raise :class:`HarnessError` where the images cannot be average-pooled down to the size that is asked for."""
+    native = training.images.shape[-1]
     if native % settings.image_size:
         sizes = ", ".join(str(size) for size in range(4, native + 1, 4) if native % size == 0)
         raise HarnessError(

@@ -7,9 +7,14 @@ from harness.tables import Table
 
 
 def look_up(run: RunFolder, table: Table) -> None:
-    """Write ``evaluation.json``, unless it already holds this table's accuracies of these epochs."""
+    """Write ``evaluation.json``, unless it already holds this table's accuracies of these epochs.
+
+    Accuracies after retraining stay as they are: see :func:`harness.retrain.join`.
+    """
     rows = [row["index"] for row in run.read_trace()]
     columns = {dataset: table.test_accuracy(dataset)[rows].tolist() for dataset in table.datasets} if rows else {}
-    found = RunEvaluation(table=table.provenance, accuracy=columns)
-    if run.evaluation != found:
+    known = run.evaluation
+    looked_up = RunEvaluation(table=table.provenance, accuracy=columns)
+    found = {**known, **looked_up} if known else looked_up
+    if known != found:
         run.write_json("evaluation.json", found)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -30,19 +30,24 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Data(Section):
-    """What the search sees of the training set, and how."""
+class Pixels(Section):
+    """How the images of a data set are shown to a network."""
 
     image_size: int = Field(
         ge=4, multiple_of=4, description="pixels, halved twice; the data set's images are average-pooled down to it"
     )
+    crop_padding: int = Field(ge=0, description="pixels of zero padding before the random crop; 0: no crop")
+    flip: bool = Field(description="random horizontal flips")
+
+
+class Data(Pixels):
+    """What the search sees of the training set, and how."""
+
     images: Annotated[int, Field(ge=2)] | None = Field(description="training images used in all; null: every one")
     split: Literal["random", "fixed", "halves"] = Field(
         description="search-train and search-validation halves: drawn by the seed, drawn once for all seeds, or "
         "first and last half in the data set's order"
     )
-    crop_padding: int = Field(ge=0, description="pixels of zero padding before the random crop; 0: no crop")
-    flip: bool = Field(description="random horizontal flips")
 
 
 class SupernetSettings(Section):
@@ -83,12 +88,20 @@ class Schedule(Section):
     order: Annotated[dict[str, Order], PerMethod] = Field(description="which step of a bilevel method comes first")
 
 
-class Protocol(Section):
-    """A named, versioned set of rules for a comparison."""
+class Named(Section):
+    """A file of settings: a protocol, or a recipe."""
 
     name: str
     version: int
     description: str
+
+
+File = TypeVar("File", bound=Named)
+
+
+class Protocol(Named):
+    """A named, versioned set of rules for a comparison."""
+
     dataset: str = Field(description="data set to search on")
     data: Data
     supernet: SupernetSettings
@@ -99,8 +112,7 @@ class Protocol(Section):
     @property
     def hash(self) -> str:
         """Twelve hexadecimal digits that change with any setting, and not with name, version or description."""
-        settings = self.model_dump(mode="json", exclude={"name", "version", "description"})
-        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+        return hash_of(self)
 
     def epochs(self, method: str) -> int:
         """Number of epochs of a method."""
@@ -111,9 +123,20 @@ class Protocol(Section):
         return self.search.order.get(method, self.search.order["default"])
 
 
+def hash_of(file: Named) -> str:
+    """Twelve hexadecimal digits that change with any setting, and not with name, version or description."""
+    settings = file.model_dump(mode="json", exclude=set(Named.model_fields))
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
 def names() -> list[str]:
     """The protocols that come with the harness."""
-    folder = resources.files("harness") / "protocols"
+    return shipped("protocol")
+
+
+def shipped(kind: str) -> list[str]:
+    """The names of the files of a kind (``protocol``, ``recipe``) that come with the harness."""
+    folder = resources.files("harness") / f"{kind}s"
     return sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml"))
 
 
@@ -123,64 +146,77 @@ def load_protocol(name: str, overrides: Iterable[str] = ()) -> Protocol:
     Raises:
         HarnessError: unknown name or field, malformed file, or a value out of range; the valid ones are listed.
     """
+    protocol = _checked(validated(Protocol, "protocol", name, read_settings("protocol", name)))
+    for override in overrides:
+        key, value = split_override(override)
+        section, _, method = key.rpartition(".")
+        if section in {"search.epochs", "search.order"} and method != "default":
+            choose("method", method, methods())
+        protocol = _checked(validated(Protocol, "protocol", name, changed(protocol, key, value)))
+    return protocol
+
+
+def _checked(protocol: Protocol) -> Protocol:
+    for mapping in (protocol.search.epochs, protocol.search.order):
+        if "default" not in mapping:
+            raise HarnessError(
+                f"protocol {protocol.name}: a mapping in search.epochs or search.order needs a 'default'"
+            )
+    return protocol
+
+
+def read_settings(kind: str, name: str) -> dict[str, Any]:
+    """What a file of a kind holds, shipped under this name or at this path. Raises as :func:`load_protocol` does."""
     path = Path(name)
-    if name in names():
-        text = (resources.files("harness") / "protocols" / f"{name}.yaml").read_text(encoding="utf-8")
+    if name in shipped(kind):
+        text = (resources.files("harness") / f"{kind}s" / f"{name}.yaml").read_text(encoding="utf-8")
     elif path.suffix in {".yaml", ".yml"} and path.is_file():
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise HarnessError(f"{name} cannot be read: {error}") from None
     else:
-        raise HarnessError(unknown("protocol", name, names()) + ", or the path of a .yaml file")
+        raise HarnessError(unknown(kind, name, shipped(kind)) + ", or the path of a .yaml file")
     try:
         settings = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:
         raise HarnessError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(settings, dict):
-        raise HarnessError(f"{name} is no protocol: it must be a mapping with the fields of quick.yaml")
-    protocol = _validated(name, settings)
-    for override in overrides:
-        protocol = _validated(name, _changed(protocol, override))
-    return protocol
+        raise HarnessError(f"{name} is no {kind}: it must be a mapping with the fields of {shipped(kind)[-1]}.yaml")
+    return settings
 
 
-def _validated(name: str, settings: dict[str, Any]) -> Protocol:
-    known = _fields()
+def validated(model: type[File], kind: str, name: str, settings: dict[str, Any]) -> File:
+    """Settings as a model. Raises :class:`HarnessError` that names the faulty ones."""
+    known = fields_of(model)
     for field, section in settings.items():
         for key in [f"{field}.{part}" for part in section] if isinstance(section, dict) else [str(field)]:
-            if key.partition(".")[0] not in Protocol.model_fields or ("." in key and key not in known):
-                raise HarnessError(f"protocol {name}: {unknown('setting', key, known)}")
+            if key.partition(".")[0] not in model.model_fields or ("." in key and key not in known):
+                raise HarnessError(f"{kind} {name}: {unknown('setting', key, known)}")
     try:
-        protocol = Protocol.model_validate(settings)
+        return model.model_validate(settings)
     except ValidationError as error:
-        raise HarnessError(f"protocol {name}: {explain(error)}") from None
-    for mapping in (protocol.search.epochs, protocol.search.order):
-        if "default" not in mapping:
-            raise HarnessError(f"protocol {name}: a mapping in search.epochs or search.order needs a 'default'")
-    return protocol
+        raise HarnessError(f"{kind} {name}: {explain(error)}") from None
 
 
-def _changed(protocol: Protocol, override: str) -> dict[str, Any]:
-    key, value = split_override(override)
+def changed(file: Named, key: str, value: Any) -> dict[str, Any]:
+    """The settings of a file with one of them changed; for a mapping in a section, one of its entries."""
+    known = fields_of(type(file))
     *sections, field = key.split(".")
-    if sections in (["search", "epochs"], ["search", "order"]):
-        if field != "default":
-            choose("method", field, methods())
-    elif key not in _fields():
-        raise HarnessError(unknown("setting", key, _fields()))
-    settings = protocol.model_dump()
-    place = settings
+    settings = file.model_dump()
+    place: Any = settings
     for section in sections:
-        place = place[section]
+        place = place.get(section) if isinstance(place, dict) else None
+    if not isinstance(place, dict) or not {key, ".".join(sections)} & set(known):
+        raise HarnessError(unknown("setting", key, known))
     place[field] = value
     return settings
 
 
-def _fields() -> list[str]:
+def fields_of(model: type[Section]) -> list[str]:
     """All settings by their dotted names."""
     found = []
-    for name, info in Protocol.model_fields.items():
+    for name, info in model.model_fields.items():
         kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, Section):
             found += [f"{name}.{part}" for part in kind.model_fields]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
@@ -51,6 +52,13 @@ class Run:
         if self.status != "finished" or self.evaluation is None or dataset not in self.evaluation["accuracy"]:
             return None
         return self.evaluation["accuracy"][dataset][-1]
+
+    @property
+    def retrained(self) -> dict[str, list[float]]:
+        """Test accuracies (%) of the final derived cell trained from scratch, by dataset; without failed trainings."""
+        found = self.evaluation.get("retrained", {}) if self.evaluation and self.status == "finished" else {}
+        finished = {dataset: [value for value in values if value is not None] for dataset, values in found.items()}
+        return {dataset: values for dataset, values in finished.items() if values}
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,8 @@ def load_results(study: str | Path | None = None, runs: str | Path | None = None
 
     Columns: ``study``, ``method`` (the printed label), ``seed``, ``status``, ``protocol_hash``, ``dataset`` (searched
     on), ``search_seconds`` (total of the run), all fields of :class:`harness.runs.TraceRow` (operation counts as
-    ``edges_<operation>``), and ``test_<dataset>`` (%), the table's test accuracy of the cell derived after that epoch.
+    ``edges_<operation>``), ``test_<dataset>`` (%), the table's test accuracy of the cell derived after that epoch, and
+    ``retrained_<dataset>`` (%), the mean test accuracy of the run's final cell after training from scratch.
     A run that ended before its first epoch has one row whose epoch is missing.
     """
     import pandas as pd
@@ -135,6 +144,7 @@ def load_results(study: str | Path | None = None, runs: str | Path | None = None
             "dataset": run.config["dataset"],
             "search_seconds": run.result["search_seconds"] if run.result else None,
         }
+        common |= {f"retrained_{dataset}": fmean(values) for dataset, values in run.retrained.items()}
         accuracy = run.evaluation["accuracy"] if run.evaluation else {}
         for position, trace in enumerate(run.trace):
             row = {**common, **{key: value for key, value in trace.items() if key != "operations"}}

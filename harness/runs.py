@@ -8,9 +8,12 @@
 * ``alphas.json``: α after each epoch, a list of {name: nested list}; of a query-based method, its evaluations so far;
 * ``checkpoint.pt``: present while the run is unfinished;
 * ``result.json``: status and totals (see :class:`RunResult`), written last;
-* ``evaluation.json``: table accuracies of the derived cells (see :class:`RunEvaluation`), joined in afterwards;
+* ``evaluation.json``: accuracies of the derived cells (see :class:`RunEvaluation`), joined in afterwards;
 * ``log.txt``: what the worker printed: warnings, and the traceback of a failure;
 * ``mlflow.json``: what of this run has reached MLflow.
+
+A cell's training from scratch (see :class:`TrainingConfig`) has a folder of the same kind, without ``alphas.json`` and
+``evaluation.json``, in ``<runs>/.retrained/<label>/``: whichever studies derive the cell, it is trained once.
 
 Every file is written beside its place and renamed into it, so that a reader never sees half a file.
 """
@@ -25,6 +28,9 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from harness.errors import HarnessError
+
+TRAININGS = ".retrained"
+"""Folder of the trainings, among the studies; no study can have this name."""
 
 SCHEMA_VERSION = 1
 """Raised whenever the same configuration would give another result than before; part of every run's identity."""
@@ -53,8 +59,31 @@ class RunConfig(TypedDict):
     threads: int  # of PyTorch; a resumed run keeps them, since results depend on them in the last bits
 
 
+class TrainingConfig(TypedDict):
+    """``config.json`` of a training. All but ``identity``, ``study``, ``label``, ``threads`` enters the identity."""
+
+    schema: int
+    identity: str  # hash of everything that can change the result
+    study: str  # name of MLflow's experiment
+    label: str  # cell, data set and recipe, for print
+    space: str
+    architecture: str  # official string
+    index: int  # of that architecture
+    dataset: str
+    dataset_digest: str  # of the training images
+    test_digest: str  # of the test images
+    recipe: dict[str, Any]  # every field
+    recipe_hash: str
+    epochs: int
+    seed: int
+    threads: int
+
+
 class TraceRow(TypedDict):
-    """One row of ``trace.jsonl``: the state after an epoch. Costs count from the start of the search."""
+    """One row of ``trace.jsonl``: the state after an epoch. Costs count from the start of the search.
+
+    Of a training, whose cell does not change: ``weight_seconds`` is its time, and no edges are counted.
+    """
 
     epoch: int  # finished epochs, from 1
     architecture: str  # the derived cell, official string
@@ -87,10 +116,24 @@ class RunResult(TypedDict):
     ended: str
 
 
-class RunEvaluation(TypedDict):
+class TrainingResult(RunResult, total=False):
+    """``result.json`` of a training. If it finished, what the network gave on the test images after the last epoch."""
+
+    test_loss: float
+    test_accuracy: float  # %
+
+
+class Retrained(TypedDict, total=False):
+    """The part of ``evaluation.json`` that is there once the final derived cell was trained from scratch."""
+
+    retrained: dict[str, list[float | None]]  # dataset: test accuracy (%) per training seed; None: it did not finish
+    recipe: str  # name, version and hash
+
+
+class RunEvaluation(Retrained):
     """``evaluation.json``: what the table says of the derived cell after each epoch, in trace order."""
 
-    table: dict[str, Any]  # the table's provenance
+    table: dict[str, Any]  # the table's provenance; empty where nothing was looked up
     accuracy: dict[str, list[float]]  # dataset: test accuracy (%) per trace row
 
 

@@ -22,7 +22,7 @@ class Streams:
 
     NAMES = ("train-order", "train-augmentation", "valid-order", "valid-augmentation", "method")
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int | str) -> None:
         self._generators = {name: stream(seed, name) for name in self.NAMES}
 
     def __getitem__(self, name: str) -> torch.Generator:

@@ -1,8 +1,9 @@
 """One run, as a process of its own: ``python -m harness.worker FOLDER``, started by :mod:`harness.executor`.
 
-Reads the folder's ``config.json``, searches (or does other work epoch by epoch, see :data:`Work`), and leaves trace, checkpoint and result in the folder. Tells its parent
+Reads the folder's ``config.json``, searches, and leaves trace, checkpoint and result in the folder. Tells its parent
 how it goes by lines of JSON on standard output (see :class:`Event`); what else is printed goes to ``log.txt``. It ends
-when its standard input closes, that is when its parent is gone.
+when its standard input closes, that is when its parent is gone. Other work than a search is done likewise: see
+:data:`Work`.
 """
 
 from __future__ import annotations

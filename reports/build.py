@@ -19,6 +19,7 @@ from reports.export import Sheet, to_csv, to_latex, to_markdown
 from reports.figures import draw_all
 from reports.listings import outcomes_sheet, runs_sheet
 from reports.pairs import pairs_sheet
+from reports.retrained import retrained_sheets, retrained_words
 from reports.sheets import accuracy_sheet, cost_sheet, stability_sheet
 from reports.style import save
 from reports.words import opening, scope
@@ -61,20 +62,21 @@ def build_report(study: Study, out: str | Path | None = None, table: str | Path 
     folder = Path(out) if out is not None else study.path / "report"
     figures = draw_all(comparison)
     accuracy = [accuracy_sheet(comparison, dataset) for dataset in comparison.datasets]
+    retrained = retrained_sheets(comparison)
     rankings = [*accuracy, cost_sheet(comparison), stability_sheet(comparison)]
     pairs = [sheet for dataset in comparison.datasets[:1] if (sheet := pairs_sheet(comparison, dataset))]
     listings = [outcomes_sheet(comparison), runs_sheet(comparison)]
     for name, figure in figures.items():
         write_atomically(folder / "figures" / f"{name}.png", save(figure, "png"))
         write_atomically(folder / "figures" / f"{name}.pdf", save(figure, "pdf"))
-    for sheet in rankings + pairs + listings:
+    for sheet in rankings + retrained + pairs + listings:
         write_atomically(folder / "tables" / f"{sheet.name}.csv", to_csv(sheet).encode())
-    for sheet in rankings + pairs:
+    for sheet in rankings + retrained + pairs:
         write_atomically(folder / "tables" / f"{sheet.name}.md", to_markdown(sheet).encode())
         write_atomically(folder / "tables" / f"{sheet.name}.tex", to_latex(sheet).encode())
     paragraphs = opening(comparison)
     report = Report(folder, scope(comparison), paragraphs, accuracy[0] if accuracy else None)
-    write_atomically(report.page, _page(comparison, report, rankings, pairs, listings, figures).encode())
+    write_atomically(report.page, _page(comparison, report, rankings, retrained, pairs, listings, figures).encode())
     return report
 
 
@@ -82,6 +84,7 @@ def _page(
     comparison: Comparison,
     report: Report,
     rankings: list[Sheet],
+    retrained: list[Sheet],
     pairs: list[Sheet],
     listings: list[Sheet],
     figures: dict[str, Figure],
@@ -95,6 +98,8 @@ def _page(
         comparison=comparison,
         report=report,
         accuracy=accuracy,
+        retrained=retrained,
+        correlations=retrained_words(comparison),
         pairs=pairs,
         cost=cost,
         stability=stability,

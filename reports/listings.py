@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import fmean
+
 from reports.comparison import Comparison
 from reports.export import Column, Sheet, Value
 
@@ -37,6 +39,7 @@ def outcomes_sheet(comparison: Comparison) -> Sheet:
 
 def runs_sheet(comparison: Comparison) -> Sheet:
     """Every run, whatever became of it."""
+    retrained = sorted({dataset for run in comparison.study.runs for dataset in run.retrained})
     rows: list[list[Value]] = []
     for method in comparison.methods:
         for seed in method.seeds:
@@ -44,6 +47,7 @@ def runs_sheet(comparison: Comparison) -> Sheet:
             reason = result["reason"] if result else "no result yet; the same command goes on"
             row: list[Value] = [method.label, seed.run.seed, seed.run.status, seed.cell]
             row += [seed.final(dataset) for dataset in comparison.datasets]
+            row += [fmean(found[name]) if name in (found := seed.run.retrained) else None for name in retrained]
             rows.append([*row, seed.seconds, len(seed.run.trace), reason or None])
     return Sheet(
         "runs",
@@ -56,6 +60,7 @@ def runs_sheet(comparison: Comparison) -> Sheet:
             Column("status", "Status", text=True),
             Column("cell", "Cell", text=True),
             *[Column(dataset, dataset, 2) for dataset in comparison.datasets],
+            *[Column(f"retrained-{dataset}", f"{dataset} retrained", 2) for dataset in retrained],
             Column("search_seconds", "Seconds", 1),
             Column("epochs", "Epochs"),
             Column("reason", "Reason", text=True),

@@ -147,6 +147,14 @@ class SearchSpace(abc.ABC):
     def reference_cells(self) -> dict[str, Architecture]:
         """Named cells that every comparison shows beside the methods, such as the all-skip cell."""
 
+    def find(self, text: str) -> Architecture:
+        """The architecture that an official index or a string denotes. Raises :class:`SpaceError`."""
+        try:
+            index = int(text)
+        except ValueError:
+            return self.parse(text)
+        return self.architecture(index)
+
     def validate(self, architecture: Sequence[int]) -> Architecture:
         """``architecture`` as a tuple, if it is a point of this space. Raises :class:`InvalidArchitecture`."""
         choice = tuple(architecture)

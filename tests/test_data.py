@@ -24,8 +24,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.data import DATASETS, DatasetInfo, data_directory, load_training_set, names
+from harness.data import DATASETS, DatasetInfo, data_directory, load_test_set, load_training_set, names
 from harness.data.cifar import read_records
+from harness.data.digits import held_out
 from harness.data.files import locate
 from harness.data.imagenet16 import read_batches
 from harness.data.info import Archive
@@ -104,26 +105,40 @@ class TestCatalogue:
 
 
 class TestDigits:
-    def test_all_images_in_the_order_of_scikit_learn(self) -> None:
+    def test_every_image_of_scikit_learn_once_in_its_order(self) -> None:
         from sklearn.datasets import load_digits
 
-        digits, original = load_training_set("digits"), load_digits()
-        info = DATASETS["digits"]
-        assert digits.images.shape == (info.training_images, 3, 32, 32)
-        assert (digits.images.dtype, digits.labels.dtype) == (torch.uint8, torch.int64)
-        assert (digits.classes, digits.warning) == (10, "")
-        assert np.array_equal(digits.labels.numpy(), original.target)
-        assert torch.equal(digits.images[:, 0], digits.images[:, 1])
-        assert torch.equal(digits.images[:, 0], digits.images[:, 2])
+        original = load_digits()
         exact = torch.nn.functional.interpolate(
             torch.from_numpy(original.images)[:, None] * (255 / 16), scale_factor=4, mode="bilinear"
         )
-        assert (digits.images[:, :1] - exact).abs().max() <= 0.5 + 1e-9
-        assert (digits.images.min().item(), digits.images.max().item()) == (0, 255)
+        info, test = DATASETS["digits"], held_out(len(original.target))
+        for digits, part, count in (
+            (load_training_set("digits"), ~test, info.training_images),
+            (load_test_set("digits"), test, info.test_images),
+        ):
+            assert digits.images.shape == (count, 3, 32, 32)
+            assert (digits.images.dtype, digits.labels.dtype) == (torch.uint8, torch.int64)
+            assert (digits.classes, digits.warning) == (10, "")
+            assert np.array_equal(digits.labels.numpy(), original.target[part])
+            assert torch.equal(digits.images[:, 0], digits.images[:, 1])
+            assert torch.equal(digits.images[:, 0], digits.images[:, 2])
+            assert (digits.images[:, :1] - exact[torch.from_numpy(part)]).abs().max() <= 0.5 + 1e-9
+            assert (digits.images.min().item(), digits.images.max().item()) == (0, 255)
 
-    def test_digest_is_the_same_on_every_machine(self) -> None:
+    def test_no_image_is_in_both_parts_and_every_class_is(self) -> None:
+        training, test = load_training_set("digits"), load_test_set("digits")
+        assert not {image.numpy().tobytes() for image in test.images} & {
+            image.numpy().tobytes() for image in training.images
+        }
+        assert torch.bincount(test.labels).min() >= 27  # of about 36
+        assert len(test.labels) + len(training.labels) == 1797
+
+    def test_digests_are_the_same_on_every_machine(self) -> None:
         digest = load_training_set("digits").digest
-        assert digest == "cca638f971928374d701e21a15e138bd3f6886aae124ea62cf22013e98a8139a"
+        assert digest == "20059f1d64e41c418e1584c43d058dc17173c98372c07aac9793df8eb5af7bc3"
+        digest = load_test_set("digits").digest
+        assert digest == "e18682e43afc4882dcdf74d17e7fadcfb3dad5d227a9573bd445070fd4669229"
 
 
 class TestCifar:
@@ -245,6 +260,45 @@ class TestCifar:
         assert means == pytest.approx([125.3, 123.0, 113.9], abs=0.5)  # published: 125.307, 122.950, 113.865
         digests = {name: sha256((folder / name).read_bytes()) for name in CIFAR10.training_files}
         assert bool(loaded.warning) == (digests != CIFAR10.training_files)
+        assert torch.bincount(load_test_set("cifar10", folder, download=False).labels).tolist() == [1000] * 10
+
+
+class TestTestSets:
+    """The test images of the data sets that come in files."""
+
+    def test_cifar10(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cifar10: DatasetInfo) -> None:
+        batch = record(b"\x03", red=7) + record(b"\x09", red=8)
+        monkeypatch.setitem(
+            DATASETS, "cifar10", replace(cifar10, test_images=2, test_files={"test_batch.bin": sha256(batch)})
+        )
+        store(tmp_path, {name: record(b"\x00") * EACH for name in cifar10.training_files})
+        with pytest.raises(HarnessError, match=r"lacks the test set of cifar10: test_batch\.bin missing; add"):
+            load_test_set("cifar10", tmp_path, download=False)
+        store(tmp_path, {"test_batch.bin": batch})
+        loaded = load_test_set("cifar10", tmp_path, download=False)
+        assert loaded.labels.tolist() == [3, 9]
+        assert loaded.images[:, 0, 0, 0].tolist() == [7, 8]
+        assert loaded.warning == ""
+        store(tmp_path, {"test_batch.bin": record(b"\x03", red=6) + batch[3073:]})
+        changed = load_test_set("cifar10", tmp_path, download=False)
+        assert changed.digest != loaded.digest
+        assert "1 of the 1 test files of cifar10" in changed.warning
+
+    def test_imagenet16_takes_the_validation_images_of_its_classes(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        contents = {"train_data_batch_1": pickle.dumps(batch([1])), "val_data": pickle.dumps(batch([5, 121, 120]))}
+        files = {"val_data": sha256(contents["val_data"])}
+        info = replace(publish(monkeypatch, IMAGENET16, {"train_data_batch_1": contents["train_data_batch_1"]}, 1))
+        monkeypatch.setitem(DATASETS, info.name, replace(info, test_files=files, test_images=2))
+        loaded = load_test_set(info.name, store(tmp_path, contents))
+        assert loaded.labels.tolist() == [4, 119]
+        assert loaded.images[:, 0, 0, 0].tolist() == [0, 2]
+
+    def test_absent_and_unknown(self, tmp_path: Path) -> None:
+        for name, message in (("cifar100", "cifar100 is neither in"), ("mnist", "unknown dataset 'mnist'")):
+            with pytest.raises(HarnessError, match=message):
+                load_test_set(name, tmp_path, download=False)
 
 
 class Server:
@@ -559,7 +613,7 @@ class TestImageNet16:
         folder = store(tmp_path_factory.mktemp("batches"), {"batch": file})
         info = replace(IMAGENET16, training_files={"batch": sha256(file)}, training_images=1)
         try:
-            images, labels, _ = read_batches(info, folder)
+            images, labels, _ = read_batches(info, folder, info.training_files, info.training_images)
         except HarnessError:
             return
         assert images.shape == (1, 3, 16, 16)

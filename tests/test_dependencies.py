@@ -114,6 +114,23 @@ def test_reports_read_the_harness_and_know_spaces_only_by_their_base() -> None:
     assert [i.where for i in imports("reports") if within(i.imported, *forbidden)] == []
 
 
+def test_no_search_can_reach_the_test_set() -> None:
+    every = [i for package in OURS[:4] for i in imports(package)]
+    ours = {name for package in OURS[:4] for _, name in modules(package)}
+    reached = {"harness.worker", "harness.search", "harness.query_search", "harness.batches"}
+    reached |= {name for _, name in modules("methods")}
+    frontier = set(reached)
+    while frontier:
+        targets = [i.imported for i in every if i.importer in frontier]
+        frontier = {name for name in ours for target in targets if within(target, name)} - reached
+        reached |= frontier
+    assert {"harness.data", "harness.runs", "spaces.base"} <= reached
+    for i in every:
+        if within(i.imported, "harness.data.load_test_set", "harness.data.TestSet"):
+            assert i.importer not in reached, i.where
+            assert within(i.importer, "harness.training", "harness.retrain", "harness.cli.run"), i.where
+
+
 def test_nothing_imports_the_tests() -> None:
     assert [i.where for package in OURS[:4] for i in imports(package) if within(i.imported, "tests")] == []
 

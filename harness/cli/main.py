@@ -12,9 +12,10 @@ from harness.errors import HarnessError
 
 VERBS = {
     "run": "search with one or several methods and seeds",
+    "retrain": "train a cell from scratch and test it",
     "report": "rank the methods of a study: HTML, figures and tables",
-    "list": "the methods, spaces, datasets or protocols there are",
-    "info": "what a method, space, dataset or protocol is, with every setting",
+    "list": "the methods, spaces, datasets, protocols or recipes there are",
+    "info": "what a method, space, dataset, protocol or recipe is, with every setting",
     "benchmark": "look up a cell in a tabular benchmark",
     "ui": "open MLflow's page on the tracked runs",
     "sync": "deliver to MLflow what an outage held back",

@@ -11,6 +11,7 @@ from rich.progress import track
 
 from harness.errors import HarnessError
 from harness.results import find_study, runs_directory
+from harness.runs import TRAININGS
 from harness.tracking import Store, TrackingError, connect, deliver
 
 
@@ -20,13 +21,15 @@ from harness.tracking import Store, TrackingError, connect, deliver
     "--runs", type=click.Path(path_type=Path), help="Folder of the studies.  [default: $HARNESS_RUNS_DIR or runs]"
 )
 def sync_command(study: str | None, runs: Path | None) -> None:
-    """Deliver to MLflow what an outage held back, for one study or all.
+    """Deliver to MLflow what an outage held back, for one study or for all and for trainings of cells.
 
     Repeat it as you like: it sends only what MLflow does not have. Exit code 1 if something is still held back.
     """
-    studies = [find_study(study, runs)]
-    if study is None:
-        studies = sorted(file.parent for file in runs_directory(runs).glob("*/study.json"))
+    root = runs_directory(runs)
+    studies = sorted(file.parent for file in root.glob("*/study.json"))
+    studies += [root / TRAININGS] if (root / TRAININGS).is_dir() else []
+    if study is not None or not studies:
+        studies = [find_study(study, runs)]
     try:
         store = connect()
         complete = [_sync(folder, store) for folder in studies]

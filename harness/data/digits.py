@@ -1,8 +1,13 @@
-"""scikit-learn's handwritten digits, enlarged. Needs no files beside the installed package."""
+"""scikit-learn's handwritten digits, enlarged. Needs no files beside the installed package.
+
+scikit-learn has one set of them, so the split into training and test images is made here, once for everyone: see
+:func:`held_out`.
+"""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,8 +20,10 @@ SCALE = 4
 """How much larger the images are made: 8x8 becomes 32x32."""
 
 
-def read_digits() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Images (1797, 3, 32, 32) with three equal channels, and labels (1797,).
+def read_digits(*, test: bool) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Images (n, 3, 32, 32) with three equal channels, and labels (n,), in scikit-learn's order.
+
+    With ``test`` those that are held out (see :func:`held_out`), else all others.
 
     Read without importing scikit-learn, which takes seconds. Enlarged bilinearly in integers, so that every machine
     gets the same pixels. Raises :class:`HarnessError` where scikit-learn does not have the file.
@@ -31,12 +38,24 @@ def read_digits() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
         raise HarnessError(
             f"cannot read the digits of scikit-learn ({path}: {error}); reinstall scikit-learn"
         ) from None
+    rows = rows[held_out(len(rows)) == test]
     levels, labels = rows[:, :-1].reshape(-1, 8, 8), rows[:, -1]  # 0 to 16, the digit
     matrix = interpolation(8, SCALE)
     # In units of 1/16 of a level and of 1/(2·SCALE)² by the two interpolations; rounded to the nearest of 0 to 255.
     unit = 16 * (2 * SCALE) ** 2
     enlarged = ((matrix @ levels @ matrix.T * 255 + unit // 2) // unit).astype(np.uint8)
     return np.repeat(enlarged[:, None], 3, axis=1), np.ascontiguousarray(labels)
+
+
+def held_out(count: int) -> npt.NDArray[np.bool_]:
+    """Which of ``count`` images are test images, (count,): a fifth, those whose numbers have the smallest SHA-256.
+
+    That is as good as a random draw, and the same with every version of every library.
+    """
+    order = sorted(range(count), key=lambda number: hashlib.sha256(f"digits/test/{number}".encode()).digest())
+    chosen = np.zeros(count, np.bool_)
+    chosen[order[: count // 5]] = True
+    return chosen
 
 
 def interpolation(size: int, scale: int) -> npt.NDArray[np.int64]:

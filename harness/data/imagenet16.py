@@ -1,4 +1,4 @@
-"""The training images of ImageNet16-120 from the pickles that were published, read as data.
+"""The images of ImageNet16-120 from the pickles that were published, read as data.
 
 A batch is a dictionary of ``data``, uint8 (n, 768), channel by channel; ``labels``, a list of n numbers from 1 to
 1,000; and ``mean``. Written by PatrykChrabaszcz/Imagenet32_Scripts; NAS-Bench-201 keeps the labels 1 to 120.
@@ -7,6 +7,7 @@ A batch is a dictionary of ``data``, uint8 (n, 768), channel by channel; ``label
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +66,17 @@ ALLOWED = {
 }
 
 
-def read_batches(info: DatasetInfo, folder: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], list[str]]:
-    """Images (n, 3, 16, 16), labels (n,) from 0, and the names of the files that are not the published ones.
+def read_batches(
+    info: DatasetInfo, folder: Path, files: Mapping[str, str], count: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], list[str]]:
+    """Images (count, 3, 16, 16), labels (count,) from 0, and the names of the files that are not the published ones.
 
-    Raises :class:`HarnessError` where a file cannot be read, wants to run something, is of another format, or where
-    together they hold another number of images of the classes that are used.
+    ``files`` gives the published digest of each file. Raises :class:`HarnessError` where a file cannot be read, wants
+    to run something, is of another format, or where together they hold another number of images of the classes that
+    are used.
     """
     images, labels, others = [], [], []
-    for name, digest in info.training_files.items():
+    for name, digest in files.items():
         content = read(folder / name)
         if not is_published(content, digest):
             others.append(name)
@@ -86,11 +90,11 @@ def read_batches(info: DatasetInfo, folder: Path) -> tuple[npt.NDArray[np.uint8]
         used = numbers <= info.classes
         images.append(pixels[used])
         labels.append(numbers[used] - 1)
-    count = sum(len(part) for part in labels)
-    if count != info.training_images:
+    found = sum(len(part) for part in labels)
+    if found != count:
         raise HarnessError(
-            f"the files in {folder} hold {count:,} images of the first {info.classes} classes, but {info.name} has "
-            f"{info.training_images:,}: they are of another data set; replace them"
+            f"{', '.join(files)} in {folder} hold {found:,} images of the first {info.classes} classes, but "
+            f"{info.name} has {count:,} there: they are of another data set; replace them"
         )
     return np.concatenate(images).reshape(-1, 3, info.image_size, info.image_size), np.concatenate(labels), others
 

@@ -28,10 +28,12 @@ class DatasetInfo:
         summary: one line.
         image_size: height and width as loaded, pixels.
         training_images: number of them.
+        test_images: number of them; disjoint from the training images.
         source: citation and licence.
         page: where it is described and can be had.
         folder: its folder in the data directory; empty where it needs no files.
         training_files: the digest, as ``algorithm:hexadecimal``, of each published file of training images.
+        test_files: likewise of test images.
         archive: what is downloaded where the files are missing; None where that must be done by hand.
     """
 
@@ -40,10 +42,12 @@ class DatasetInfo:
     classes: int
     image_size: int
     training_images: int
+    test_images: int
     source: str
     page: str
     folder: str = ""
     training_files: Mapping[str, str] = field(default_factory=dict, repr=False)
+    test_files: Mapping[str, str] = field(default_factory=dict, repr=False)
     archive: Archive | None = field(default=None, repr=False)
 
 
@@ -51,10 +55,11 @@ KRIZHEVSKY = "Krizhevsky, Learning Multiple Layers of Features from Tiny Images,
 
 DIGITS = DatasetInfo(
     name="digits",
-    summary="scikit-learn's 1,797 handwritten digits, enlarged from 8x8 to 32x32; all are training images; no download",
+    summary="scikit-learn's handwritten digits, 1,438 for training and 359 for testing, 8x8 made 32x32; no download",
     classes=10,
     image_size=32,
-    training_images=1797,
+    training_images=1438,
+    test_images=359,
     source="Alpaydin & Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (its test part); CC BY 4.0",
     page="https://doi.org/10.24432/C50P49",
 )
@@ -66,6 +71,7 @@ CIFAR10 = DatasetInfo(
     classes=10,
     image_size=32,
     training_images=50_000,
+    test_images=10_000,
     source=KRIZHEVSKY,
     page="https://www.cs.toronto.edu/~kriz/cifar.html",
     folder="cifar-10-batches-bin",
@@ -76,6 +82,7 @@ CIFAR10 = DatasetInfo(
         "data_batch_4.bin": "sha256:014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
         "data_batch_5.bin": "sha256:755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
     },
+    test_files={"test_batch.bin": "sha256:8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"},
     archive=Archive(
         url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
         md5="c32a1d4ab5d03f1284b67883e8d87530",
@@ -89,10 +96,12 @@ CIFAR100 = DatasetInfo(
     classes=100,
     image_size=32,
     training_images=50_000,
+    test_images=10_000,
     source=KRIZHEVSKY,
     page="https://www.cs.toronto.edu/~kriz/cifar.html",
     folder="cifar-100-binary",
     training_files={"train.bin": "sha256:f31298fc616915fa142368359df1c4ca2ae984d6915ca468b998a5ec6aeebf29"},
+    test_files={"test.bin": "sha256:d8b1e6b7b3bee4020055f0699b111f60b1af1e262aeb93a0b659061746f8224a"},
     archive=Archive(
         url="https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
         md5="03b5dce01913d631647c71ecec9e9cb8",
@@ -107,6 +116,7 @@ IMAGENET16_120 = DatasetInfo(
     classes=120,
     image_size=16,
     training_images=151_700,
+    test_images=6_000,
     source="Chrabaszcz, Loshchilov & Hutter, arXiv:1707.08819, classes as in Dong & Yang, ICLR 2020; ImageNet's terms",
     page="https://github.com/D-X-Y/NAS-Bench-201",
     folder="ImageNet16",
@@ -122,6 +132,8 @@ IMAGENET16_120 = DatasetInfo(
         "train_data_batch_9": "md5:bb6dd660c38c58552125b1a92f86b5d4",
         "train_data_batch_10": "md5:8f03f34ac4b42271a294f91bf480f29b",
     },
+    # All of its images of the 120 classes. NAS-Bench-201 validates on one half of them and tests on the other.
+    test_files={"val_data": "md5:3410e3017fdaefba8d5073aaa65e4bd6"},
 )
 
 DATASETS = {info.name: info for info in (DIGITS, CIFAR10, CIFAR100, IMAGENET16_120)}

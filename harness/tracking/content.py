@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from statistics import fmean
 from typing import Any
 
 from harness.results import Run
@@ -38,7 +39,7 @@ def params(config: RunConfig) -> list[Any]:
 
     apart = ("study", "label", "threads", "hyperparameters")
     named = {key: value for key, value in config.items() if key not in apart}
-    pairs = [*_flat("", named), *_flat("method", config["hyperparameters"])]
+    pairs = [*_flat("", named), *_flat("method", config.get("hyperparameters", {}))]
     return [Param(key, str(value)[:MAX_PARAM]) for key, value in pairs]
 
 
@@ -72,7 +73,7 @@ def table_metrics(run: Run, position: int, started: int, accuracy: Accuracy | No
 
 
 def totals(run: Run, result: RunResult, ended: int) -> list[Any]:
-    """The search cost, and the final accuracy per dataset where the run finished."""
+    """The cost, and where the run finished the final accuracies: looked up, and after training from scratch."""
     values = {"final.search_seconds": result["search_seconds"]}
     if run.trace:
         values["final.peak_memory_mib"] = run.trace[-1]["peak_memory_mib"]
@@ -80,6 +81,9 @@ def totals(run: Run, result: RunResult, ended: int) -> list[Any]:
         final = run.accuracy(dataset)
         if final is not None:
             values[f"final.{dataset}"] = final
+    values |= {f"final.retrained.{dataset}": fmean(found) for dataset, found in run.retrained.items()}
+    fields: dict[str, Any] = {**result}
+    values |= {f"final.{name}": fields[name] for name in ("test_loss", "test_accuracy") if name in fields}
     return _metrics(values, ended, len(run.trace))
 
 
