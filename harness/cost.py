@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,12 +66,19 @@ class _Memory:
             torch.cuda.reset_peak_memory_stats(device)
             self._before = float(torch.cuda.memory_allocated(device))
         else:
+            _trim()
             self._before = _resident_peak(reset=True)
 
     def peak_mib(self) -> float:
         on_gpu = self._device.type == "cuda"
         peak = float(torch.cuda.max_memory_allocated(self._device)) if on_gpu else _resident_peak()
         return max(0.0, peak - self._before) / 2**20
+
+
+def _trim() -> None:
+    """Hand memory that is free but kept by the C library back to the system: what uses it later would not count."""
+    with suppress(OSError, AttributeError):  # only glibc can
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _resident_peak(reset: bool = False) -> float:
