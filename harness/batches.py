@@ -98,9 +98,12 @@ def search_data(training: TrainingSet, protocol: Protocol, seed: int, device: to
 
 def moments(images: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation per channel, (3, 1, 1), of images (n, 3, s, s) uint8."""
-    pixels = images.double()
-    mean, sd = pixels.mean(dim=(0, 2, 3)), pixels.std(dim=(0, 2, 3), correction=0)
-    return mean.float()[:, None, None], sd.float().clamp(min=1.0)[:, None, None]
+    levels = torch.arange(256, dtype=torch.float64)
+    counts = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in images.unbind(dim=1)])
+    share = counts.double() / counts.sum(dim=1, keepdim=True)
+    mean = share @ levels
+    variance = (share * (levels - mean[:, None]) ** 2).sum(dim=1)
+    return mean.float()[:, None, None], variance.sqrt().float().clamp(min=1.0)[:, None, None]
 
 
 def check_data(training: TrainingSet, protocol: Protocol) -> None:

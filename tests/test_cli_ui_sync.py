@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.studies import ALL_CONV3, ALL_SKIP, StudyWriter
 
 from harness.cli.main import harness
 from harness.errors import HarnessError
 from harness.tracking import connect, deliver
+from tests.studies import ALL_CONV3, ALL_SKIP, StudyWriter
 
 CELLS = [ALL_SKIP, ALL_CONV3]
 SECRET = "hunter2"

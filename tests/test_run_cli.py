@@ -21,7 +21,7 @@ from rich.console import Console
 
 from harness import worker
 from harness.cli.main import harness
-from harness.cli.run import Seeds
+from harness.cli.options import Seeds
 from harness.errors import HarnessError
 from harness.executor import Listener, Workers
 from harness.progress import Line, LiveDisplay, PlainDisplay, display, duration

@@ -10,6 +10,8 @@ import io
 import os
 import pickle
 import re
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from nas_201_api import NASBench201API
 from nats_bench.api_topology import NATStopology
@@ -523,11 +525,13 @@ def test_damaged_and_foreign_parquet_files(official: dict[bool, Path], tmp_path:
     ):
         pyarrow.parquet.write_table(table.replace_schema_metadata({"nas-harness": facts}), path)
         assert fault(path.read_bytes()) == said
-    wrong = table.set_column(
-        table.schema.get_field_index("cifar10:test_accuracy"), "cifar10:test_accuracy", [[101.0] * 6]
-    )
+    place = table.schema.get_field_index("cifar10:test_accuracy")
+    wrong = table.set_column(place, "cifar10:test_accuracy", [[101.0] * SPACE.size])
     pyarrow.parquet.write_table(wrong, path)
     assert "values that are not between 0 and 100" in fault(path.read_bytes())
+    for column in ([1, 2, 3, 4, 5, 6], [None, *[1.0] * 5]):
+        pyarrow.parquet.write_table(table.set_column(place, "cifar10:test_accuracy", [column]), path)
+        assert "does not hold a number in every row" in fault(path.read_bytes())
 
 
 # The reader of pickles
@@ -535,7 +539,7 @@ def test_damaged_and_foreign_parquet_files(official: dict[bool, Path], tmp_path:
 ATOMS = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=20)
 PLAIN = st.recursive(
     ATOMS
-    | st.binary(max_size=8)
+    | st.binary(min_size=1, max_size=8)
     | st.dictionaries(st.text(max_size=17) | st.integers(0, 300), st.floats(allow_nan=False)),
     lambda inner: (
         st.lists(inner, max_size=4)
@@ -550,6 +554,7 @@ def read(content: bytes) -> Any:
     return PickleReader(io.BytesIO(content).read, "the file x").load()
 
 
+@settings(deadline=None)
 @given(PLAIN, st.integers(2, pickle.HIGHEST_PROTOCOL))
 def test_plain_data_comes_through(value: Any, protocol: int) -> None:
     assert read(pickle.dumps([value, value], protocol)) == [value, value]
@@ -573,6 +578,7 @@ def test_a_truncated_pickle_is_called_damaged(protocol: int) -> None:
             read(content[:length])
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_changed_bytes_give_a_value_or_one_line(data: st.DataObject) -> None:
     content = bytearray(
@@ -623,3 +629,17 @@ def test_large_dicts_are_let_go_and_small_ones_kept() -> None:
     assert load([*records, records[90]["curve"]])[-1] == records[90]["curve"]
     with pytest.raises(HarnessError, match="refers back to a record read long before"):
         load([*records, records[0]["curve"]])
+
+
+def test_a_table_is_read_without_pandas(official: dict[bool, Path], tables: Path) -> None:
+    """It takes longer to import than the table to load."""
+    import_table(official[True], SPACE, "mine")
+    code = (
+        "import sys; from harness.tables import load_table; from tests.nb201_files import SmallSpace; "
+        "load_table('mine', SmallSpace()).test_accuracy('cifar10'); print('pandas' in sys.modules)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=environment
+    )
+    assert done.stdout.strip() == "False"

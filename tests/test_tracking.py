@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.studies import ALL_CONV3, ALL_SKIP, StudyWriter, accuracy
 
 from harness.runs import RunFolder
 from harness.tracking import Mirror, Store, TrackingError, connect, deliver, masked
 from spaces.nas_bench_201 import encoding
+from tests.studies import ALL_CONV3, ALL_SKIP, StudyWriter, accuracy
 
 CELLS = [ALL_SKIP, ALL_CONV3, ALL_SKIP, ALL_CONV3]
 SECRET = "hunter2"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.run import DEFAULT_SPACE, FOLDER, Seeds, check_folder, stoppable, warn
+from harness.cli.options import DEFAULT_SPACE, FOLDER, Seeds, check_folder, stoppable, warn
 
 
 @click.command("retrain")
@@ -78,7 +78,7 @@ def retrain_command(
     check_device(device)
     training = load_training_set(dataset, data_dir)
     retraining = prepare(place, space, training, recipe_name, overrides, seeds, data_dir)
-    warn(training, retraining.test)
+    warn(training.warning, retraining.test.warning)
     with stoppable():
         retraining.carry_out([cell], jobs, device, data_dir, 60 * timeout if timeout else None, not no_mlflow)
 

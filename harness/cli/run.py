@@ -3,55 +3,26 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
-import shutil
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.options import DEFAULT_SPACE, FOLDER, Seeds, check_folder, program, stoppable, warn
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
-    from harness.data import TestSet, TrainingSet
+    from harness.data import TrainingSet
     from harness.experiment import PlannedRun
+    from harness.protocol import Protocol
     from harness.retrain import Retraining
     from spaces.base import SearchSpace
 
-DEFAULT_SPACE = "nas-bench-201"
-
 RECIPE = "recipe."
 """What settings of the recipe begin with, in --set."""
-
-MOST_SEEDS = 10_000
-"""Of one command: more is a slip of the finger."""
-
-FOLDER = click.Path(path_type=Path)
-
-
-class Seeds(click.ParamType):  # type: ignore[type-arg]
-    """``5`` means seeds 0 to 4; ``5,7,9`` and ``10-14`` name them."""
-
-    name = "seeds"
-
-    def convert(self, value: str | list[int], param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
-        if isinstance(value, list):
-            return value
-        if re.fullmatch(r"[0-9]{1,18}", value):
-            ranges = [range(int(value))]
-        else:
-            named = [re.fullmatch(r" *([0-9]{1,18})(?:-([0-9]{1,18}))? *", part) for part in value.split(",")]
-            ranges = [range(int(part[1]), int(part[2] or part[1]) + 1) if part else range(0) for part in named]
-        if not all(ranges):
-            self.fail(f"{value!r} names no seeds; give a count (5: seeds 0 to 4), a list (5,7,9) or a range (10-14)")
-        if sum(map(len, ranges)) > MOST_SEEDS:
-            self.fail(f"{value!r} names more than {MOST_SEEDS:,} seeds")
-        return list(dict.fromkeys(seed for each in ranges for seed in each))
 
 
 @click.command("run")
@@ -68,7 +39,7 @@ class Seeds(click.ParamType):  # type: ignore[type-arg]
     help="Change a hyper-parameter (gdas.tau_max=5) or a setting of the protocol (search.epochs=10).",
 )
 @click.option(
-    "--table", metavar="CSV", help="Look cells up in this table.  [default: the study's, at first the embedded]"
+    "--table", metavar="NAME", help="Imported table, or a CSV file.  [default: the study's, at first the embedded]"
 )
 @click.option(
     "--evaluate",
@@ -141,7 +112,7 @@ def run_command(
     from harness.protocol import load_protocol
     from harness.results import runs_directory
     from harness.session import conduct
-    from harness.tables import EMBEDDED, load_table
+    from harness.tables import load_table, table_reference
 
     of_recipe = [text for text in overrides if text.startswith(RECIPE)]
     hyperparameters, settings = split_overrides(text for text in overrides if text not in of_recipe)
@@ -156,15 +127,13 @@ def run_command(
         check_possible(method, space, rules, training)
     place = runs_directory(runs)
     retraining = _retraining(evaluate, place, space, training, recipe_name, of_recipe, training_seeds, data_dir)
-    warn(training, *([retraining.test] if retraining else []))
+    warn(training.warning, retraining.test.warning if retraining else "")
 
-    default = rules.name + (f"-{rules.hash[:6]}" if settings else "")
-    default += "" if space_name == DEFAULT_SPACE else f"-{space_name}"
-    study = _study_folder(place, study_name or default)
+    study = _study_folder(place, study_name or _default_study(rules, bool(settings), space_name))
     at_once = min(jobs or cores(), len(methods) * len(seeds))
     threads = max(1, cores() // at_once)
     planned = plan(study, methods, seeds, space, rules, training, threads)
-    source = known_table(study) if table is None else None if table == EMBEDDED else str(Path(table).absolute())
+    source = known_table(study) if table is None else table_reference(table)
     loaded = None if evaluate == "retrain" else load_table(source, space)
     if dry_run:
         check_comparable(study, planned)
@@ -182,6 +151,7 @@ def run_command(
     click.echo(f"study {study.name}: {len(planned) - unfinished} of {len(planned)} runs finished, in {study}")
     if retraining and not _print_retrained(planned, retraining):
         unfinished += 1
+    click.echo(f"protocol {rules.name}: {rules.description}")
     if loaded:
         click.echo(f"table {loaded.name}: {loaded.provenance['description']}")
     click.echo(f"rank the methods: {program()} report" + (f" --runs {shlex.quote(str(runs))}" if runs else ""))
@@ -220,29 +190,10 @@ def _print_retrained(planned: list[PlannedRun], retraining: Retraining) -> bool:
     return not any(None in accuracies for accuracies in found.values())
 
 
-def warn(*loaded: TrainingSet | TestSet) -> None:
-    """Print the warnings of data sets."""
-    for each in loaded:
-        if each.warning:
-            click.echo(f"harness: {each.warning}", err=True)
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """In the block, the signal by which schedulers stop a process is like Ctrl-C."""
-    terminated = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, terminated)
-
-
-def check_folder(runs: Path) -> Path:
-    """The folder of the studies, which may not exist yet. Raises :class:`HarnessError` where it cannot."""
-    for folder in (runs, *runs.parents):
-        if folder.exists() and not folder.is_dir():
-            raise HarnessError(f"{folder} is not a folder; choose another one with --runs")
-    return runs
+def _default_study(protocol: Protocol, changed: bool, space: str) -> str:
+    """A name that runs under other rules do not get."""
+    name = protocol.name + (f"-{protocol.hash[:6]}" if changed else "")
+    return name if space == DEFAULT_SPACE else f"{name}-{space}"
 
 
 def _study_folder(runs: Path, name: str) -> Path:
@@ -257,11 +208,3 @@ def _print_plan(planned: list[PlannedRun], study: Path, at_once: int, fresh: boo
     for run in planned:
         click.echo(f"{run.name}: {run.config['epochs']} epochs, {'new' if fresh else run.state}, {run.folder.path}")
     click.echo(f"study {study.name}: {len(todo)} of {len(planned)} runs to do, {at_once} at once")
-
-
-def program() -> str:
-    """What the user has to type for this program: ``harness``, or its path where the shell would not find it."""
-    called = Path(sys.argv[0]).absolute()
-    if called.name != "harness" or shutil.which("harness") == str(called):
-        return "harness"
-    return os.path.relpath(called) if called.is_relative_to(Path.cwd()) else str(called)

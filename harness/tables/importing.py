@@ -55,8 +55,8 @@ def import_table(path: Path, space: SearchSpace, name: str | None = None) -> tup
             f"cannot read a table from {path} ({error.strerror or error}); give the official NAS-Bench-201 file "
             "(.pth), a NATS-Bench topology folder, or a CSV file"
         ) from None
-    facts = {"name": called} | table.provenance | {"date": datetime.now(timezone.utc).date().isoformat()}
-    table = replace(table, name=called, provenance=facts | {"name": called})
+    date = datetime.now(timezone.utc).date().isoformat()
+    table = replace(table, name=called, provenance={**table.provenance, "name": called, "date": date})
     return table, write_table(table, space)
 
 
@@ -64,7 +64,7 @@ def _read(path: Path, space: SearchSpace, name: str) -> Table:
     from harness.tables.csv import read_csv
 
     if path.is_dir():
-        with _progress(path.name, space.size) as advance:
+        with _progress(f"reading {path.name}", space.size) as advance:
             collector, digest = read_nats(path, space, advance)
         return _table(collector, name, nats_provenance(path, digest))
     with open(path, "rb") as file:
@@ -73,9 +73,11 @@ def _read(path: Path, space: SearchSpace, name: str) -> Table:
         if head.startswith(start):
             raise HarnessError(f"the file {path} is {advice}")
     if path.suffix == ".pth" or head.startswith((ZIP, PICKLE)):
-        with _progress(path.name, 2 * path.stat().st_size) as advance:  # it is read twice
+        size = path.stat().st_size
+        with _progress(f"checking {path.name}", size) as advance:
             sha256, md5 = digests(path, advance)
-            found = version(path, md5)
+        found = version(path, md5)
+        with _progress(f"reading {path.name}", size) as advance:
             collector = read_official(path, space, advance)
         return _table(collector, name, official_provenance(path, sha256, found))
     table = read_csv(path, space)
@@ -88,10 +90,10 @@ def _table(collector: Collector, name: str, provenance: dict[str, Any]) -> Table
 
 
 @contextmanager
-def _progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
+def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, nothing elsewhere; gives the function that advances it."""
     console = Console(stderr=True)
-    columns = (TextColumn("reading {task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(name, total=total)
+        task = progress.add_task(what, total=total)
         yield lambda count: progress.advance(task, count)
