@@ -1,9 +1,8 @@
-"""``harness run``, ``list`` and ``info`` in this process: bad input, plans, seeds, disks that are full, displays."""
+"""``harness run`` in this process: bad input, plans, disks that are full, seeds."""
 
 from __future__ import annotations
 
 import errno
-import io
 import os
 import re
 from collections.abc import Iterator
@@ -13,57 +12,26 @@ from typing import Any
 import click
 import pytest
 import torch
-from click.testing import CliRunner, Result
 from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from harness import worker
-from harness.cli.main import harness
 from harness.cli.options import Seeds
 from harness.errors import HarnessError
 from harness.executor import Listener, Workers
-from harness.progress import Line, LiveDisplay, PlainDisplay, display, duration
-from harness.runs import RunFolder, TraceRow
+from harness.runs import RunFolder
+from tests import command_line
+from tests.command_line import call, files, refusal
 
 TINY = [
     *("--set", "search.epochs=2", "--set", "data.images=64", "--set", "data.image_size=4"),
     *("--set", "supernet.channels=4", "--set", "data.crop_padding=1", "--no-mlflow"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory."""
-    for name in ("HARNESS_RUNS_DIR", "HARNESS_DATA_DIR", "FORCE_COLOR"):
-        monkeypatch.delenv(name, raising=False)
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(harness, arguments)
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
+work = command_line.work
 
 
 # --- bad input
-
-
-def refusal(result: Result) -> str:
-    """The one line that says what was wrong, whichever way the command line would have ended with exit code 2."""
-    if isinstance(result.exception, HarnessError):
-        text = str(result.exception)
-    else:
-        assert result.exit_code == 2, result.output or result.exception
-        text = result.output.splitlines()[-1]
-    assert "\n" not in text
-    return text
 
 
 @pytest.mark.parametrize(
@@ -297,156 +265,3 @@ def test_anything_else_is_refused(text: str) -> None:
     assert seeds
     assert min(seeds) >= 0
     assert re.fullmatch("[0-9, -]+", text)
-
-
-# --- displays
-
-ROW = TraceRow(
-    epoch=3,
-    architecture="",
-    index=0,
-    operations={"skip_connect": 1},
-    train_loss=1.23456,
-    train_accuracy=50.0,
-    valid_loss=None,
-    valid_accuracy=None,
-    alpha_entropy=None,
-    weight_seconds=1.0,
-    alpha_seconds=1.0,
-    derivation_seconds=0.0,
-    examples=1,
-    forward_passes=1,
-    backward_passes=1,
-    peak_memory_mib=1.0,
-)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min 00 s"),
-        (200, "3 min 20 s"),
-        (3599.9, "1 h 00 min"),
-        (7500, "2 h 05 min"),
-        (360000, "100 h 00 min"),
-    ],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
-def line(name: str = "darts seed 0", epochs: int = 40) -> Line:
-    found = Line(name, epochs)
-    found.advance(0.0)
-    found.begun -= 10.0  # ten seconds ago
-    found.advance(20.0)
-    found.row, found.accuracy = ROW, "cifar10 91.00 %"
-    return found
-
-
-def test_the_time_left_is_that_of_the_pace_in_this_session() -> None:
-    assert line().left == "10 s"
-    resumed = Line("darts seed 0", 40, done=30.0)
-    assert resumed.left == ""
-    resumed.advance(30.2)
-    assert resumed.left == ""
-    resumed.begun -= 10.0
-    resumed.advance(35.0)
-    assert resumed.left == "10 s"
-
-
-def test_plain_lines_come_at_every_tenth_and_are_never_wrapped() -> None:
-    console = Console(file=io.StringIO(), width=20, force_terminal=False)
-    assert isinstance(display(console, 1, 40), PlainDisplay)
-    with PlainDisplay(console) as screen:
-        shown = line()
-        screen.show(shown)
-        for epoch in range(1, 41):
-            shown.done = float(epoch)
-            screen.epoch(shown)
-        screen.say("[red]as it is[/red]")
-        screen.hide(shown)
-    assert isinstance(console.file, io.StringIO)
-    lines = console.file.getvalue().splitlines()
-    assert lines[0] == "darts seed 0: started"
-    assert [text.split()[4] for text in lines[1:11]] == [f"{epoch}/40," for epoch in range(4, 41, 4)]
-    assert re.fullmatch(r"darts seed 0: epoch 20/40, loss 1\.235, cifar10 91\.00 %, 1 skip, 1[01] s left", lines[5])
-    assert lines[10] == "darts seed 0: epoch 40/40, loss 1.235, cifar10 91.00 %, 1 skip"
-    assert lines[11:] == ["[red]as it is[/red]"]
-
-
-def drawn(console: Console) -> str:
-    """What was written to a terminal, without its control sequences."""
-    assert isinstance(console.file, io.StringIO)
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
-
-
-def test_a_terminal_shows_a_line_a_running_seed_and_the_whole_below() -> None:
-    console = Console(file=io.StringIO(), width=120, force_terminal=True, force_interactive=True)
-    screen = display(console, runs=3, epochs=120)
-    assert isinstance(screen, LiveDisplay)
-    with screen:
-        one, other = line(), Line("gdas[tau_max=5.0] seed 0", 40)
-        screen.show(one)
-        screen.show(other)
-        screen.epoch(one)
-    text = drawn(console)
-    expected = r"darts seed 0 .*epoch 21/40 +loss 1\.235 +cifar10 91\.00 % +1 skip +1[01] s"
-    assert re.search(expected, text)
-    assert re.search(r"gdas\[tau_max=5\.0\] seed 0 .*epoch 1/40", text)
-    assert re.search(r"0 of 3 runs done, \d+ s so far, about \d+ s left", text)
-
-
-def test_a_run_that_ended_counts_as_done_and_leaves_its_outcome() -> None:
-    console = Console(file=io.StringIO(), width=120, force_terminal=True, force_interactive=True)
-    with LiveDisplay(console, runs=2, epochs=80) as screen:
-        ended = line()
-        screen.show(ended)
-        screen.hide(ended)
-        screen.say("darts seed 0: [outcome]")
-    assert "darts seed 0: [outcome]" in drawn(console)
-    assert "1 of 2 runs done" in drawn(console)
-
-
-def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(display(Console(file=io.StringIO(), force_terminal=True), 1, 1), PlainDisplay)
-
-
-# --- list and info
-
-
-def test_list_shows_everything_there_is() -> None:
-    output = call("list").output
-    for name in ("methods:", "darts ", "random-search ", "spaces:", "datasets:", "cifar10 ", "protocols:", "quick "):
-        assert name in output
-    assert re.fullmatch(r"nas-bench-201  .*15,625.*\n", call("list", "spaces").output)
-
-
-def test_list_of_another_kind_says_what_there_is() -> None:
-    assert "'methods', 'spaces', 'datasets', 'protocols'" in refusal(call("list", "tables"))
-
-
-@pytest.mark.parametrize(
-    ("name", "texts"),
-    [
-        ("gdas", ["arXiv:1910.04465", "bilevel, trains a supernet", "gdas.tau_max = 10.0  (float, > 0)"]),
-        ("snas", ["single-level, trains a supernet"]),
-        ("pc-darts", ["pc-darts.warmup = 0.3  (float, >= 0, < 1)", "fraction of the epochs"]),
-        ("darts", ["darts.order = 1  (1 or 2)"]),
-        ("random-search", ["query-based", "random-search.epochs_per_cell = 10  (int, >= 1)"]),
-        ("digits", [" of 32 x 32 pixels, 10 classes"]),
-        ("quick", ["quick v1, hash ", "batch_size: 64"]),
-        ("nas-bench-201", ["skip_connect, nor_conv_1x1", "all nor_conv_3x3  |nor_conv_3x3~0|+", "v1, hash "]),
-    ],
-)
-def test_info_tells_every_setting(name: str, texts: list[str]) -> None:
-    output = call("info", name).output
-    for text in texts:
-        assert text in output
-
-
-def test_info_of_an_unknown_name_says_what_was_meant() -> None:
-    assert re.match(r"unknown name 'dart', did you mean 'darts'\?", refusal(call("info", "dart")))

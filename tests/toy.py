@@ -147,6 +147,27 @@ def batch(seed: int | str, size: int = 4, classes: int = 3, dtype: torch.dtype =
     return Batch(images.to(dtype), torch.randint(classes, (size,), generator=generator))
 
 
+def lit(name: str) -> Batch:
+    """Images whose means lie well away from zero, and two classes."""
+    images, labels = batch(name, 5, 2, torch.float64)
+    return Batch(10 * images, labels)
+
+
+def build_again(search: Search) -> Search:
+    """The same search with noise of its own that is in the same state."""
+    noise = torch.Generator()
+    noise.set_state(search.noise.get_state())
+    return replace(search, noise=noise)
+
+
+def step(method: GradientMethod, search: Search, seed: int = 0) -> None:
+    """An α step, where the method has one, and a weight step."""
+    train, valid = batch(f"train {seed}"), batch(f"valid {seed}")
+    if method.bilevel:
+        method.alpha_step(search, train, valid)
+    method.weight_step(search, train)
+
+
 def copies(search: Search) -> tuple[list[Tensor], list[Tensor]]:
     """Copies of w and of α."""
     return (

@@ -1,0 +1,52 @@
+"""Training from scratch in small, for tests, and the fixtures that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from harness.data import TrainingSet, load_test_set, load_training_set
+from harness.retrain import Retraining, prepare
+from tests.toy import NAS_BENCH_201 as SPACE
+
+TINY = [
+    *("data.image_size=4", "data.crop_padding=1", "network.channels=2", "network.cells=1"),
+    *("training.epochs=3", "training.batch_size=20"),
+]
+SMALL = 50
+"""Images of the training set here, and of the test set."""
+CELL = SPACE.parse("|nor_conv_1x1~0|+|nor_conv_3x3~0|skip_connect~1|+|none~0|skip_connect~1|avg_pool_3x3~2|")
+
+
+@pytest.fixture(autouse=True)
+def settings() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(autouse=True)
+def small_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Digits with few images."""
+
+    def cut(loaded: Any) -> Any:
+        return replace(loaded, images=loaded.images[:SMALL], labels=loaded.labels[:SMALL])
+
+    for place in ("harness.training", "harness.retrain"):
+        monkeypatch.setattr(f"{place}.load_test_set", lambda *_, **__: cut(load_test_set("digits")))
+    monkeypatch.setattr("harness.training.load_training_set", lambda *_, **__: training_set())
+
+
+def training_set() -> TrainingSet:
+    loaded = load_training_set("digits")
+    return replace(loaded, images=loaded.images[:SMALL], labels=loaded.labels[:SMALL])
+
+
+def retraining(runs: Path, *overrides: str, seeds: tuple[int, ...] = (0,)) -> Retraining:
+    return prepare(runs, SPACE, training_set(), "short", [*TINY, *overrides], seeds, None)
