@@ -14,15 +14,7 @@ from harness import catalogue
 from harness.streams import stream
 from methods.base import Batch, Evaluation, Forward, GradientMethod, Search
 from spaces.base import Mixture
-from tests.toy import (
-    NAS_BENCH_201,
-    batch,
-    build_search,
-    copies,
-    gradient_methods,
-    identical,
-    step,
-)
+from tests.toy import NAS_BENCH_201, batch, build_search, copies, gradient_methods, identical, step
 
 
 def create(name: str) -> Any:

@@ -21,17 +21,7 @@ from methods.pc_darts import PCDARTS
 from methods.random_search import RandomSearch
 from methods.snas import SNAS, BilevelSNAS
 from spaces.base import Mixture
-from tests.toy import (
-    NAS_BENCH_201,
-    OneEdge,
-    TwoEdges,
-    batch,
-    build_again,
-    build_search,
-    copies,
-    lit,
-    step,
-)
+from tests.toy import NAS_BENCH_201, OneEdge, TwoEdges, batch, build_again, build_search, copies, lit, step
 
 TRAIN, VALID = lit("train"), lit("valid")
 

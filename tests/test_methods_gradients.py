@@ -18,14 +18,7 @@ from methods.gdas import GDAS
 from methods.pc_darts import PCDARTS
 from methods.snas import SNAS, BilevelSNAS
 from spaces.base import Mixture
-from tests.toy import (
-    OneEdge,
-    TwoEdges,
-    batch,
-    build_again,
-    build_search,
-    lit,
-)
+from tests.toy import OneEdge, TwoEdges, batch, build_again, build_search, lit
 
 Array = NDArray[np.float64]
 TRAIN, VALID = lit("train"), lit("valid")

@@ -13,8 +13,6 @@ from harness.runs import TraceRow
 from tests import command_line
 
 work = command_line.work
-
-
 ROW = TraceRow(
     epoch=3,
     architecture="",
