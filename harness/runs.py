@@ -148,7 +148,10 @@ class RunFolder:
         write_atomically(self.path / name, json.dumps(content, indent=1).encode())
 
     def read_json(self, name: str) -> Any:
-        """The content of a JSON file, or None where there is none. Raises :class:`HarnessError` if it is damaged."""
+        """The content of a JSON file, or None where there is none.
+
+        Raises :class:`HarnessError` if it is damaged or cannot be read.
+        """
         file = self.path / name
         try:
             return json.loads(file.read_text())
@@ -156,6 +159,8 @@ class RunFolder:
             return None
         except ValueError as error:
             raise HarnessError(f"{file} is not valid JSON ({error}); delete {self.path} and run again") from None
+        except OSError as error:
+            raise HarnessError(f"cannot read {file}: {error.strerror}; make it readable and run again") from None
 
     def write_trace(self, rows: list[TraceRow]) -> None:
         """Replace the trace."""

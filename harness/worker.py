@@ -1,4 +1,4 @@
-"""One run, as a process of its own: ``python -m harness.worker FOLDER``, started by :mod:`harness.executor`.
+"""One run, as a process of its own, which :mod:`harness.executor` starts with the run's folder as argument.
 
 Reads the folder's ``config.json``, searches, and leaves trace, checkpoint and result in the folder. Tells its parent
 how it goes by lines of JSON on standard output (see :class:`Event`); what else is printed goes to ``log.txt``. It ends

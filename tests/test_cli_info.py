@@ -31,7 +31,7 @@ def test_list_of_another_kind_says_what_there_is() -> None:
         ("pc-darts", ["pc-darts.warmup = 0.3  (float, >= 0, < 1)", "fraction of the epochs"]),
         ("darts", ["darts.order = 1  (1 or 2)"]),
         ("random-search", ["query-based", "random-search.epochs_per_cell = 10  (int, >= 1)"]),
-        ("digits", [" of 32 x 32 pixels, 10 classes"]),
+        ("digits", ["1,438 training images and 359 test images of 32 x 32 pixels, 10 classes"]),
         ("quick", ["quick v1, hash ", "batch_size: 64"]),
         ("nas-bench-201", ["skip_connect, nor_conv_1x1", "all nor_conv_3x3  |nor_conv_3x3~0|+", "v1, hash "]),
     ],

@@ -284,3 +284,9 @@ def test_two_processes_never_search_the_same_run(tmp_path: Path) -> None:
     folder = start(tmp_path, "darts")
     with FileLock(folder.path / ".lock"), pytest.raises(HarnessError, match="another process"):
         run(folder)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "result.json").mkdir()
+    with pytest.raises(HarnessError, match=r"cannot read .*result\.json: .*; make it readable and run again"):
+        _ = RunFolder(tmp_path).result

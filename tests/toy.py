@@ -60,7 +60,7 @@ class OneEdge(SearchSpace):
         return ScalarSupernet(len(self.edges))
 
     def network(self, architecture: Sequence[int], config: NetworkConfig) -> nn.Module:
-        raise NotImplementedError
+        raise NotImplementedError("this toy has a supernet only")
 
     def reference_cells(self) -> dict[str, Architecture]:
         return {}

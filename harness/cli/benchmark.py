@@ -42,7 +42,7 @@ def query(architecture: str, table: str | None, space_name: str, as_json: bool) 
     from harness.tables import load_table
 
     space = get_space(space_name)
-    facts = describe(parse_cell(architecture, space), space, load_table(table, space))
+    facts = describe(space.find(architecture), space, load_table(table, space))
     click.echo(json.dumps(facts, indent=1) if as_json else _printed(facts, space))
 
 
@@ -100,15 +100,6 @@ def _content(columns: list[tuple[str, str]]) -> str:
     else:
         text = "; ".join(f"{dataset}: {words}" for dataset, words in found.items())
     return text if any(metric == "valid_accuracy" for _, metric in columns) else f"{text}; no validation accuracy"
-
-
-def parse_cell(text: str, space: SearchSpace) -> Architecture:
-    """The cell that an official index or a string denotes. Raises SpaceError."""
-    try:
-        index = int(text)
-    except ValueError:
-        return space.parse(text)
-    return space.architecture(index)
 
 
 def describe(cell: Architecture, space: SearchSpace, table: Table) -> dict[str, Any]:

@@ -127,6 +127,7 @@ def _zipped(file: IO[bytes], what: str) -> Iterator[IO[bytes]]:
                 yield member
                 while member.read(CHUNK):
                     pass
+    # what zipfile raises of a damaged file, NotImplementedError for a version or flag that it does not know
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise HarnessError(f"{what} is damaged or cut short ({error})") from None
 
