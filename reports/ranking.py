@@ -63,10 +63,17 @@ def on_front(comparison: Comparison, dataset: str) -> list[str]:
     return [label for (_, _, label), kept in sorted(zip(points, front, strict=True)) if kept]
 
 
+RANKED_FROM = 4
+"""Seeds of every method from which ranks are resampled: three have ten resamples, too few to show any doubt."""
+
+
 def uncertain_ranks(comparison: Comparison, dataset: str) -> dict[str, RankUncertainty]:
-    """Where each method with finished runs may stand, by label; seeds are drawn together where all have the same."""
+    """Where each method with finished runs may stand, by label; empty for fewer seeds than :data:`RANKED_FROM`.
+
+    Seeds are drawn together where all methods have the same.
+    """
     ranked = by_accuracy(comparison, dataset)
-    if len(ranked) < 2:
+    if len(ranked) < 2 or min(one.summary.n for one in ranked) < RANKED_FROM:
         return {}
     seeds = [[seed.run.seed for seed in one.method.seeds if seed.final(dataset) is not None] for one in ranked]
     found = rank_uncertainty([one.method.finals(dataset) for one in ranked], all(each == seeds[0] for each in seeds))

@@ -11,6 +11,7 @@ from reports.differences import rate_interval
 from reports.export import Column, Sheet, Value
 from reports.ranking import (
     COLLAPSE,
+    RANKED_FROM,
     by_accuracy,
     collapsed,
     is_parameter_free,
@@ -59,11 +60,12 @@ def accuracy_sheet(comparison: Comparison, dataset: str) -> Sheet:
         f"Test accuracy (%) of the final derived cell, sorted by the mean over finished runs; protocol "
         f"{comparison.protocol_name}.",
         "sd with ddof = 1 (of the random cell: population). Interval: 95 %, " + interval + "; "
-        "with few seeds none is reliable for a method that sometimes collapses. IQM: mean of the middle half of the "
-        "seeds. Percentile: share of the table's cells that are worse, mean over seeds. Regret: points below the best "
-        "cell of the table. Normalised: 0 is the table's mean cell, 1 its best. Rank: 95 % of the mean's ranks when "
-        "seeds are drawn again; First: how often, in %, it is the highest. Last column: the mean with each failed run "
-        "counted as a uniformly random cell.",
+        "with few seeds none is reliable for a method that sometimes collapses, and Student's may pass 0 or 100 %. "
+        "IQM: mean of the middle half of the seeds. Percentile: share of the table's cells that are worse, mean over "
+        "seeds. Regret: points below the best cell of the table. Normalised: 0 is the table's mean cell, 1 its best. "
+        "Rank: 95 % of the mean's ranks when seeds are drawn again, and First: how often, in %, it is the highest; from "
+        f"{RANKED_FROM} seeds of every method on, since fewer would look surer than they are. Last column: the mean "
+        "with each failed run counted as a uniformly random cell.",
         [
             Column("method", "Method", text=True),
             Column("finished", "Runs"),

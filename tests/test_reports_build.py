@@ -128,6 +128,14 @@ def test_ranks_have_their_uncertainty(full: Report) -> None:
     assert sum(float(row["first_percent"] or 0) for row in found.values()) == pytest.approx(100)
 
 
+def test_few_seeds_claim_no_rank(writer: studies.StudyWriter) -> None:
+    for seed in range(3):
+        writer.add("gdas", seed, [studies.ALL_CONV3])
+        writer.add("darts", seed, [studies.ALL_SKIP])
+    found = rows(build_report(load_study(writer.path)), "accuracy-cifar10")
+    assert found["gdas"]["rank_interval"] == found["gdas"]["first_percent"] == ""
+
+
 def test_outcomes_are_counted(full: Report) -> None:
     collapsed = rows(full, "outcomes")["darts"]
     assert collapsed["cell"] == encoding.to_string(studies.ALL_SKIP)
