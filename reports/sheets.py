@@ -63,7 +63,7 @@ def accuracy_sheet(comparison: Comparison, dataset: str) -> Sheet:
         "with few seeds none is reliable for a method that sometimes collapses, and Student's may pass 0 or 100 %. "
         "IQM: mean of the middle half of the seeds. Percentile: share of the table's cells that are worse, mean over "
         "seeds. Regret: points below the best cell of the table. Normalised: 0 is the table's mean cell, 1 its best. "
-        "Rank: 95 % of the mean's ranks when seeds are drawn again, and First: how often, in %, it is the highest; from "
+        "Rank: 95 % of the mean's ranks when seeds are drawn again, and First: how often (%) it is the highest; from "
         f"{RANKED_FROM} seeds of every method on, since fewer would look surer than they are. Last column: the mean "
         "with each failed run counted as a uniformly random cell.",
         [
