@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -31,7 +30,7 @@ from harness.runs import (
     folder_name,
 )
 from harness.session import conduct, mirror_again
-from spaces.base import Architecture, SearchSpace
+from spaces.base import Architecture, SearchSpace, isomorphic_groups
 
 EXPERIMENT = "retrained"
 """Name of MLflow's experiment for trainings."""
@@ -177,10 +176,16 @@ def prepare(
     Raises :class:`HarnessError` for a recipe that is unknown or impossible with this data set, and where the test set
     is not there.
     """
-    found = load_recipe(recipe or ("short" if training.name == "digits" else "nas-bench-201"), overrides)
-    check_trainable(training, found)
+    found = recipe_for(training, recipe, overrides)
     test = load_test_set(training.name, data_directory, download=False)
     return Retraining(runs, space, found, training, test, seeds)
+
+
+def recipe_for(training: TrainingSet, name: str | None, overrides: Sequence[str]) -> Recipe:
+    """The recipe named, or the default for a data set. Raises :class:`HarnessError` as :func:`prepare` does."""
+    found = load_recipe(name or ("short" if training.name == "digits" else "nas-bench-201"), overrides)
+    check_trainable(training, found)
+    return found
 
 
 def check_trainable(training: TrainingSet, recipe: Recipe) -> None:
@@ -202,16 +207,7 @@ def identity(config: TrainingConfig) -> str:
 
 def representative(space: SearchSpace, cell: Architecture) -> Architecture:
     """The isomorphic cell with the lowest official index, which is trained in the place of all."""
-    return space.architecture(_lowest(space)[space.canonical(cell)])
-
-
-@cache
-def _lowest(space: SearchSpace) -> dict[str, int]:
-    """The lowest official index of each canonical form."""
-    lowest: dict[str, int] = {}
-    for index in range(space.size):
-        lowest.setdefault(space.canonical(space.architecture(index)), index)
-    return lowest
+    return space.architecture(isomorphic_groups(space)[space.canonical(cell)][0])
 
 
 def summary(accuracies: Sequence[float | None]) -> str:

@@ -9,6 +9,7 @@ import abc
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, Literal
 
 import torch
@@ -168,6 +169,15 @@ class SearchSpace(abc.ABC):
                     f"edge {edge} of {choice} has operation {operation}, not one of 0 to {len(self.operations) - 1}"
                 )
         return choice
+
+
+@cache
+def isomorphic_groups(space: SearchSpace) -> dict[str, list[int]]:
+    """The official indices, ascending, of the cells that share a canonical form, by form; not to be changed."""
+    groups: dict[str, list[int]] = {}
+    for index in range(space.size):
+        groups.setdefault(space.canonical(space.architecture(index)), []).append(index)
+    return groups
 
 
 def initialise(module: nn.Module, generator_for: Callable[[str], torch.Generator]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.build import build
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ CHANNELS, CELLS, CLASSES, IMAGE_SIZE = 16, 5, 10, 32
 
 @click.group("benchmark")
 def benchmark_command() -> None:
-    """Look up a cell in a tabular benchmark, or import one."""
+    """Look up a cell in a tabular benchmark, import one, or build one."""
+
+
+benchmark_command.add_command(build)
 
 
 @benchmark_command.command("query")
@@ -113,11 +117,11 @@ def describe(cell: Architecture, space: SearchSpace, table: Table) -> dict[str, 
     the lowest and highest isomorphic cell), ``recorded`` (all that the table has of it, by metric; see
     :class:`harness.tables.Table`); ``table``, its provenance.
     """
-    from spaces.base import NetworkConfig
+    from spaces.base import NetworkConfig, isomorphic_groups
     from spaces.size import flops, parameters
 
     canonical = space.canonical(cell)
-    isomorphic = [index for index in range(space.size) if space.canonical(space.architecture(index)) == canonical]
+    isomorphic = isomorphic_groups(space)[canonical]
     network = space.network(cell, NetworkConfig(CHANNELS, CELLS, CLASSES))
     datasets = {}
     recorded = table.query(space.index(cell))
@@ -152,11 +156,13 @@ def describe(cell: Architecture, space: SearchSpace, table: Table) -> dict[str, 
 
 def _recorded(values: dict[str, float]) -> Iterator[tuple[str, str]]:
     """Lines on the validation accuracies and training times of a cell, where the table has them."""
-    for suffix, budget in (("", ""), ("@12", " after 12 epochs")):
-        if f"valid_accuracy{suffix}" in values:
-            cost = values.get(f"valid_seconds{suffix}")
-            seconds = f"; seeing it costs {cost:,.0f} s" if cost else ""
-            yield "validation", f"{values[f'valid_accuracy{suffix}']:.2f} % validation accuracy{budget}{seconds}"
+    for metric, value in values.items():
+        name, _, epochs = metric.partition("@")
+        if name == "valid_accuracy" and "/" not in epochs:  # of one training seed alone
+            cost = values.get(metric.replace(name, "valid_seconds"))
+            seconds = f"; seeing it costs {cost:,.3g} s" if cost else ""
+            budget = f" after {epochs} epoch{'s' * (epochs != '1')}" if epochs else ""
+            yield "validation", f"{value:.2f} % validation accuracy{budget}{seconds}"
 
 
 def _printed(facts: dict[str, Any], space: SearchSpace) -> str:

@@ -1,0 +1,204 @@
+"""Training cell after cell from scratch on half of a training set, for a tabular benchmark.
+
+For a training seed, every cell gets the same initial weights (layer by layer, where cells share one) and the same
+batches, so that what differs between two cells is the cells. All training seeds of a cell are trained at once, side by
+side. Nothing of a search imports this module.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypedDict
+
+import torch
+from torch import Tensor, nn
+
+from harness.batches import Images, moments, shrink
+from harness.data import TestSet, TrainingSet
+from harness.recipe import Recipe
+from harness.search import cosine
+from harness.side_by_side import side_by_side
+from harness.streams import Streams, stream
+from spaces.base import Architecture, NetworkConfig, SearchSpace, initialise
+
+CACHED_BYTES = 2**29
+"""The batches of a training, which are the same for every cell, are kept in memory where they take no more."""
+
+
+class Measured(TypedDict):
+    """What one budget's trainings of a cell gave; a value a training seed, except the seconds."""
+
+    train_accuracy: list[float]  # %, in the last epoch, augmented
+    train_loss: list[float]
+    valid_accuracy: list[float]  # %
+    valid_loss: list[float]
+    test_accuracy: list[float]  # %
+    test_loss: list[float]
+    train_seconds: float  # processor seconds of one training, all seeds' divided by their number
+    valid_seconds: float  # that and one pass over the validation images
+
+
+@dataclass(frozen=True)
+class Halves:
+    """The images of a table: the two halves of the training set, by the split that protocols call ``fixed``, and the
+    test images."""
+
+    train: Images
+    valid: Images
+    test: Images
+    classes: int
+
+
+def halves(training: TrainingSet, test: TestSet, recipe: Recipe, device: torch.device) -> Halves:
+    """The images as a recipe wants them, normalised by the moments of the whole training set."""
+    size = recipe.data.image_size
+    order = torch.randperm(len(training.labels), generator=stream("fixed", "split"))
+    half = len(order) // 2
+    images = shrink(training.images, size)
+    chosen = order[:half]
+    train = Images(
+        images[chosen], training.labels[chosen], *moments(images), recipe.data, recipe.training.batch_size
+    ).to(device)
+    other = order[half : 2 * half]
+    valid = replace(train, images=images[other].to(device), labels=training.labels[other].to(device))
+    tested = replace(train, images=shrink(test.images, size).to(device), labels=test.labels.to(device))
+    return Halves(train, valid, tested, training.classes)
+
+
+class CellTrainings:
+    """Trains cells one after another under one recipe.
+
+    Args:
+        space: of the cells.
+        data: the images.
+        recipe: its ``epochs`` is the full budget.
+        seeds: training seeds.
+        device: of the networks.
+    """
+
+    def __init__(
+        self, space: SearchSpace, data: Halves, recipe: Recipe, seeds: Sequence[int], device: torch.device
+    ) -> None:
+        self.space, self.data, self.recipe, self.seeds, self.device = space, data, recipe, list(seeds), device
+        settings = recipe.training
+        pixels = 3 * recipe.data.image_size**2
+        self._keep = 4 * pixels * len(data.train) * settings.epochs * len(self.seeds) <= CACHED_BYTES
+        self._kept: list[list[tuple[Tensor, Tensor]]] = []
+
+    def measure(self, cell: Architecture, epochs: int) -> Measured:
+        """Train a cell for some epochs, with a learning rate that falls over just these, and test it.
+
+        A network whose loss is no longer finite counts with the accuracy of its guesses.
+        """
+        network, settings = self._network(cell), self.recipe.training
+        optimizer = torch.optim.SGD(
+            network.parameters(),
+            settings.learning_rate,
+            settings.momentum,
+            nesterov=settings.nesterov,
+            weight_decay=settings.weight_decay,
+        )
+        trained = _Sums(len(self.seeds))
+        start = time.process_time()
+        network.train()
+        for epoch, batches in zip(range(epochs), self._epochs(), strict=False):
+            for group in optimizer.param_groups:
+                group["lr"] = cosine(settings.learning_rate, settings.learning_rate_min, epoch, epochs)
+            trained = _Sums(len(self.seeds))
+            for images, labels in batches:
+                mixed = self.device.type == "cuda" and settings.precision == "bfloat16"
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
+                    losses, correct = self._forward(network, images, labels, settings.label_smoothing)
+                optimizer.zero_grad()
+                losses.sum().backward()
+                optimizer.step()
+                trained.add(losses, correct, len(labels))
+        train_seconds = time.process_time() - start
+        valid = self._test(network, self.data.valid)
+        valid_seconds = time.process_time() - start
+        test = self._test(network, self.data.test)
+        return Measured(
+            train_accuracy=trained.accuracy,
+            train_loss=trained.loss,
+            valid_accuracy=valid.accuracy,
+            valid_loss=valid.loss,
+            test_accuracy=test.accuracy,
+            test_loss=test.loss,
+            train_seconds=train_seconds / len(self.seeds),
+            valid_seconds=valid_seconds / len(self.seeds),
+        )
+
+    def _network(self, cell: Architecture) -> nn.Module:
+        """The cell's networks, one a training seed, as one."""
+        config = NetworkConfig(self.recipe.network.channels, self.recipe.network.cells, self.data.classes)
+        networks = []
+        for seed in self.seeds:
+            network = self.space.network(cell, config)
+            initialise(network, lambda name, seed=seed: stream(f"retrain/{seed}", "weights", name))  # type: ignore[misc]
+            networks.append(network)
+        joined = side_by_side(networks)
+        return joined.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def _epochs(self) -> Iterator[list[tuple[Tensor, Tensor]] | Iterator[tuple[Tensor, Tensor]]]:
+        """The batches of epoch after epoch; those of the full budget are made once where they are few enough."""
+        if not self._keep:
+            yield from self._made()
+        if not self._kept:
+            made = self._made()
+            self._kept = [list(next(made)) for _ in range(self.recipe.training.epochs)]
+        yield from self._kept
+
+    def _made(self) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+        streams = [Streams(f"retrain/{seed}") for seed in self.seeds]
+        while True:
+            orders = [self.data.train.shuffled(each["train-order"], each["train-augmentation"]) for each in streams]
+            yield (
+                _beside([batch.images for batch in step], [batch.labels for batch in step])
+                for step in zip(*orders, strict=True)
+            )
+
+    def _test(self, network: nn.Module, images: Images) -> _Sums:
+        network.eval()
+        sums, count = _Sums(len(self.seeds)), len(self.seeds)
+        with torch.no_grad():
+            for batch in images.in_order():
+                sums.add(
+                    *self._forward(network, *_beside([batch.images] * count, [batch.labels] * count)), len(batch.labels)
+                )
+        return sums
+
+    def _forward(
+        self, network: nn.Module, images: Tensor, labels: Tensor, label_smoothing: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """Mean cross-entropy and number of right answers, (S,), of a batch for each seed; labels (batch, S)."""
+        logits = network(images).unflatten(1, (len(self.seeds), -1)).transpose(1, 2)  # (batch, classes, S)
+        losses = nn.functional.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
+        return losses.mean(dim=0), (logits.detach().argmax(dim=1) == labels).sum(dim=0)
+
+
+def _beside(images: list[Tensor], labels: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Batches of S seeds as one: images (batch, S·3, h, w), labels (batch, S)."""
+    return torch.cat(images, dim=1).contiguous(memory_format=torch.channels_last), torch.stack(labels, dim=1)
+
+
+class _Sums:
+    """Mean loss and accuracy (%) of S networks over the images of an epoch."""
+
+    def __init__(self, count: int) -> None:
+        self._loss, self._correct = torch.zeros(count, dtype=torch.float64), torch.zeros(count, dtype=torch.float64)
+        self._images = 0
+
+    def add(self, losses: Tensor, correct: Tensor, images: int) -> None:
+        self._loss = self._loss.to(losses.device) + images * losses.detach().double()
+        self._correct = self._correct.to(losses.device) + correct
+        self._images += images
+
+    @property
+    def loss(self) -> list[float]:
+        return (self._loss / self._images).tolist()
+
+    @property
+    def accuracy(self) -> list[float]:
+        return (100 * self._correct / self._images).tolist()

@@ -1,0 +1,228 @@
+"""Building a table: trainings side by side against plain ones, resuming, and what the table then says."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from harness import catalogue
+from harness.building import Plan, measure_cells, plan
+from harness.cell_trainings import CellTrainings, Halves, halves
+from harness.data import load_test_set, load_training_set
+from harness.errors import HarnessError
+from harness.recipe import Optimisation, Recipe, load_recipe
+from harness.search import cosine
+from harness.side_by_side import side_by_side
+from harness.streams import Streams, stream
+from harness.tables import load_table
+from harness.tables.noise import retraining_noise
+from spaces.base import NetworkConfig, initialise
+from tests.command_line import call, refusal
+from tests.toy import NAS_BENCH_201 as SPACE
+
+CPU = torch.device("cpu")
+SMALL = ["network.channels=2", "data.image_size=8", "training.epochs=3", "training.batch_size=200"]
+CELL = SPACE.parse("|nor_conv_1x1~0|+|nor_conv_3x3~0|skip_connect~1|+|none~0|nor_conv_3x3~1|avg_pool_3x3~2|")
+
+FIRST_CELLS = """
+from spaces.nas_bench_201.space import NASBench201
+
+class FirstCells(NASBench201):
+    name = "first-cells"
+    summary = "the first twelve cells of NAS-Bench-201"
+    size = 12
+"""
+
+
+@pytest.fixture(autouse=True)
+def settings() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def small_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package with a space of twelve cells, and an empty folder for tables."""
+    folder = tmp_path / "installed"
+    information = folder / "first_cells-1.0.dist-info"
+    information.mkdir(parents=True)
+    (folder / "first_cells.py").write_text(FIRST_CELLS)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: first-cells\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[harness.spaces]\nfirst-cells = first_cells:FirstCells\n")
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setenv("HARNESS_TABLES_DIR", str(tmp_path / "tables"))
+
+
+def recipe() -> Recipe:
+    return load_recipe("short", SMALL)
+
+
+def digits() -> Halves:
+    return halves(load_training_set("digits"), load_test_set("digits"), recipe(), CPU)
+
+
+def small_plan() -> Plan:
+    space = catalogue.get_space("first-cells")
+    return plan("tiny", space, load_training_set("digits"), load_test_set("digits"), recipe(), None, [0, 1])
+
+
+def no_progress(done: int, cells: int) -> None:
+    pass
+
+
+def alone(data: Halves, settings: Optimisation, seed: int, epochs: int) -> nn.Module:
+    """A cell's network of one training seed, trained as plainly as it can be said."""
+    network = SPACE.network(CELL, NetworkConfig(2, 1, 10))
+    initialise(network, lambda name: stream(f"retrain/{seed}", "weights", name))
+    streams = Streams(f"retrain/{seed}")
+    optimizer = torch.optim.SGD(
+        network.parameters(), settings.learning_rate, settings.momentum, 0, settings.weight_decay, settings.nesterov
+    )
+    for epoch in range(epochs):
+        optimizer.param_groups[0]["lr"] = cosine(settings.learning_rate, 0, epoch, epochs)
+        for images, labels in data.train.shuffled(streams["train-order"], streams["train-augmentation"]):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(images), labels).backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    return network.eval()
+
+
+def test_networks_side_by_side_compute_and_learn_what_each_would_alone() -> None:
+    networks = [SPACE.network(CELL, NetworkConfig(4, 1, 10)) for _ in range(3)]
+    for seed, network in enumerate(networks):
+        initialise(network, lambda name, seed=seed: stream(seed, name))
+        network.double()
+    joined = side_by_side(networks)
+    images = torch.randn(3, 8, 3, 8, 8, dtype=torch.float64)
+    logits = joined(images.transpose(0, 1).flatten(1, 2)).unflatten(1, (3, 10))
+    logits.square().mean(dim=(0, 2)).sum().backward()
+    learned = dict(joined.named_parameters())
+    for seed, network in enumerate(networks):
+        expected = network(images[seed])
+        torch.testing.assert_close(logits[:, seed], expected)
+        expected.square().mean().backward()
+        for name, parameter in network.named_parameters():
+            gradient = learned[name].grad
+            assert gradient is not None
+            torch.testing.assert_close(gradient.view(3, *parameter.shape)[seed], parameter.grad)
+    joined.eval()
+    logits = joined(images.transpose(0, 1).flatten(1, 2)).unflatten(1, (3, 10))
+    for seed, network in enumerate(networks):
+        torch.testing.assert_close(logits[:, seed], network.eval()(images[seed]))
+
+
+def test_a_layer_that_cannot_stand_side_by_side_is_named() -> None:
+    with pytest.raises(TypeError, match="LayerNorm"):
+        side_by_side([nn.Sequential(nn.LayerNorm(3))])
+
+
+def test_the_halves_are_disjoint_and_complete() -> None:
+    data, training = digits(), load_training_set("digits")
+    assert len(data.train) == len(data.valid) == len(training.labels) // 2
+    order = torch.randperm(len(training.labels), generator=stream("fixed", "split"))
+    assert torch.equal(torch.cat([data.train.labels, data.valid.labels]), training.labels[order])
+
+
+def test_a_cell_is_trained_as_a_plain_loop_would() -> None:
+    exact = {name: getattr(digits().train, name).double() for name in ("mean", "sd")}
+    data = Halves(*(replace(images, **exact) for images in (digits().train, digits().valid, digits().test)), classes=10)
+    torch.set_default_dtype(torch.float64)  # in float32, rounding errors grow to per cents within 40 steps
+    measured = CellTrainings(SPACE, data, recipe(), [3, 4], CPU).measure(CELL, epochs=3)
+    for number, seed in enumerate([3, 4]):
+        network = alone(data, recipe().training, seed, epochs=3)
+        for name, images in (("valid", data.valid), ("test", data.test)):
+            batches = list(images.in_order())
+            with torch.no_grad():
+                logits = torch.cat([network(batch.images) for batch in batches])
+            loss = float(nn.functional.cross_entropy(logits, images.labels))
+            accuracy = 100 * float((logits.argmax(dim=1) == images.labels).float().mean())
+            assert measured[f"{name}_loss"][number] == pytest.approx(loss)  # type: ignore[literal-required]
+            assert measured[f"{name}_accuracy"][number] == pytest.approx(accuracy)  # type: ignore[literal-required]
+
+
+def test_batches_that_are_kept_are_those_that_are_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = digits()
+    kept = CellTrainings(SPACE, data, recipe(), [0], CPU)
+    first = kept.measure(CELL, epochs=1)
+    kept.measure(CELL, epochs=3)
+    again = kept.measure(CELL, epochs=1)
+    monkeypatch.setattr("harness.cell_trainings.CACHED_BYTES", 0)
+    made = CellTrainings(SPACE, data, recipe(), [0], CPU).measure(CELL, epochs=1)
+    for found in (again, made):
+        assert found["test_loss"] == first["test_loss"]
+
+
+@pytest.mark.usefixtures("small_space")
+def test_a_table_is_built_interrupted_and_taken_up_again(tmp_path: Path) -> None:
+    arguments = ["benchmark", "build", "--space", "first-cells", "--name", "tiny", "--seeds", "2", "--jobs", "2"]
+    arguments += [f"--set={setting}" for setting in SMALL]
+    planned = small_plan()
+    killed: list[int | None] = []
+
+    def kill_a_process(done: int, cells: int) -> None:
+        if done and not killed:
+            killed.append(multiprocessing.active_children()[0].pid)
+            os.kill(killed[0] or 0, signal.SIGKILL)
+
+    with pytest.raises(HarnessError, match="the same command goes on"):
+        measure_cells(planned, 2, "cpu", None, kill_a_process)
+    kept = (planned.folder / "measured.jsonl").read_bytes()
+    assert kept.count(b"\n") >= 1
+    (planned.folder / "measured.jsonl").write_bytes(kept + b'{"index": 5, "measu')  # as a full disk leaves it
+    done = call(*arguments)
+    assert done.exit_code == 0, done.output
+    assert (planned.folder / "measured.jsonl").read_bytes().startswith(kept)
+
+    space = catalogue.get_space("first-cells")
+    table = load_table("tiny", space)
+    data = digits()
+    for index in (0, 7):
+        expected = CellTrainings(space, data, recipe(), [0, 1], CPU).measure(space.architecture(index), epochs=3)
+        assert table.test_accuracy("digits")[index] == pytest.approx(np.mean(expected["test_accuracy"]))
+        assert table.columns["digits", "valid_accuracy@3/1"][index] == expected["valid_accuracy"][1]
+    assert (table.columns["digits", "train_seconds"] > table.columns["digits", "train_seconds@1"]).all()
+    seeds = np.stack([table.columns["digits", f"test_accuracy@3/{seed}"] for seed in (0, 1)])
+    noise = (np.abs(seeds[0] - seeds[1]) / 2).mean()  # the standard error of a mean of two
+    assert retraining_noise(table, "digits", space) == pytest.approx(noise)
+    assert table.provenance["plan"]["seeds"] == [0, 1]
+    assert "after 1 epoch;" in call("benchmark", "query", "3", "--space", "first-cells", "--table", "tiny").output
+    assert "there is a table tiny already" in refusal(call(*arguments))
+
+
+@pytest.mark.usefixtures("small_space")
+def test_another_plan_under_the_same_name_is_refused() -> None:
+    planned = small_plan()
+    planned.folder.mkdir(parents=True)
+    other = {"name": "tiny", "seeds": [5]}
+    (planned.folder / "plan.json").write_text(json.dumps(other))
+    with pytest.raises(HarnessError, match=r"begun with another .*seeds.*; go on with the command of then"):
+        measure_cells(planned, 1, "cpu", None, no_progress)
+
+
+@pytest.mark.usefixtures("small_space")
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--short=9", "--short"),
+        ("--dataset=cifar10", "cifar10"),
+        ("--name=a/b", "cannot be the name of a table"),
+        ("--set=training.epochs=0", "training.epochs"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_in_one_line(option: str, message: str, tmp_path: Path) -> None:
+    result = call("benchmark", "build", option, f"--data-dir={tmp_path / 'absent'}")
+    assert message in refusal(result)
