@@ -1,7 +1,7 @@
 """Statistics of differences between methods: pure functions on arrays, silent and finite on ties and equal values.
 
-Tests are unpaired and exact: the seeds of two methods are paired by design, but with fewer than six seeds no paired
-test can reach p = 0.05, whatever the data.
+Tests are exact, and unpaired but for :func:`signed_rank_p`: the seeds of two methods are paired by design, but with
+fewer than six seeds no paired test can reach p = 0.05, whatever the data.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from reports.stats import CONFIDENCE, RESAMPLES
+from reports.stats import CONFIDENCE, RESAMPLES, Floats
 
 
 def superiority(a: Sequence[float], b: Sequence[float]) -> float:
@@ -29,14 +29,39 @@ def permutation_p(a: Sequence[float], b: Sequence[float]) -> float:
     seeds. Without ties this is the exact Mann-Whitney test; with ties scipy's approximates.
     """
     ranks = np.rint(2 * stats.rankdata([*a, *b])).astype(int)  # mid-ranks, doubled to be whole numbers
-    counts = np.zeros((len(a) + 1, ranks.sum() + 1))  # relabellings by size of the first group and its rank sum
-    counts[0, 0] = 1
-    for rank in ranks.tolist():
-        counts[1:, rank:] += counts[:-1, :-rank].copy()
+    counts = rank_sum_counts(ranks.tolist(), len(a))
     expected = len(a) * (len(ranks) + 1)
-    distance = np.abs(np.arange(counts.shape[1]) - expected)
+    distance = np.abs(np.arange(len(counts)) - expected)
     extreme = distance >= abs(int(ranks[: len(a)].sum()) - expected)
-    return float(counts[-1, extreme].sum() / counts[-1].sum())
+    return float(counts[extreme].sum() / counts.sum())
+
+
+def rank_sum_counts(ranks: Sequence[int], size: int) -> Floats:
+    """How many choices of ``size`` of these positive whole ranks have each sum; the sum is the position, from 0."""
+    counts = np.zeros((size + 1, sum(ranks) + 1))  # choices by how many were chosen so far, and their sum
+    counts[0, 0] = 1
+    for rank in ranks:
+        counts[1:, rank:] += counts[:-1, :-rank].copy()
+    chosen: Floats = counts[-1]
+    return chosen
+
+
+def signed_rank_p(differences: Sequence[float]) -> float:
+    """Two-sided p of the exact Wilcoxon signed-rank test of paired differences; 1 where all are 0 or there are none.
+
+    Exact with ties too: the signs of the differences are turned in all ways, counted by their rank sum. Zeros take part
+    in the ranking and are dropped after it (Pratt 1959). Differences count as equal to nine decimals.
+    """
+    rounded = np.round(np.asarray(differences, dtype=float), 9)
+    ranks = np.rint(2 * stats.rankdata(np.abs(rounded))).astype(int)
+    total = int(ranks[rounded != 0].sum())
+    counts = np.zeros(total + 1)  # choices of the signs by the rank sum of the positive ones
+    counts[0] = 1
+    for rank in ranks[rounded != 0].tolist():
+        counts[rank:] += counts[:-rank].copy()
+    observed = int(ranks[rounded > 0].sum())
+    extreme = np.abs(2 * np.arange(total + 1) - total) >= abs(2 * observed - total)
+    return float(counts[extreme].sum() / counts.sum())
 
 
 def smallest_p(a: int, b: int) -> float:
@@ -56,6 +81,11 @@ def holm(p: Sequence[float]) -> list[float]:
         worst = max(worst, min(1.0, (len(p) - place) * p[index]))
         adjusted[index] = worst
     return adjusted
+
+
+def print_p(p: float) -> str:
+    """A p-value for a sentence: ``p = 0.031``, ``p < 0.0001``."""
+    return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
 
 
 @dataclass(frozen=True)

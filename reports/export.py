@@ -15,12 +15,16 @@ MISSING = "–"
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name in files, its heading in print, and the decimals of its numbers."""
+    """A column: its name in files, its heading in print, and the decimals of its numbers.
+
+    ``text`` is set to the left; ``sentences`` are given room to wrap.
+    """
 
     key: str
     heading: str
     decimals: int = 0
     text: bool = False
+    sentences: bool = False
 
     def print(self, value: Value) -> str:
         """A value for print; a dash for one that does not exist, and a bound for one that would round to 0."""

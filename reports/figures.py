@@ -20,7 +20,6 @@ from reports.style import (
     Stroke,
     accuracy_scale,
     cost_scale,
-    house_style,
     mean_over_seeds,
     method_look,
     operation_name,
@@ -28,21 +27,6 @@ from reports.style import (
     panels,
     short,
 )
-
-
-def draw_all(comparison: Comparison) -> dict[str, Figure]:
-    """Every figure that the study has data for, by file stem."""
-    from reports.cells import derived_cells
-
-    figures: dict[str, Figure | None] = {}
-    with house_style():
-        for dataset in comparison.datasets[:1]:
-            figures["accuracy-over-epochs"] = accuracy_over_epochs(comparison, dataset)
-            figures["accuracy-and-cost"] = accuracy_and_cost(comparison, dataset)
-            figures["table-distribution"] = table_distribution(comparison, dataset)
-        figures["derived-cells"] = derived_cells(comparison)
-        figures["operations-over-epochs"] = operations_over_epochs(comparison)
-    return {name: figure for name, figure in figures.items() if figure is not None}
 
 
 def accuracy_over_epochs(comparison: Comparison, dataset: str) -> Figure | None:

@@ -162,10 +162,16 @@ def panels(count: int, epochs: int, ylabel: str) -> tuple[Figure, list[Axes]]:
 
 
 def save(figure: Figure, kind: Literal["png", "pdf", "svg"]) -> bytes:
-    """A figure as bytes; the same figure gives the same bytes."""
+    """A figure as bytes; the same figure gives the same bytes.
+
+    Its layout is computed once, at the first saving: it takes longer than drawing, and would be repeated for each kind.
+    """
     metadata: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
     buffer = io.BytesIO()
     with house_style():
+        if engine := figure.get_layout_engine():
+            engine.execute(figure)
+            figure.set_layout_engine(None)
         figure.savefig(buffer, format=kind, dpi=200, metadata=metadata[kind])
     return buffer.getvalue()
 

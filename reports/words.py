@@ -23,8 +23,9 @@ _NUMERALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 
 def opening(comparison: Comparison) -> list[str]:
-    """The answer, most important first: a sentence or a few per paragraph, without markup."""
-    paragraphs = [_verdict(comparison, dataset) for dataset in comparison.datasets] or [_no_accuracy(comparison)]
+    """The answer, most important first, without markup: two sentences at most, then paragraphs that qualify them."""
+    verdicts = [_verdict(comparison, dataset) for dataset in comparison.datasets] or [[_no_accuracy(comparison)]]
+    paragraphs = [" ".join(sentences) for sentences in (verdicts[0][:2], verdicts[0][2:], *verdicts[1:])]
     for part in (_rule, _design, _collapses, _same_cell, _failures, _cost, _caveats):
         paragraphs.append(part(comparison))
     return [paragraph for paragraph in paragraphs if paragraph]
@@ -42,10 +43,11 @@ def scope(comparison: Comparison) -> str:
     )
 
 
-def _verdict(comparison: Comparison, dataset: str) -> str:
+def _verdict(comparison: Comparison, dataset: str) -> list[str]:
+    """The sentences on one dataset, most important first."""
     ranked = by_accuracy(comparison, dataset)
     if not ranked:
-        return _no_accuracy(comparison)
+        return [_no_accuracy(comparison)]
     if len(ranked) == 1:
         rest = "there is no other method to compare it with"
         if len(comparison.methods) > 1:
@@ -60,7 +62,7 @@ def _verdict(comparison: Comparison, dataset: str) -> str:
         if below:
             end = _verb(below, "ends", "end")
             sentences.append(f"{_and(below)} {end} below a uniformly random cell ({random:.2f} %) on average.")
-    return " ".join(sentences)
+    return sentences
 
 
 def _no_accuracy(comparison: Comparison) -> str:

@@ -15,6 +15,8 @@ from harness.results import load_study
 from reports import comparison
 from reports.build import Report, build_report
 from reports.cells import cell_png
+from reports.gallery import draw_all
+from reports.sheets import accuracy_sheet
 from spaces.base import InvalidArchitecture
 from spaces.nas_bench_201 import encoding
 from tests import studies
@@ -132,8 +134,9 @@ def test_few_seeds_claim_no_rank(writer: studies.StudyWriter) -> None:
     for seed in range(3):
         writer.add("gdas", seed, [studies.ALL_CONV3])
         writer.add("darts", seed, [studies.ALL_SKIP])
-    found = rows(build_report(load_study(writer.path)), "accuracy-cifar10")
-    assert found["gdas"]["rank_interval"] == found["gdas"]["first_percent"] == ""
+    sheet = accuracy_sheet(comparison.compare(load_study(writer.path)), "cifar10")
+    assert [row[0] for row in sheet.rows] == ["gdas", "darts"]
+    assert all(row == [None, None] for row in sheet.select(["rank_interval", "first_percent"]).rows)
 
 
 def test_outcomes_are_counted(full: Report) -> None:
@@ -160,6 +163,7 @@ class Page(HTMLParser):
         super().__init__()
         self.addresses: list[str] = []
         self.tags: set[str] = set()
+        self.ids: list[str] = []
         self.images = 0
         self.text = ""
         self.feed(source)
@@ -167,6 +171,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.images += tag == "img"
+        self.ids += [value or "" for name, value in attrs if name == "id"]
         self.addresses += [value or "" for name, value in attrs if name in {"src", "href", "srcset", "data"}]
 
     def handle_data(self, data: str) -> None:
@@ -176,8 +181,8 @@ class Page(HTMLParser):
 def test_the_page_stands_alone(full: Report) -> None:
     source = full.page.read_text()
     page = Page(source)
-    assert page.images == 5
-    assert all(address.startswith("data:image/") for address in page.addresses)
+    assert page.images == len(list((full.folder / "figures").glob("*.png")))
+    assert all(address.startswith(("data:image/", "#")) for address in page.addresses)
     assert not page.tags & {"script", "link", "iframe"}
     assert "@import" not in source
     assert "url(" not in source
@@ -195,6 +200,26 @@ def test_the_page_says_what_the_command_says_and_how_to_repeat_it(full: Report) 
     assert not re.search(r"\b(nan %|None|inf)\b", text)
 
 
+def test_the_contents_line_reaches_every_section_from_the_ranking_to_the_reproduction(full: Report) -> None:
+    page = Page(full.page.read_text())
+    assert [address[1:] for address in page.addresses if address.startswith("#")] == page.ids
+    order = ["ranking", "differences", "evidence", "cells", "failures", "protocol", "checklist", "published"]
+    assert [anchor for anchor in page.ids if anchor in order] == order
+    assert page.ids[-1] == "reproduction"
+
+
+def test_the_answer_is_two_sentences_at_most(full: Report) -> None:
+    assert full.opening[0].startswith("On cifar10, ")
+    assert len(re.findall(r"\.(?= |$)", full.opening[0])) == 2
+    assert "Of all 10 pairs" in full.opening[1]
+
+
+def test_data_set_and_table_are_named_by_their_digests(full: Report) -> None:
+    text = Page(full.page.read_text()).text
+    assert f"cifar10, {'d' * 64}" in text
+    assert f"made-up, {'0' * 64}" in text
+
+
 def test_figures_and_tables_lie_beside_the_page(full: Report) -> None:
     names = {
         "accuracy-over-epochs",
@@ -202,6 +227,7 @@ def test_figures_and_tables_lie_beside_the_page(full: Report) -> None:
         "table-distribution",
         "derived-cells",
         "operations-over-epochs",
+        "rank-intervals",
     }
     for name in names:
         assert (full.folder / "figures" / f"{name}.png").read_bytes().startswith(PNG)
@@ -265,10 +291,12 @@ def test_twelve_methods_with_ten_seeds_get_bootstrap_intervals(writer: studies.S
     for method in range(12):
         for seed in range(10):
             writer.add(f"method-{method:02}", seed, [encoding.neighbours(studies.ALL_CONV3)[seed + method]])
-    report = build_report(load_study(writer.path))
-    found = rows(report, "accuracy-cifar10")["method-00"]
-    assert float(found["worst"]) <= float(found["interval_low"]) < float(found["interval_high"]) <= float(found["best"])
-    assert "bootstrap over seeds" in (report.folder / "tables" / "accuracy-cifar10.md").read_text()
+    compared = comparison.compare(load_study(writer.path))
+    assert {"accuracy-over-epochs", "rank-intervals"} <= draw_all(compared).keys()
+    sheet = accuracy_sheet(compared, "cifar10")
+    assert "bootstrap over seeds" in sheet.notes
+    for worst, low, high, best in sheet.select(["worst", "interval_low", "interval_high", "best"]).rows:
+        assert float(worst or 0) <= float(low or 0) < float(high or 0) <= float(best or 0)
 
 
 def test_the_command_prints_the_answer_the_ranking_and_the_files(writer: studies.StudyWriter, tmp_path: Path) -> None:

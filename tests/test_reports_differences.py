@@ -51,6 +51,39 @@ def test_degenerate_data_give_1() -> None:
     assert differences.permutation_p([], [54.3]) == 1
 
 
+SIGNED = st.lists(st.integers(-3, 3), max_size=8)
+
+
+@given(SIGNED)
+def test_signed_rank_p_is_the_share_of_signs_at_least_as_extreme(given_differences: list[int]) -> None:
+    values = np.array(given_differences, dtype=float)
+    ranks = stats.rankdata(abs(values)) * (values != 0)
+    observed = abs((np.sign(values) * ranks).sum())
+    signs = product((-1, 1), repeat=len(values))
+    share = np.mean([abs((np.array(sign) * ranks).sum()) >= observed - 1e-9 for sign in signs])
+    assert differences.signed_rank_p(given_differences) == pytest.approx(share)
+
+
+def test_without_ties_and_zeros_it_is_the_exact_wilcoxon_test() -> None:
+    values = [1.2, -0.4, 2.5, 0.9, -3.1, 0.3, 4.0, 1.1, 2.2, 0.7, -0.2]
+    assert differences.signed_rank_p(values) == pytest.approx(stats.wilcoxon(values, method="exact").pvalue)
+
+
+def test_signed_ranks_with_ties_and_zeros_agree_with_scipys_permutations() -> None:
+    values = [0.0, 0.0, 0.5, 0.5, -0.5, 1.0, 2.0, 2.0, -3.0, 4.0]
+    scipy = stats.wilcoxon(values, zero_method="pratt", method=stats.PermutationMethod(n_resamples=5000))
+    assert differences.signed_rank_p(values) == pytest.approx(scipy.pvalue)
+
+
+def test_differences_equal_but_for_rounding_are_ties() -> None:
+    # 93.1 - 92.8 and 94.1 - 93.8 differ in the last bits
+    assert differences.signed_rank_p([93.1 - 92.8, 93.8 - 94.1]) == 1
+
+
+def test_paired_values_without_a_difference_give_1() -> None:
+    assert differences.signed_rank_p([]) == differences.signed_rank_p([0.0] * 12) == 1
+
+
 def test_smallest_p_of_the_usual_designs() -> None:
     found = [round(differences.smallest_p(n, n), 5) for n in (1, 3, 5, 6, 8)]
     assert found == [1, 0.1, 0.00794, 0.00216, 0.00016]

@@ -14,6 +14,7 @@ VERBS = {
     "run": "search with one or several methods and seeds",
     "retrain": "train a cell from scratch and test it",
     "report": "rank the methods of a study: HTML, figures and tables",
+    "compare": "put two methods, or two studies, side by side",
     "list": "the methods, spaces, datasets, protocols or recipes there are",
     "info": "what a method, space, dataset, protocol or recipe is, with every setting",
     "benchmark": "look up a cell in a tabular benchmark",

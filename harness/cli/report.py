@@ -12,12 +12,20 @@ import click
 @click.option("--runs", metavar="DIR", type=click.Path(path_type=Path), help="Folder of the studies; default: runs.")
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Default: report in the study's folder.")
 @click.option("--table", metavar="PATH", help="Look cells up in this table instead of the study's own.")
-def report_command(name: str | None, runs: Path | None, out: Path | None, table: str | None) -> None:
+@click.option(
+    "--compare", "sides", nargs=2, metavar="A B", help="Two studies side by side, as 'harness compare' reads them."
+)
+def report_command(
+    name: str | None, runs: Path | None, out: Path | None, table: str | None, sides: tuple[str, str] | None
+) -> None:
     """Rank the methods of a study by accuracy, search cost and stability.
 
     Writes one self-contained HTML page, its figures as PNG and PDF, and its tables as CSV, Markdown and LaTeX; prints
-    the answer and the accuracy ranking.
+    the answer and the accuracy ranking. With --compare it writes one page on two studies instead, paired by seed.
     """
+    if sides is not None:
+        _compare(sides, name, runs, out, table)
+        return
     from harness.results import load_study
     from reports.build import build_report
     from reports.export import to_text
@@ -32,3 +40,14 @@ def report_command(name: str | None, runs: Path | None, out: Path | None, table:
     click.echo(f"page     {report.page}")
     click.echo(f"figures  {report.folder / 'figures'}")
     click.echo(f"tables   {report.folder / 'tables'}")
+
+
+def _compare(sides: tuple[str, str], study: str | None, runs: Path | None, out: Path | None, table: str | None) -> None:
+    """Write the page of two sides, and print what must be known before it is read."""
+    from reports.compared import build_compared, put_side_by_side
+    from reports.sides import read_sides
+
+    compared = put_side_by_side(*read_sides(*sides, study, runs, table))
+    for paragraph in compared.notice:
+        click.echo(click.wrap_text(paragraph, width=100) + "\n")
+    click.echo(f"page     {build_compared(compared, out)}")

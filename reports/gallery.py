@@ -1,0 +1,114 @@
+"""The figures of a report: one entry a figure, with the words that go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+
+from reports.cells import derived_cells
+from reports.comparison import Comparison
+from reports.critical_difference import critical_difference
+from reports.figures import accuracy_and_cost, accuracy_over_epochs, operations_over_epochs, table_distribution
+from reports.heatmaps import alpha_heatmaps
+from reports.page import Drawn
+from reports.profiles import regret_profiles
+from reports.rank_figure import rank_intervals
+from reports.style import house_style
+
+
+class Entry(NamedTuple):
+    """A figure: its file stem, the function that draws it or gives None, its alternative text and its caption."""
+
+    name: str
+    draw: Callable[[Comparison], Figure | None]
+    alt: str
+    caption: str
+
+
+def draw_all(comparison: Comparison) -> dict[str, Drawn]:
+    """Every figure that the study has data for, by file stem."""
+    with house_style():
+        drawn = [(entry, entry.draw(comparison)) for entry in FIGURES]
+    return {entry.name: Drawn(figure, entry.alt, entry.caption) for entry, figure in drawn if figure is not None}
+
+
+def _headline(draw: Callable[[Comparison, str], Figure | None]) -> Callable[[Comparison], Figure | None]:
+    """A figure of one dataset, drawn for the headline dataset where there is one."""
+    return lambda comparison: draw(comparison, comparison.headline) if comparison.headline else None
+
+
+_SCALE = (
+    "The accuracy scale is logarithmic in the distance to the best cell: a collapse and tenths of a point both show."
+)
+
+FIGURES = [
+    Entry(
+        "accuracy-over-epochs",
+        _headline(accuracy_over_epochs),
+        "Accuracy of the derived cell over the epochs, a panel a method",
+        f"Test accuracy of the cell derived after each epoch, looked up after the search. {_SCALE}",
+    ),
+    Entry(
+        "table-distribution",
+        _headline(table_distribution),
+        "Every seed's accuracy under the distribution of all cells",
+        f"Every finished seed, and above it all cells of the space. {_SCALE}",
+    ),
+    Entry(
+        "regret-profiles",
+        _headline(regret_profiles),
+        "Share of each method's seeds whose regret is within a bound",
+        "How many of a method's seeds end within so many points of the best cell of the table; further up and left is "
+        "better. A failed seed never gets there, so a method that fails does not reach 100 %. The axis is logarithmic; "
+        "in the grey part, where retraining alone makes such differences, and down to zero it is linear.",
+    ),
+    Entry(
+        "critical-difference",
+        critical_difference,
+        "Mean rank of each method over the search seeds, with bars over methods not told apart",
+        "Critical-difference diagram: mean ranks over blocks. A block is a search seed that every method finished "
+        "(one split, one set of initial weights, one order of batches). A bar joins the methods with a dot on it, "
+        "which are not told apart: to be, Friedman's test and then the exact Wilcoxon signed-rank test of the pair "
+        "with Holm's correction must reject at 5 %, and the means lie further apart than retraining moves them.",
+    ),
+    Entry(
+        "accuracy-and-cost",
+        _headline(accuracy_and_cost),
+        "Accuracy against search cost",
+        f"Small: a finished seed. Large and open: a method's mean. The line is the Pareto front of means. {_SCALE}",
+    ),
+    Entry(
+        "rank-intervals",
+        _headline(rank_intervals),
+        "Rank of each method with its interval",
+        "Marker: the rank of the method's mean over its seeds. Bar: 95 % of the ranks it takes when seeds are drawn "
+        "again with replacement; at the right how often it is then first. Any difference counts here, even one within "
+        "the noise of retraining.",
+    ),
+    Entry(
+        "alpha-heatmaps",
+        alpha_heatmaps,
+        "Probability of each operation on each edge at four epochs, a row a method",
+        "softmax(α) of each operation (across) on each edge (down), after the first epoch, a quarter, half and all of "
+        "the search: mean over the seeds that reached the epoch, so that a seed can be surer than its mean. The dot "
+        "marks the largest mean of an edge. An edge in one even shade has decided nothing. Methods without α are left "
+        "out.",
+    ),
+    Entry(
+        "operations-over-epochs",
+        operations_over_epochs,
+        "Operations of the derived cell over the epochs, a panel a method",
+        "Number of edges that hold each operation after each epoch, mean over the seeds that reached it. A cell that "
+        "fills with skip connections is the known way in which DARTS collapses.",
+    ),
+    Entry(
+        "derived-cells",
+        derived_cells,
+        "The most frequent derived cell of each method",
+        "Each method's most frequent final cell, how many of its finished seeds derived it, and its test accuracy. "
+        "Node 0 is the input, the last node the output.",
+    ),
+]
+"""Every figure. A section of :mod:`reports.sections` says where on the page one stands."""
