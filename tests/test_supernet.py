@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.streams import stream
 from spaces.base import Architecture, Mixture, NetworkConfig, SpaceError, initialise
@@ -217,6 +218,73 @@ def test_one_hot_mixture_pools_a_node_once_and_only_where_chosen(
     monkeypatch.setattr(supernet_module, "AveragePool", Counting)
     NASBench201Supernet(SMALL)(torch.zeros(2, 3, 8, 8), Mixture.of(cell, 5))
     assert len(pooled) == 3 * nodes
+
+
+def test_second_derivatives_over_the_mixture() -> None:
+    fused, textbook = pair(SMALL)
+    images, labels = random("images", 2, 3, 4, 4), torch.tensor([0, 1])
+
+    def curvature(network: nn.Module) -> Tensor:
+        """The Hessian of the loss over the mixture's weights, times a random direction."""
+        mixture = soft()
+        loss = F.cross_entropy(network(images, mixture), labels)
+        (slope,) = torch.autograd.grad(loss, mixture.weights, create_graph=True)
+        return torch.autograd.grad(slope, mixture.weights, random("direction", 6, 5))[0]
+
+    expected = curvature(textbook)
+    assert expected.abs().max() > 1e-3
+    torch.testing.assert_close(curvature(fused), expected)
+
+
+@pytest.mark.parametrize("K", [1, 2])
+def test_twice_differentiable_with_respect_to_inputs_and_mixture(K: int) -> None:
+    cell = MixedCell(2, replace(SMALL, partial_channels=K)).double()
+    initialise(cell, lambda name: stream(0, name))
+    x, weights = leaf(random("x", 2, 2, 3, 3)), leaf(random("soft", 6, 5))
+    assert torch.autograd.gradgradcheck(lambda x, weights: cell(x, Mixture(weights)), (x, weights), fast_mode=True)
+
+
+class WeightGradients(TorchDispatchMode):
+    """Counts the convolutions whose weight gradient is computed."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.convolution_backward.default:
+            self.count += args[-1][1]
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_gradient_over_the_mixture_alone_computes_none_of_the_network_weights() -> None:
+    supernet = NASBench201Supernet(SMALL)
+    mixture = Mixture(torch.rand(6, 5, requires_grad=True))
+    counts = []
+    for wanted in ([mixture.weights], list(supernet.parameters())):
+        loss = supernet(torch.randn(2, 3, 8, 8, generator=stream(0, "images")), mixture).sum()
+        with WeightGradients() as gradients:
+            torch.autograd.grad(loss, wanted)
+        counts.append(gradients.count)
+    assert counts == [0, 1 + 2 * 3 + 3 * 2 * 3]  # stem, two reductions, three cells of two kernels on three nodes
+
+
+@pytest.mark.parametrize(("K", "layout"), [(1, torch.channels_last), (2, torch.contiguous_format)])
+def test_cells_keep_their_memory_layout_whatever_that_of_the_images(K: int, layout: torch.memory_format) -> None:
+    supernet = NASBench201Supernet(replace(SMALL, partial_channels=K))
+    kept = []
+    for module in supernet.modules():
+        if isinstance(module, MixedCell):
+            module.register_forward_hook(
+                lambda _, arguments, output: kept.extend(
+                    x.is_contiguous(memory_format=layout) for x in (arguments[0], output)
+                )
+            )
+    images = torch.randn(2, 3, 8, 8, generator=stream(0, "images"))
+    outputs = [
+        supernet(images.contiguous(memory_format=given), Mixture(torch.full((6, 5), 0.2)))
+        for given in (torch.contiguous_format, torch.channels_last)
+    ]
+    assert kept == [True] * 12
+    assert torch.equal(*outputs)
 
 
 def test_all_cells_share_the_mixture_of_one_forward_pass() -> None:

@@ -5,8 +5,13 @@ agree), but shares work among the edges that leave the same node:
 
 * one ReLU, one pooling, one 1×1 and one 3×3 convolution serve all of a node's outgoing edges;
 * the mixing weights are the scale of the batch normalisation that follows each convolution, so that mixing costs
-  nothing of its own;
+  nothing of its own, and one addition serves the outputs of both convolutions on all edges;
+* skipped and pooled inputs are multiplied and added to the node they enter in one pass;
 * a one-hot mixture computes only the chosen operations.
+
+Tensors have their channels last in memory, which suits the convolutions of narrow networks on a CPU, or first where
+channels are split and shuffled (partial channels). All of it is differentiable operations, so that second derivatives
+exist too.
 
 The convolutions have no bias: batch normalisation by the batch's statistics cancels it exactly.
 """
@@ -27,6 +32,9 @@ from spaces.nas_bench_201.skeleton import Skeleton
 NODES = 4
 OUTGOING = [[edge for edge, (source, _) in enumerate(EDGES) if source == node] for node in range(NODES - 1)]
 """Edges that leave each node, in order of their target."""
+
+Term = tuple[Tensor, Tensor | None]
+"""A term of a sum: a tensor and its weight, a scalar; None stands for 1."""
 
 
 class FusedConv(nn.Module):
@@ -51,8 +59,14 @@ class FusedConv(nn.Module):
             self.register_buffer("running_mean", torch.zeros(edges, channels))
             self.register_buffer("running_var", torch.ones(edges, channels))
 
-    def forward(self, x: Tensor, scale: Tensor, chosen: list[int]) -> tuple[Tensor, ...]:
-        """``scale[i]`` · BN(conv(x)) for each chosen edge; x (batch, c, h, w) is after ReLU, scale (len(chosen),)."""
+    def forward(self, x: Tensor, scale: Tensor, chosen: list[int]) -> Tensor:
+        """``scale[i]`` · BN(conv(x)) for each chosen edge, one after the other: (batch, len(chosen) · c, h, w).
+
+        Args:
+            x: (batch, c, h, w), after ReLU.
+            scale: (len(chosen),).
+            chosen: positions among the outgoing edges.
+        """
         weight = self.conv.weight
         everything = len(chosen) == self.edges
         if not everything:
@@ -60,15 +74,13 @@ class FusedConv(nn.Module):
         y = F.conv2d(x, weight, padding=self.conv.padding)
         gamma = scale.repeat_interleave(self.channels)
         if not self.running:
-            y = F.batch_norm(y, None, None, gamma, None, training=True)
-        else:
-            mean, var = self.running_mean[chosen].flatten(), self.running_var[chosen].flatten()
-            y = F.batch_norm(y, mean, var, gamma, None, training=self.training)
-            if self.training:
-                self.running_mean[chosen] = mean.view(-1, self.channels)
-                self.running_var[chosen] = var.view(-1, self.channels)
-        outputs: tuple[Tensor, ...] = y.split(self.channels, dim=1)
-        return outputs
+            return F.batch_norm(y, None, None, gamma, None, training=True)
+        mean, var = self.running_mean[chosen].flatten(), self.running_var[chosen].flatten()
+        y = F.batch_norm(y, mean, var, gamma, None, training=self.training)
+        if self.training:
+            self.running_mean[chosen] = mean.view(-1, self.channels)
+            self.running_var[chosen] = var.view(-1, self.channels)
+        return y
 
 
 class MixedCell(nn.Module):
@@ -92,46 +104,50 @@ class MixedCell(nn.Module):
         if factor is not None:
             weights = weights * factor[:, None]
             bias = bias * factor if bias is not None else None
-        terms: list[list[Tensor]] = [[x], [], [], []]
-        for node in range(NODES - 1):
-            value = sum_or_zeros(terms[node], like=x)
-            searched = value if self.groups == 1 else value[:, : self.mixed]
+        entering: list[list[Term]] = [[] for _ in range(NODES)]
+        bypassing: list[list[Term]] = [[] for _ in range(NODES)]
+        for node in range(NODES - 1):  # x is the node's value
+            searched = x if self.groups == 1 else x[:, : self.mixed]
             for edge, outputs in self._outgoing(node, searched, weights, mixture.selected).items():
                 target = EDGES[edge][1]
+                entering[target].extend(outputs)
                 if bias is not None:
-                    outputs.append(bias[edge].expand_as(searched))
-                if self.groups == 1:
-                    terms[target].extend(outputs)
-                else:
-                    bypass = value[:, self.mixed :]
-                    bypass = bypass if factor is None else bypass * factor[edge]
-                    mixed = sum_or_zeros(outputs, like=searched)
-                    terms[target].append(shuffle(torch.cat([mixed, bypass], 1), self.groups))
-        return sum_or_zeros(terms[-1], like=x)
+                    entering[target].append((bias[edge].expand_as(searched), None))
+                bypassing[target].append((x[:, self.mixed :], None if factor is None else factor[edge]))
+            x = weighted_sum(entering[node + 1], like=searched)
+            if self.groups > 1:
+                x = shuffle(torch.cat([x, weighted_sum(bypassing[node + 1], like=x)], 1), self.groups)
+        return x
 
     def _outgoing(
         self, node: int, x: Tensor, weights: Tensor, selected: tuple[int, ...] | None
-    ) -> dict[int, list[Tensor]]:
-        """The weighted operation outputs of every edge that leaves ``node``, whose (searched) value is ``x``."""
+    ) -> dict[int, list[Term]]:
+        """The operation outputs of every edge that leaves ``node``, whose (searched) value is ``x``."""
         edges = OUTGOING[node]
-        outputs: dict[int, list[Tensor]] = {edge: [] for edge in edges}
+        outputs: dict[int, list[Term]] = {edge: [] for edge in edges}
 
         def users(operation: int) -> list[int]:
             return [i for i, edge in enumerate(edges) if selected is None or selected[edge] == operation]
 
         rectified: Tensor | None = None
+        convolved: list[tuple[list[int], Tensor]] = []
         for operation, convolution in ((CONV1, self.conv1[node]), (CONV3, self.conv3[node])):
             if chosen := users(operation):
                 rectified = F.relu(x) if rectified is None else rectified
                 scale = weights[[edges[i] for i in chosen], operation]
-                for i, y in zip(chosen, convolution(rectified, scale, chosen), strict=True):
-                    outputs[edges[i]].append(y)
+                convolved.append((chosen, convolution(rectified, scale, chosen)))
+        if selected is None:
+            (chosen, ones), (_, threes) = convolved
+            convolved = [(chosen, ones.add_(threes))]
+        for chosen, y in convolved:
+            for i, output in zip(chosen, y.split(self.mixed, dim=1), strict=True):
+                outputs[edges[i]].append((output, None))
         for i in users(SKIP):
-            outputs[edges[i]].append(weights[edges[i], SKIP] * x)
+            outputs[edges[i]].append((x, weights[edges[i], SKIP]))
         if chosen := users(POOL):
             pooled = AveragePool.apply(x)  # type: ignore[no-untyped-call]
             for i in chosen:
-                outputs[edges[i]].append(weights[edges[i], POOL] * pooled)
+                outputs[edges[i]].append((pooled, weights[edges[i], POOL]))
         return outputs
 
 
@@ -141,9 +157,11 @@ class NASBench201Supernet(Supernet):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.network = Skeleton(config, lambda channels: MixedCell(channels, config))
+        self.layout = torch.channels_last if config.partial_channels == 1 else torch.contiguous_format
 
     def forward(self, images: Tensor, mixture: Mixture) -> Tensor:
         mixture = replace(mixture, weights=mixture.weights.to(images))  # Mixture.of knows no device or precision
+        images = images.contiguous(memory_format=self.layout)
         return self.network(images, mixture)  # type: ignore[no-any-return]
 
 
@@ -179,13 +197,14 @@ def window_sizes(x: Tensor) -> Tensor:
     return window_sum(x.new_ones(1, 1, *x.shape[2:]))[0, 0]
 
 
-def sum_or_zeros(terms: list[Tensor], like: Tensor) -> Tensor:
+def weighted_sum(terms: list[Term], like: Tensor) -> Tensor:
     """The sum of ``terms``; zeros of the shape of ``like`` where there are none."""
     if not terms:
         return torch.zeros_like(like)
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
+    (x, weight), *others = terms
+    total = x if weight is None else weight * x
+    for x, weight in others:
+        total = total + x if weight is None else torch.addcmul(total, x, weight)
     return total
 
 

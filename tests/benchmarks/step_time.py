@@ -1,56 +1,103 @@
-"""Step time of the supernet against the textbook one, as ratios, in one process: ``tox -e bench``."""
+"""Step time and memory of every gradient method against the textbook supernet, in one process: ``tox -e bench``.
+
+On one thread, by the CPU time of this process: the shortest of several interleaved repeats. ``weights`` is a weight
+step alone, ``step`` an α step (where the method has one) and a weight step; the columns beside them say how many times
+as long the textbook supernet takes for DARTS. ``kept`` is what one forward pass keeps for its backward pass.
+"""
 
 from __future__ import annotations
 
-import statistics
 import time
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor
 
-from spaces.base import Mixture, NetworkConfig
-from spaces.nas_bench_201.supernet import NASBench201Supernet
+from harness import catalogue
+from methods.base import Batch, GradientMethod, Search
+from methods.darts import DARTS
+from spaces.base import NetworkConfig
 from tests.textbook import TextbookSupernet
-
-SIZES = [(8, 1, 16), (16, 1, 32), (16, 5, 32)]
-BATCH = 64
+from tests.toy import build_search, gradient_methods
 
 
-def step(network: nn.Module, mixture: Mixture, images: torch.Tensor, labels: torch.Tensor, optimizer) -> float:
-    start = time.perf_counter()
-    loss = nn.functional.cross_entropy(network(images, mixture), labels)
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    return time.perf_counter() - start
+class Size(NamedTuple):
+    channels: int
+    cells: int
+    pixels: int
+    batch: int
+    repeats: int
+
+
+SIZES = [Size(8, 1, 16, 64, 10), Size(16, 1, 32, 64, 4), Size(16, 5, 32, 16, 3)]
+
+
+def build(method: GradientMethod, config: NetworkConfig) -> Search:
+    """A search in its last epoch, when no method is still warming up."""
+    return build_search(method, config=config, epochs=10, epoch=9)
+
+
+def build_textbook(config: NetworkConfig) -> Search:
+    """A search of DARTS with the textbook supernet."""
+    supernet = TextbookSupernet(config)
+    optimizer = torch.optim.SGD(supernet.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    return replace(build(DARTS(), config), supernet=supernet, weight_optimizer=optimizer)  # type: ignore[arg-type]
+
+
+def timed(method: GradientMethod, search: Search, data: Batch) -> tuple[float, float]:
+    """CPU seconds of a weight step, and of a whole step."""
+    start = time.process_time()
+    method.weight_step(search, data)
+    between = time.process_time()
+    if method.bilevel:
+        method.alpha_step(search, data, data)
+    return between - start, time.process_time() - start
+
+
+def kept_bytes(method: GradientMethod, search: Search, images: Batch) -> int:
+    """Bytes that the forward pass of a weight step keeps for the backward pass, without the weights themselves."""
+    weights = {parameter.data_ptr() for parameter in search.supernet.parameters()}
+    kept: dict[int, Tensor] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.no_grad():
+        mixture = method.mixture(search)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        search.forward(images, mixture)
+    return sum(tensor.untyped_storage().nbytes() for place, tensor in kept.items() if place not in weights)
+
+
+def measure(size: Size) -> None:
+    """Print the rows of one size."""
+    config = NetworkConfig(size.channels, size.cells, 10)
+    methods: dict[str, GradientMethod] = {"textbook": DARTS()}
+    methods |= {name: catalogue.get_method(name)() for name in gradient_methods()}  # type: ignore[misc]
+    searches = {name: build(method, config) for name, method in methods.items()}
+    searches["textbook"] = build_textbook(config)
+    images = torch.randn(size.batch, 3, size.pixels, size.pixels)
+    data = Batch(images, torch.randint(10, (size.batch,)))
+    rounds = [
+        {name: timed(method, searches[name], data) for name, method in methods.items()} for _ in range(size.repeats + 1)
+    ][1:]
+    shortest = {name: [min(times) for times in zip(*(r[name] for r in rounds), strict=True)] for name in methods}
+    print(f"C={size.channels}, N={size.cells}, {size.pixels}×{size.pixels} pixels, batches of {size.batch}")
+    for name, (weights, step) in shortest.items():
+        ratios = [theirs / ours for theirs, ours in zip(shortest["textbook"], (weights, step), strict=True)]
+        kept = kept_bytes(methods[name], searches[name], data) / 2**20
+        times = f"{1000 * weights:6.0f} ms {ratios[0]:5.2f} {1000 * step:8.0f} ms {ratios[1]:5.2f}"
+        print(f"  {name:14} {times} {kept:7.0f} MiB", flush=True)
 
 
 def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    soft = Mixture(torch.randn(6, 5).softmax(1))
-    hard = Mixture.of((3, 1, 2, 3, 4, 0), 5)
-    print(f"{'C':>3} {'N':>2} {'size':>4} {'textbook':>10} {'soft':>8} {'ratio':>6} {'K=4':>8} {'one-hot':>8}")
-    for channels, cells, size in SIZES:
-        config = NetworkConfig(channels, cells, 10)
-        networks = {
-            "textbook": (TextbookSupernet(config), soft),
-            "soft": (NASBench201Supernet(config), soft),
-            "K=4": (NASBench201Supernet(NetworkConfig(channels, cells, 10, partial_channels=4)), soft),
-            "one-hot": (NASBench201Supernet(config), hard),
-        }
-        images, labels = torch.randn(BATCH, 3, size, size), torch.randint(10, (BATCH,))
-        optimizers = {k: torch.optim.SGD(n.parameters(), 0.025, 0.9) for k, (n, _) in networks.items()}
-        repeats = 10 if cells == 1 else 2
-        times: dict[str, list[float]] = {key: [] for key in networks}
-        for _ in range(repeats + 1):
-            for key, (network, mixture) in networks.items():
-                times[key].append(step(network, mixture, images, labels, optimizers[key]))
-        t = {key: 1000 * statistics.median(values[1:]) for key, values in times.items()}
-        print(
-            f"{channels:3} {cells:2} {size:4} {t['textbook']:7.0f} ms {t['soft']:5.0f} ms "
-            f"{t['textbook'] / t['soft']:6.2f} {t['K=4']:5.0f} ms {t['one-hot']:5.0f} ms"
-        )
+    print(f"  {'':14} {'weights':>9} {'ratio':>5} {'step':>11} {'ratio':>5} {'kept':>11}")
+    for size in SIZES:
+        measure(size)
 
 
 if __name__ == "__main__":
