@@ -1,4 +1,4 @@
-"""What a search costs: seconds in parts, and memory. Both survive a resumed run."""
+"""What a search costs: seconds in parts, and memory. Both survive a resumed run. Diagnostics are no part of either."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import torch
 
-Part = Literal["weight", "alpha", "derivation"]
+Part = Literal["weight", "alpha", "derivation", "diagnostics"]
 
 
 class Cost:
@@ -21,7 +21,7 @@ class Cost:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self.seconds: dict[Part, float] = {"weight": 0.0, "alpha": 0.0, "derivation": 0.0}
+        self.seconds: dict[Part, float] = {"weight": 0.0, "alpha": 0.0, "derivation": 0.0, "diagnostics": 0.0}
         self._earlier_peak = 0.0
         self._memory = _Memory(device)
 
@@ -32,6 +32,13 @@ class Cost:
         yield
         self.seconds[part] += self._now() - start
 
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Count the time of a block as ``diagnostics``, and its memory nowhere, what stays of it included."""
+        self._earlier_peak = self.peak_memory_mib
+        with self._memory.apart(), self.timing("diagnostics"):
+            yield
+
     def _now(self) -> float:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
@@ -40,7 +47,7 @@ class Cost:
     @property
     def total(self) -> float:
         """Search cost in seconds."""
-        return sum(self.seconds.values())
+        return sum(seconds for part, seconds in self.seconds.items() if part != "diagnostics")
 
     @property
     def peak_memory_mib(self) -> float:
@@ -62,12 +69,21 @@ class _Memory:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-            self._before = float(torch.cuda.memory_allocated(device))
-        else:
-            _trim()
-            self._before = _resident_peak(reset=True)
+        self._before = self._restart()
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        before = self._restart()
+        yield
+        self._before += max(0.0, self._restart() - before)
+
+    def _restart(self) -> float:
+        """Forget the peak so far where the system can (a GPU, Linux); the bytes held now, elsewhere the old peak."""
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+            return float(torch.cuda.memory_allocated(self._device))
+        _trim()
+        return _resident_peak(reset=True)
 
     def peak_mib(self) -> float:
         on_gpu = self._device.type == "cuda"

@@ -175,9 +175,8 @@ def identity(config: RunConfig) -> str:
     """Twelve hexadecimal digits that change with everything that can change a run's result."""
     apart = {"identity", "study", "label", "threads"}
     content = {key: value for key, value in config.items() if key not in apart}
-    protocol = {
-        key: value for key, value in config["protocol"].items() if key not in {"name", "version", "description"}
-    }
+    no_matter = {"name", "version", "description", "diagnostics"}
+    protocol = {key: value for key, value in config["protocol"].items() if key not in no_matter}
     return hashlib.sha256(json.dumps(content | {"protocol": protocol}, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -88,6 +88,23 @@ class Schedule(Section):
     order: Annotated[dict[str, Order], PerMethod] = Field(description="which step of a bilevel method comes first")
 
 
+class Diagnostics(Section):
+    """What is measured beside the search of a gradient method. It changes no result, and so no hash and no identity."""
+
+    every: int = Field(ge=1, description="epochs from one measurement to the next; the last epoch always has one")
+    gap: bool = Field(description="accuracy of the supernet's mixture and of the derived cell within it")
+    hessian: bool = Field(description="largest eigenvalue of the Hessian of the validation loss with respect to α")
+    ranking_cells: int = Field(
+        ge=0, description="cells that the supernet ranks after the last epoch, the same for every run; 0: none"
+    )
+    images: Annotated[int, Field(ge=2)] | None = Field(
+        description="search-validation images, at most, of an accuracy above; null: every one"
+    )
+
+
+NO_DIAGNOSTICS = Diagnostics(every=1, gap=False, hessian=False, ranking_cells=0, images=None)
+
+
 class Named(Section):
     """A file of settings: a protocol, or a recipe."""
 
@@ -100,7 +117,10 @@ File = TypeVar("File", bound=Named)
 
 
 class Protocol(Named):
-    """A named, versioned set of rules for a comparison."""
+    """A named, versioned set of rules for a comparison.
+
+    A file without ``diagnostics`` measures none: it is the one section that may be left out.
+    """
 
     dataset: str = Field(description="data set to search on")
     data: Data
@@ -108,11 +128,15 @@ class Protocol(Named):
     weights: Weights
     alpha: Alpha
     search: Schedule
+    diagnostics: Diagnostics = NO_DIAGNOSTICS
 
     @property
     def hash(self) -> str:
-        """Twelve hexadecimal digits that change with any setting, and not with name, version or description."""
-        return hash_of(self)
+        """Twelve hexadecimal digits that change with any setting that can change a result.
+
+        Name, version, description and diagnostics cannot.
+        """
+        return hash_of(self, {"diagnostics"})
 
     def epochs(self, method: str) -> int:
         """Number of epochs of a method."""
@@ -123,9 +147,9 @@ class Protocol(Named):
         return self.search.order.get(method, self.search.order["default"])
 
 
-def hash_of(file: Named) -> str:
-    """Twelve hexadecimal digits that change with any setting, and not with name, version or description."""
-    settings = file.model_dump(mode="json", exclude=set(Named.model_fields))
+def hash_of(file: Named, apart: Set[str] = frozenset()) -> str:
+    """Twelve hexadecimal digits that change with any setting outside ``apart``, name, version and description."""
+    settings = file.model_dump(mode="json", exclude=Named.model_fields.keys() | apart)
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 

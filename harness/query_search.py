@@ -124,6 +124,9 @@ class QuerySearch:
         logits = network(images)
         return Forward(nn.functional.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())
 
+    def ranking(self) -> None:
+        """There is no supernet that could rank cells."""
+
     def alphas(self) -> dict[str, Any]:
         """The evaluations so far, in the place of architecture parameters."""
         return {

@@ -8,6 +8,8 @@
 * ``alphas.json``: α after each epoch, a list of {name: nested list}; of a query-based method, its evaluations so far;
 * ``checkpoint.pt``: present while the run is unfinished;
 * ``result.json``: status and totals (see :class:`RunResult`), written last;
+* ``diagnostics.json``: accuracies of a sample of cells in the trained supernet, where it was asked for (see
+  :class:`SupernetRanking`);
 * ``evaluation.json``: accuracies of the derived cells (see :class:`RunEvaluation`), joined in afterwards;
 * ``log.txt``: what the worker printed: warnings, and the traceback of a failure;
 * ``mlflow.json``: what of this run has reached MLflow.
@@ -32,7 +34,7 @@ from harness.errors import HarnessError
 TRAININGS = ".retrained"
 """Folder of the trainings, among the studies; no study can have this name."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised whenever the same configuration would give another result than before; part of every run's identity."""
 
 Status = Literal["finished", "diverged", "failed", "timed out", "interrupted"]
@@ -79,7 +81,21 @@ class TrainingConfig(TypedDict):
     threads: int
 
 
-class TraceRow(TypedDict):
+class Clocked(TypedDict, total=False):
+    """A search that was diagnosed says how long that took so far: seconds that are no part of its cost."""
+
+    diagnostics_seconds: float
+
+
+class Diagnosed(Clocked, total=False):
+    """What diagnostics add to a row of the trace, after the epochs in which they were due; see README, Diagnostics."""
+
+    mixture_accuracy: float  # %, of the supernet on search-validation images, with the method's mixed weights
+    derived_accuracy: float  # %, of the derived cell alone, with the weights inherited from the supernet
+    hessian_eigenvalue: float | None  # largest, of ∇²_α L_val without weight decay; None where not finite
+
+
+class TraceRow(Diagnosed):
     """One row of ``trace.jsonl``: the state after an epoch. Costs count from the start of the search.
 
     Of a training, whose cell does not change: ``weight_seconds`` is its time, and no edges are counted.
@@ -94,6 +110,7 @@ class TraceRow(TypedDict):
     valid_loss: float | None  # None where the method took no validation batch in this epoch
     valid_accuracy: float | None  # %
     alpha_entropy: float | None  # mean over edges of the entropy of softmax(α), nats; None without α
+    alpha_margin: float | None  # mean over edges of the largest softmax(α) less the second largest; None without α
     weight_seconds: float  # search cost, in parts
     alpha_seconds: float
     derivation_seconds: float
@@ -103,7 +120,7 @@ class TraceRow(TypedDict):
     peak_memory_mib: float  # above what the process held before the search
 
 
-class RunResult(TypedDict):
+class RunResult(Clocked):
     """``result.json``. ``architecture`` and ``index`` are None unless the status is ``finished``."""
 
     status: Status
@@ -111,7 +128,7 @@ class RunResult(TypedDict):
     architecture: str | None
     index: int | None
     search_seconds: float  # weight + alpha + derivation
-    other_seconds: float  # checkpoints, logging: not search cost
+    other_seconds: float  # checkpoints, logging, diagnostics: not search cost
     started: str  # ISO 8601, UTC
     ended: str
 
@@ -121,6 +138,13 @@ class TrainingResult(RunResult, total=False):
 
     test_loss: float
     test_accuracy: float  # %
+
+
+class SupernetRanking(TypedDict):
+    """``diagnostics.json``: what the supernet says of a sample of cells at the end of the search."""
+
+    indices: list[int]  # official; the same cells for all methods and seeds
+    accuracies: list[float]  # %, on search-validation images, with the weights inherited from the supernet
 
 
 class Retrained(TypedDict, total=False):
@@ -187,6 +211,12 @@ class RunFolder:
     def result(self) -> RunResult | None:
         """How it ended, or None while it has not."""
         found: RunResult | None = self.read_json("result.json")
+        return found
+
+    @property
+    def ranking(self) -> SupernetRanking | None:
+        """What its supernet said of a sample of cells, or None where that was not asked for."""
+        found: SupernetRanking | None = self.read_json("diagnostics.json")
         return found
 
     @property

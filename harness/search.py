@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from harness.batches import SearchData
 from harness.cost import Cost
+from harness.diagnostics import Diagnosis
 from harness.errors import Diverged
 from harness.protocol import Protocol
-from harness.runs import TraceRow
+from harness.runs import SupernetRanking, TraceRow
 from harness.streams import Streams, stream
 from methods.base import Batch, Forward, GradientMethod, Passes, Search
 from spaces.base import Architecture, NetworkConfig, SearchSpace, initialise
@@ -83,6 +84,7 @@ class GradientSearch:
             clip_norm=w.clip_norm,
             epochs=protocol.epochs(method.name),
         )
+        self._diagnosis = Diagnosis(method, self.search, data.valid, protocol.diagnostics, seed)
 
     def run_epoch(self, epoch: int, tick: Tick) -> TraceRow:
         """One epoch, from 0, and its row. Raises :class:`Diverged` where a loss or an α is not a finite number."""
@@ -108,7 +110,7 @@ class GradientSearch:
         self._check_finite(trained, validated)
         with self.cost.timing("derivation"):
             cell = self.method.derive(search)
-        return trace_row(
+        row = trace_row(
             epoch,
             search.space,
             cell,
@@ -118,6 +120,19 @@ class GradientSearch:
             valid=(validated.loss, validated.accuracy),
             alpha=search.alphas.get("alpha"),
         )
+        if self._diagnosis.due(epoch):
+            with self.cost.apart():
+                found = self._diagnosis.measure(cell)
+            row = TraceRow(**row, **found)
+            row["diagnostics_seconds"] = self.cost.seconds["diagnostics"]
+        return row
+
+    def ranking(self) -> SupernetRanking | None:
+        """What the supernet says of a sample of cells now, outside the search cost; None where it is not asked for."""
+        if not self._diagnosis.ranks:
+            return None
+        with self.cost.apart():
+            return self._diagnosis.ranking()
 
     def _alpha_step(self, train: Batch, valid: Batch) -> Forward | None:
         with self.cost.timing("alpha"):
@@ -216,6 +231,7 @@ def trace_row(
         alpha: (edges, operations), if there is any.
     """
     probabilities = None if alpha is None else alpha.detach().double().softmax(dim=1)
+    best = None if probabilities is None else probabilities.topk(2, dim=1).values
     return TraceRow(
         epoch=epoch + 1,
         architecture=space.format(cell),
@@ -226,6 +242,7 @@ def trace_row(
         valid_loss=valid[0],
         valid_accuracy=valid[1],
         alpha_entropy=None if probabilities is None else float(torch.special.entr(probabilities).sum(dim=1).mean()),
+        alpha_margin=None if best is None else float((best[:, 0] - best[:, 1]).mean()),
         weight_seconds=cost.seconds["weight"],
         alpha_seconds=cost.seconds["alpha"],
         derivation_seconds=cost.seconds["derivation"],

@@ -156,7 +156,11 @@ def search(progress: Progress, data_directory: Path | None, device: str, emit: E
     searched = build(config, data_directory, device)
     progress.resume(searched)
     progress.to_the_end(searched, config["epochs"], emit)
-    return {}
+    ranking = searched.ranking()
+    if ranking is not None:
+        progress.folder.write_json("diagnostics.json", ranking)
+    seconds = searched.cost.seconds["diagnostics"]
+    return {"diagnostics_seconds": seconds} if seconds else {}
 
 
 def build(config: RunConfig, data_directory: Path | None, device_name: str) -> GradientSearch | QuerySearch:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from reports.cells import derived_cells
 from reports.comparison import Comparison
 from reports.critical_difference import critical_difference
+from reports.eigenvalues import eigenvalues_over_epochs
 from reports.figures import accuracy_and_cost, accuracy_over_epochs, operations_over_epochs, table_distribution
 from reports.heatmaps import alpha_heatmaps
 from reports.page import Drawn
@@ -102,6 +103,14 @@ FIGURES = [
         "Operations of the derived cell over the epochs, a panel a method",
         "Number of edges that hold each operation after each epoch, mean over the seeds that reached it. A cell that "
         "fills with skip connections is the known way in which DARTS collapses.",
+    ),
+    Entry(
+        "eigenvalues-over-epochs",
+        eigenvalues_over_epochs,
+        "Largest eigenvalue of the Hessian with respect to α over the epochs, a panel a method",
+        "Largest eigenvalue of the Hessian of the validation loss with respect to α, on one fixed batch of each seed, "
+        "without weight decay. Zela et al. (ICLR 2020) saw it grow while DARTS collapses. Methods that recorded none "
+        "are left out.",
     ),
     Entry(
         "derived-cells",

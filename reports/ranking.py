@@ -96,6 +96,24 @@ def collapsed(comparison: Comparison, seed: SeedResult) -> bool | None:
     value = seed.final(dataset) if dataset else None
     if column is None or value is None or seed.cell is None:
         return None
-    cell = comparison.space.parse(seed.cell)
+    return value < float(column.mean()) and _mostly_free(comparison, seed.cell)
+
+
+def collapse_history(comparison: Comparison, seed: SeedResult) -> list[bool]:
+    """Whether the rule :data:`COLLAPSE` held of the cell after each epoch; empty where that cannot be said."""
+    dataset = comparison.headline
+    column = comparison.column(dataset) if dataset else None
+    if dataset is None or column is None:
+        return []
+    mean = float(column.mean())
+    return [
+        value < mean and _mostly_free(comparison, row["architecture"])
+        for row, value in zip(seed.run.trace, seed.accuracy.get(dataset, []), strict=False)
+    ]
+
+
+def _mostly_free(comparison: Comparison, text: str) -> bool:
+    """Whether two thirds of a cell's edges or more are parameter-free."""
+    cell = comparison.space.parse(text)
     free = sum(is_parameter_free(comparison.space.operations[operation]) for operation in cell)
-    return value < float(column.mean()) and 3 * free >= 2 * len(cell)
+    return 3 * free >= 2 * len(cell)

@@ -8,6 +8,7 @@ from harness import __version__
 from reports.blocks import block_tests, blocks_sheet
 from reports.checklist import checklist_sheet
 from reports.comparison import Comparison
+from reports.diagnostics import collapse_sheet, not_recorded, supernet_sheet
 from reports.heatmaps import without_alpha
 from reports.listings import outcomes_sheet, runs_sheet
 from reports.operations import operations_sheet
@@ -58,6 +59,14 @@ def _cells(comparison: Comparison) -> list[Block]:
     if frequencies is None:
         return [*blocks, Words("No run finished, so no cell was derived.")]
     return [*blocks, Table(frequencies), Picture("derived-cells"), Table(outcomes_sheet(comparison))]
+
+
+def _diagnostics(comparison: Comparison) -> list[Block]:
+    supernets, missing = supernet_sheet(comparison), not_recorded(comparison)
+    blocks: list[Block] = [Table(collapse_sheet(comparison))]
+    blocks += [Table(supernets)] if supernets else []
+    blocks += [Words(missing)] if missing else []
+    return [*blocks, Picture("eigenvalues-over-epochs")]
 
 
 def _failures(comparison: Comparison) -> list[Block]:
@@ -128,6 +137,7 @@ SECTIONS: list[tuple[str, str, Callable[[Comparison], list[Block]]]] = [
     ("differences", "Differences", _differences),
     ("evidence", "Evidence", _evidence),
     ("cells", "Architecture parameters and cells", _cells),
+    ("diagnostics", "Diagnostics", _diagnostics),
     ("failures", "Failures", _failures),
     ("protocol", "Protocol and environment", _protocol),
     ("checklist", "Checklist of best practices", _checklist),

@@ -165,7 +165,7 @@ def _described(side: Side) -> dict[str, dict[str, str]]:
     """The facts of a side's runs, by kind and name."""
     comparison = side.comparison
     config = comparison.study.runs[0].config
-    settings = {name: value for name, value in comparison.protocol.items() if name not in _NAMES}
+    settings = {name: value for name, value in comparison.protocol.items() if name not in {*_NAMES, "diagnostics"}}
     table = {name: value for name, value in (comparison.table_provenance or {}).items() if name not in _NAMES[2:]}
     looked_up = "now" if comparison.table else "with the runs, and the table cannot be read"
     return {

@@ -41,6 +41,13 @@ CHANGES: dict[str, Any] = {
     "search.order": "weights-first",
 }
 NOT_SETTINGS = {"name": "other", "version": 99, "description": "something else"}
+DIAGNOSTICS: dict[str, Any] = {
+    "diagnostics.every": 3,
+    "diagnostics.gap": False,
+    "diagnostics.hessian": False,
+    "diagnostics.ranking_cells": 7,
+    "diagnostics.images": 99,
+}
 
 
 @pytest.fixture
@@ -84,7 +91,7 @@ def test_the_list_of_changes_is_complete() -> None:
         for name, value in load_protocol("quick").model_dump().items()
         for key in (value if isinstance(value, dict) else [""])
     }
-    assert fields == set(CHANGES) | set(NOT_SETTINGS)
+    assert fields == set(CHANGES) | set(NOT_SETTINGS) | set(DIAGNOSTICS)
 
 
 @pytest.mark.parametrize(("key", "value"), CHANGES.items())
@@ -101,6 +108,13 @@ def test_hashes_of_different_changes_differ() -> None:
 def test_name_version_and_description_do_not_change_the_hash(write: Any) -> None:
     assert load_protocol(write(**NOT_SETTINGS)).hash == load_protocol("quick").hash
     assert len(load_protocol("quick").hash) == 12
+
+
+@pytest.mark.parametrize(("key", "value"), DIAGNOSTICS.items())
+def test_diagnostics_do_not_change_the_hash(key: str, value: Any) -> None:
+    changed = load_protocol("quick", [f"{key}={yaml.safe_dump(value)}"])
+    assert changed != load_protocol("quick")
+    assert changed.hash == load_protocol("quick").hash
 
 
 def test_equal_settings_have_equal_hashes_however_they_are_written() -> None:
@@ -265,7 +279,7 @@ def test_files_with_faults_are_told_which(write: Any, changes: dict[Any, Any], m
     assert "\n" not in str(info.value)
 
 
-@pytest.mark.parametrize("section", ["data", "supernet", "weights", "alpha", "search"])
+@pytest.mark.parametrize("section", ["data", "supernet", "weights", "alpha", "search", "diagnostics"])
 def test_no_setting_has_a_default(section: str, write: Any) -> None:
     settings = yaml.safe_load(QUICK.read_text())
     for field in settings[section]:
@@ -296,7 +310,7 @@ def test_any_override_is_read_or_refused(key: str, value: str) -> None:
     assert found == key.partition("=")[0]
 
 
-keys = st.sampled_from([*CHANGES, "search.epochs.gdas", "search.order.snas", "data", "nothing"])
+keys = st.sampled_from([*CHANGES, *DIAGNOSTICS, "search.epochs.gdas", "search.order.snas", "data", "nothing"])
 
 
 @settings(deadline=None)

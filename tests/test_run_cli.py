@@ -26,7 +26,8 @@ from tests.command_line import call, files, refusal
 
 TINY = [
     *("--set", "search.epochs=2", "--set", "data.images=64", "--set", "data.image_size=4"),
-    *("--set", "supernet.channels=4", "--set", "data.crop_padding=1", "--no-mlflow"),
+    *("--set", "supernet.channels=4", "--set", "data.crop_padding=1", "--set", "diagnostics.hessian=false"),
+    "--no-mlflow",
 ]
 work = command_line.work
 
@@ -234,7 +235,7 @@ def test_wherever_the_disk_fills_up_one_line_says_so_and_the_same_command_goes_o
         (run,) = folders(work)
         assert (run.path / "alphas.json").read_bytes() == (whole.path / "alphas.json").read_bytes()
         assert run.evaluation == whole.evaluation
-    assert broken == 8  # study, configuration, environment, trace, alphas, checkpoint, result, evaluation
+    assert broken == 9  # study, configuration, environment, trace, alphas, checkpoint, diagnostics, result, evaluation
 
 
 # --- seeds
@@ -265,3 +266,11 @@ def test_anything_else_is_refused(text: str) -> None:
     assert seeds
     assert min(seeds) >= 0
     assert re.fullmatch("[0-9, -]+", text)
+
+
+def test_diagnostics_alone_start_no_other_study(work: Path) -> None:
+    command = ("run", "--method", "darts", "--seeds", "1", "--dry-run")
+    lines = [call(*command, *more).output for more in ((), ("--set", "diagnostics.gap=false"))]
+    assert lines[0] == lines[1]
+    assert "study quick:" in lines[0]
+    assert "study quick-" in call(*command, "--set", "search.epochs=3").output

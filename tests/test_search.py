@@ -27,12 +27,13 @@ from tests.toy import NAS_BENCH_201, identical
 
 CPU = torch.device("cpu")
 TINY = ["data.images=32", "data.image_size=4", "search.batch_size=8", "search.epochs=3"]
+PLAIN = ["diagnostics.gap=false", "diagnostics.hessian=false", "diagnostics.ranking_cells=0"]
 STEPS = 2
 TIMING = {"weight_seconds", "alpha_seconds", "derivation_seconds", "peak_memory_mib"}
 
 
 def protocol(*overrides: str) -> Protocol:
-    return load_protocol("quick", [*TINY, *overrides])
+    return load_protocol("quick", [*TINY, *PLAIN, *overrides])
 
 
 def data(rules: Protocol, seed: int = 0) -> SearchData:

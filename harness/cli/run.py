@@ -129,7 +129,7 @@ def run_command(
     retraining = _retraining(evaluate, place, space, training, recipe_name, of_recipe, training_seeds, data_dir)
     warn(training.warning, retraining.test.warning if retraining else "")
 
-    study = _study_folder(place, study_name or _default_study(rules, bool(settings), space_name))
+    study = _study_folder(place, study_name or _default_study(rules, load_protocol(protocol), space_name))
     at_once = min(jobs or cores(), len(methods) * len(seeds))
     threads = max(1, cores() // at_once)
     planned = plan(study, methods, seeds, space, rules, training, threads)
@@ -190,9 +190,9 @@ def _print_retrained(planned: list[PlannedRun], retraining: Retraining) -> bool:
     return not any(None in accuracies for accuracies in found.values())
 
 
-def _default_study(protocol: Protocol, changed: bool, space: str) -> str:
+def _default_study(protocol: Protocol, unchanged: Protocol, space: str) -> str:
     """A name that runs under other rules do not get."""
-    name = protocol.name + (f"-{protocol.hash[:6]}" if changed else "")
+    name = protocol.name + (f"-{protocol.hash[:6]}" if protocol.hash != unchanged.hash else "")
     return name if space == DEFAULT_SPACE else f"{name}-{space}"
 
 

@@ -19,6 +19,11 @@ SCALARS = (
     "valid_loss",
     "valid_accuracy",
     "alpha_entropy",
+    "alpha_margin",
+    "mixture_accuracy",
+    "derived_accuracy",
+    "hessian_eigenvalue",
+    "diagnostics_seconds",
     "weight_seconds",
     "alpha_seconds",
     "derivation_seconds",
@@ -57,6 +62,8 @@ def epoch_metrics(row: TraceRow, started: int) -> list[Any]:
     values = {name: value for name, value in fields.items() if value is not None}
     values |= {f"edges.{name}": count for name, count in row["operations"].items()}
     values["search_seconds"] = _seconds(row)
+    if "mixture_accuracy" in row:
+        values["discretisation_gap"] = row["mixture_accuracy"] - row["derived_accuracy"]
     return _metrics(values, _moment(row, started), row["epoch"])
 
 

@@ -1,0 +1,184 @@
+"""Diagnostics: what is measured beside the search of a gradient method, and never part of it.
+
+A search with diagnostics and one without are the same, bit for bit: whatever is drawn at random comes from streams of
+its own, the running statistics of batch normalisation are put back, no optimiser steps and no gradient is kept. Time
+and memory count as no search cost, and what is computed is in no count of passes. Nothing here sees a table: how well
+the supernet ranks cells is said by the report, which knows the table.
+
+Everywhere batch normalisation uses the statistics of the images at hand, in stem and head too: running statistics are
+those of the mixture that was trained, and would be wrong for a single path through the supernet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from harness.batches import Images
+from harness.errors import HarnessError
+from harness.protocol import Diagnostics
+from harness.runs import Diagnosed, SupernetRanking
+from harness.streams import stream
+from methods.base import GradientMethod, Passes, Search
+from spaces.base import Architecture, Mixture, SearchSpace
+
+AT_ONCE = 512
+"""Images whose accuracy is measured in one forward pass, at most."""
+
+
+class Diagnosis:
+    """The measurements of one search.
+
+    Args:
+        method: of the search.
+        search: only read; where it has no α of shape (edges, operations) nothing is measured.
+        valid: the search-validation half.
+        settings: what is measured, and when.
+        seed: of the run.
+    """
+
+    def __init__(self, method: GradientMethod, search: Search, valid: Images, settings: Diagnostics, seed: int) -> None:
+        self.method, self.search, self.settings = method, search, settings
+        shape = (len(search.space.edges), len(search.space.operations))
+        self._possible = "alpha" in search.alphas and search.alpha.shape == shape
+        self._valid, self._seed = valid, seed
+
+    def due(self, epoch: int) -> bool:
+        """Whether anything is measured after an epoch, from 0."""
+        wanted = self._possible and (self.settings.gap or self.settings.hessian)
+        return wanted and ((epoch + 1) % self.settings.every == 0 or epoch + 1 == self.search.epochs)
+
+    def measure(self, cell: Architecture) -> Diagnosed:
+        """Everything that the settings ask for, of the search as it is now; ``cell`` is the derived one.
+
+        Raises :class:`HarnessError` where the supernet is not twice differentiable or the memory does not suffice.
+        """
+        found = Diagnosed()
+        with undisturbed(self.search.supernet):
+            mixture = steady_mixture(self.method, self.search)
+            if self.settings.gap:
+                found["mixture_accuracy"] = self._accuracy(mixture)
+                found["derived_accuracy"] = self._accuracy(single_path(mixture, cell))
+            if self.settings.hessian:
+                chosen = self._drawn(self._valid.batch_size, "batch")
+                (batch,) = replace(chosen, batch_size=len(chosen)).in_order()
+                loss = F.cross_entropy(self.search.supernet(batch.images, mixture), batch.labels)
+                found["hessian_eigenvalue"] = largest_eigenvalue(loss, self.search.alpha)
+        return found
+
+    @property
+    def ranks(self) -> bool:
+        """Whether the supernet is to rank cells."""
+        return self._possible and self.settings.ranking_cells > 0
+
+    def ranking(self) -> SupernetRanking:
+        """The supernet's accuracies of the sample of cells."""
+        space = self.search.space
+        cells = sample_cells(space, self.settings.ranking_cells)
+        with undisturbed(self.search.supernet):
+            mixture = steady_mixture(self.method, self.search)
+            accuracies = [self._accuracy(single_path(mixture, cell)) for cell in cells]
+        return SupernetRanking(indices=[space.index(cell) for cell in cells], accuracies=accuracies)
+
+    @torch.no_grad()
+    def _accuracy(self, mixture: Mixture) -> float:
+        """% of the chosen search-validation images that the supernet classifies rightly under a mixture."""
+        chosen = self._drawn(self.settings.images, "images")
+        parts = -(-len(chosen) // AT_ONCE)
+        correct = 0
+        for images, labels in replace(chosen, batch_size=-(-len(chosen) // parts)).in_order():
+            correct += int((self.search.supernet(images, mixture).argmax(dim=1) == labels).sum())
+        return 100 * correct / len(chosen)
+
+    def _drawn(self, count: int | None, purpose: str) -> Images:
+        """So many search-validation images, the same ones whenever asked for; None: all. Without augmentation."""
+        valid = self._valid
+        if count is None:
+            return valid
+        order = torch.randperm(len(valid), generator=stream(self._seed, "diagnostics", purpose))
+        chosen = order[:count].to(valid.images.device)
+        return replace(valid, images=valid.images[chosen], labels=valid.labels[chosen])
+
+
+@contextmanager
+def undisturbed(supernet: nn.Module) -> Iterator[None]:
+    """Put the running statistics of a network back as they were, bit for bit, when the block ends."""
+    before = [buffer.clone() for buffer in supernet.buffers()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in zip(supernet.buffers(), before, strict=True):
+                buffer.copy_(value)
+
+
+def steady_mixture(method: GradientMethod, search: Search) -> Mixture:
+    """The mixture that a search is diagnosed with: the method's own where it draws no noise, and else softmax(α).
+
+    softmax(α) is the mean of the one-hot samples of Gumbel-argmax methods (GDAS, and SNAS at temperature 0), and what
+    Zela et al. (ICLR 2020) differentiate for DARTS.
+    """
+    noise = torch.Generator()
+    before = noise.get_state()
+    mixture = method.mixture(replace(search, noise=noise, passes=Passes()))
+    if torch.equal(noise.get_state(), before):
+        return mixture
+    return Mixture(search.alpha.softmax(dim=1))
+
+
+def single_path(mixture: Mixture, cell: Architecture) -> Mixture:
+    """One cell alone, with the factors of the edges that the network weights were trained with."""
+    one_hot = Mixture.of(cell, mixture.weights.shape[1])
+    return replace(one_hot, edge_weights=mixture.edge_weights)
+
+
+def largest_eigenvalue(loss: Tensor, alpha: Tensor) -> float | None:
+    """The largest eigenvalue of the Hessian of ``loss`` with respect to α; None where it is not finite.
+
+    The weight decay of α is no part of ``loss``: with its term the eigenvalue is larger by just the weight decay. Zela
+    et al. (Understanding and robustifying DARTS, ICLR 2020, arXiv:1909.09656) report it with the term.
+
+    Raises :class:`HarnessError` where second derivatives cannot be computed.
+    """
+    try:
+        found = hessian(loss, alpha).double().cpu()
+    except RuntimeError as error:
+        text = " ".join(str(error).split())[:200]
+        raise HarnessError(
+            f"the Hessian with respect to α cannot be computed ({text}); leave it out with: --fresh --set "
+            "diagnostics.hessian=false"
+        ) from None
+    if not bool(found.isfinite().all()):
+        return None
+    return float(torch.linalg.eigvalsh((found + found.T) / 2)[-1])
+
+
+def hessian(loss: Tensor, alpha: Tensor) -> Tensor:
+    """The Hessian of ``loss`` with respect to α (edges, operations): (n, n), where n = edges · operations.
+
+    A Hessian-vector product for every entry of α, those of one edge computed together.
+    """
+    (gradient,) = torch.autograd.grad(loss, alpha, create_graph=True)
+    directions = torch.eye(alpha.numel(), dtype=alpha.dtype, device=alpha.device).split(alpha.shape[1])
+    rows = [
+        torch.autograd.grad(gradient.flatten(), alpha, edge, retain_graph=True, is_grads_batched=True)[0].flatten(1)
+        for edge in directions
+    ]
+    return torch.cat(rows)
+
+
+def sample_cells(space: SearchSpace, count: int) -> list[Architecture]:
+    """Different cells of a space, drawn uniformly: always the same ones, and of a larger sample the first ones.
+
+    All cells of the space where it has no more than ``count``.
+    """
+    generator = stream("diagnostics", "cells")
+    cells: dict[Architecture, None] = {}
+    while len(cells) < min(count, space.size):
+        cells[space.sample(generator)] = None
+    return list(cells)
