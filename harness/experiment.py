@@ -16,14 +16,15 @@ from typing import Any, Literal
 import torch
 from pydantic import ValidationError
 
+from harness.answers import Answers
 from harness.batches import check_data
 from harness.catalogue import get_method, methods, unknown
 from harness.data import TrainingSet
 from harness.errors import HarnessError
 from harness.protocol import Protocol, explain, split_override
-from harness.runs import SCHEMA_VERSION, RunConfig, RunFolder, TrainingConfig, folder_name
+from harness.runs import SCHEMA_VERSION, RunConfig, RunFolder, TrainingConfig, folder_name, write_atomically
 from harness.search import network_config
-from methods.base import GradientMethod, Method
+from methods.base import GradientMethod, Method, QueryMethod
 from spaces.base import SearchSpace, SpaceError
 
 State = Literal["new", "goes on", "finished", "diverged"]
@@ -37,6 +38,7 @@ class PlannedRun:
     folder: RunFolder
     config: RunConfig | TrainingConfig
     state: State
+    answers: Answers | None = None
 
     @property
     def cached(self) -> bool:
@@ -119,11 +121,15 @@ def plan(
     protocol: Protocol,
     training: TrainingSet,
     threads: int,
+    answers: Answers | None = None,
 ) -> list[PlannedRun]:
-    """The runs, seed by seed, so that an interrupted study has compared every method on some seeds."""
+    """The runs, seed by seed, so that an interrupted study has compared every method on some seeds.
+
+    ``answers`` is what a table tells query-based methods; None: they train cells.
+    """
     sources = {method: method_source(type(method)) for method in methods}
     return [
-        _planned(study, method, sources[method], seed, space, protocol, training, threads)
+        _planned(study, method, sources[method], seed, space, protocol, training, threads, answers)
         for seed in seeds
         for method in methods
     ]
@@ -138,6 +144,7 @@ def _planned(
     protocol: Protocol,
     training: TrainingSet,
     threads: int,
+    answers: Answers | None,
 ) -> PlannedRun:
     config = RunConfig(
         schema=SCHEMA_VERSION,
@@ -156,9 +163,12 @@ def _planned(
         seed=seed,
         threads=threads,
     )
+    told = answers if isinstance(method, QueryMethod) else None
+    if told is not None:
+        config["answers"] = told.digest
     config["identity"] = identity(config)
     folder = RunFolder(study / folder_name(config["label"]) / f"seed-{seed}-{config['identity']}")
-    return PlannedRun(folder, folder.config or config, state_of(folder))
+    return PlannedRun(folder, folder.config or config, state_of(folder), told)
 
 
 def state_of(folder: RunFolder) -> State:
@@ -192,6 +202,8 @@ def begin(run: PlannedRun, environment: dict[str, Any], fresh: bool) -> None:
     except OSError as error:
         raise HarnessError(f"cannot delete what was in {run.folder.path}: {error.strerror}") from None
     if run.folder.config is None:
+        if run.answers is not None:
+            write_atomically(run.folder.path / "answers.npy", run.answers.to_bytes())
         run.folder.write_json("config.json", run.config)
     run.folder.write_json("environment.json", environment)
 

@@ -102,6 +102,23 @@ class Diagnostics(Section):
     )
 
 
+class Queries(Section):
+    """How a query-based method learns what a cell is worth, and how much of that it may have."""
+
+    answers: Literal["training", "table"] = Field(
+        description="training: each cell is trained on the search-train half, at the cost of a bilevel search; "
+        "table: the table's validation accuracy, within the budget below"
+    )
+    epochs: Annotated[int, Field(ge=1)] | None = Field(
+        description="of the table's trainings whose validation accuracy is told; null: its full budget"
+    )
+    seconds: float = Field(gt=0, description="budget: simulated seconds, of the table's trainings")
+    evaluations: Annotated[int, Field(ge=1)] | None = Field(
+        description="budget: cells, in the place of seconds; null: seconds"
+    )
+
+
+BY_TRAINING = Queries(answers="training", epochs=None, seconds=20_000, evaluations=None)
 NO_DIAGNOSTICS = Diagnostics(every=1, gap=False, hessian=False, ranking_cells=0, images=None)
 
 
@@ -119,7 +136,8 @@ File = TypeVar("File", bound=Named)
 class Protocol(Named):
     """A named, versioned set of rules for a comparison.
 
-    A file without ``diagnostics`` measures none: it is the one section that may be left out.
+    Two sections may be left out: a file without ``diagnostics`` measures none, and without ``queries`` cells are
+    trained.
     """
 
     dataset: str = Field(description="data set to search on")
@@ -128,6 +146,7 @@ class Protocol(Named):
     weights: Weights
     alpha: Alpha
     search: Schedule
+    queries: Queries = BY_TRAINING
     diagnostics: Diagnostics = NO_DIAGNOSTICS
 
     @property

@@ -6,6 +6,7 @@
 * ``environment.json``: what it ran on;
 * ``trace.jsonl``: a row an epoch (see :class:`TraceRow`), rewritten whole after each epoch;
 * ``alphas.json``: α after each epoch, a list of {name: nested list}; of a query-based method, its evaluations so far;
+* ``answers.npy``: of a search that a table answers, what it may see of the table (see :mod:`harness.answers`);
 * ``checkpoint.pt``: present while the run is unfinished;
 * ``result.json``: status and totals (see :class:`RunResult`), written last;
 * ``diagnostics.json``: accuracies of a sample of cells in the trained supernet, where it was asked for (see
@@ -41,7 +42,13 @@ Status = Literal["finished", "diverged", "failed", "timed out", "interrupted"]
 """How a run ended. A run without a result is ``interrupted``: its next start goes on from the last checkpoint."""
 
 
-class RunConfig(TypedDict):
+class Answered(TypedDict, total=False):
+    """The part of ``config.json`` that a search has which a table answers."""
+
+    answers: str  # SHA-256 of ``answers.npy``
+
+
+class RunConfig(Answered):
     """``config.json``. All but ``identity``, ``study``, ``label`` and ``threads`` enters the identity."""
 
     schema: int
@@ -95,7 +102,14 @@ class Diagnosed(Clocked, total=False):
     hessian_eigenvalue: float | None  # largest, of ∇²_α L_val without weight decay; None where not finite
 
 
-class TraceRow(Diagnosed):
+class Looked(TypedDict, total=False):
+    """What a search that a table answers adds to a row of the trace; its own seconds are those of the method alone."""
+
+    evaluations: int  # cells looked up so far
+    simulated_seconds: float  # of the trainings behind what was looked up so far; absent where the table has no times
+
+
+class TraceRow(Diagnosed, Looked):
     """One row of ``trace.jsonl``: the state after an epoch. Costs count from the start of the search.
 
     Of a training, whose cell does not change: ``weight_seconds`` is its time, and no edges are counted.
@@ -120,6 +134,12 @@ class TraceRow(Diagnosed):
     peak_memory_mib: float  # above what the process held before the search
 
 
+def search_seconds(row: TraceRow) -> float:
+    """Search cost so far: the search's own seconds and the simulated ones."""
+    own = row["weight_seconds"] + row["alpha_seconds"] + row["derivation_seconds"]
+    return own + row.get("simulated_seconds", 0.0)
+
+
 class RunResult(Clocked):
     """``result.json``. ``architecture`` and ``index`` are None unless the status is ``finished``."""
 
@@ -127,7 +147,7 @@ class RunResult(Clocked):
     reason: str  # one line; empty when finished
     architecture: str | None
     index: int | None
-    search_seconds: float  # weight + alpha + derivation
+    search_seconds: float  # weight + alpha + derivation + simulated
     other_seconds: float  # checkpoints, logging, diagnostics: not search cost
     started: str  # ISO 8601, UTC
     ended: str

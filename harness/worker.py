@@ -25,11 +25,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 from filelock import FileLock, Timeout
 
 from harness.errors import Diverged, HarnessError
-from harness.runs import RunConfig, RunFolder, RunResult, Status, TraceRow, write_atomically
+from harness.runs import RunFolder, RunResult, Status, TraceRow, search_seconds, write_atomically
 
 if TYPE_CHECKING:
     from harness.query_search import QuerySearch
     from harness.search import GradientSearch
+    from harness.table_search import TableSearch
 
 INTERRUPTED = 130
 """Exit code of a worker whose parent is gone."""
@@ -136,7 +137,8 @@ def _run(folder: RunFolder, data_directory: Path | None, device: str, emit: Emit
 def result(status: Status, reason: str, rows: list[TraceRow], started: str, seconds: float) -> RunResult:
     """The result of a run that has ended with these rows, ``seconds`` after it started."""
     last = rows[-1] if rows else None
-    searched = last["weight_seconds"] + last["alpha_seconds"] + last["derivation_seconds"] if last else 0.0
+    searched = search_seconds(last) if last else 0.0
+    here = searched - last.get("simulated_seconds", 0.0) if last else 0.0
     done = last if status == "finished" else None
     return RunResult(
         status=status,
@@ -144,7 +146,7 @@ def result(status: Status, reason: str, rows: list[TraceRow], started: str, seco
         architecture=done["architecture"] if done else None,
         index=done["index"] if done else None,
         search_seconds=searched,
-        other_seconds=max(0.0, seconds - searched),
+        other_seconds=max(0.0, seconds - here),
         started=started,
         ended=now(),
     )
@@ -153,7 +155,7 @@ def result(status: Status, reason: str, rows: list[TraceRow], started: str, seco
 def search(progress: Progress, data_directory: Path | None, device: str, emit: Emit) -> dict[str, Any]:
     """The work of a search."""
     config = progress.folder.config
-    searched = build(config, data_directory, device)
+    searched = build(progress.folder, data_directory, device)
     progress.resume(searched)
     progress.to_the_end(searched, config["epochs"], emit)
     ranking = searched.ranking()
@@ -163,24 +165,31 @@ def search(progress: Progress, data_directory: Path | None, device: str, emit: E
     return {"diagnostics_seconds": seconds} if seconds else {}
 
 
-def build(config: RunConfig, data_directory: Path | None, device_name: str) -> GradientSearch | QuerySearch:
-    """The search of a configuration, at its beginning."""
+def build(
+    folder: RunFolder, data_directory: Path | None, device_name: str
+) -> GradientSearch | QuerySearch | TableSearch:
+    """The search of a run's configuration, at its beginning."""
     import torch
 
+    from harness.answers import Answers
     from harness.batches import search_data
     from harness.catalogue import get_method, get_space
     from harness.data import load_training_set
     from harness.protocol import Protocol
     from harness.query_search import QuerySearch
     from harness.search import GradientSearch
+    from harness.table_search import TableSearch
     from methods.base import GradientMethod, QueryMethod
 
+    config = folder.config
     torch.set_num_threads(config["threads"])
     torch.use_deterministic_algorithms(True, warn_only=True)
     device = torch.device(device_name)
     protocol = Protocol.model_validate(config["protocol"])
     method = get_method(config["method"])(**config["hyperparameters"])
     space = get_space(config["space"])
+    if isinstance(method, QueryMethod) and "answers" in config:
+        return TableSearch(method, space, Answers.read(folder.path / "answers.npy"), protocol, config["seed"])
     # the whole set is given up before the search begins, and with it before its memory is measured
     data = search_data(
         load_training_set(config["dataset"], data_directory, download=False), protocol, config["seed"], device

@@ -6,6 +6,7 @@ from statistics import fmean
 
 import numpy as np
 
+from harness.runs import TraceRow
 from reports.comparison import Comparison
 from reports.differences import rate_interval
 from reports.export import Column, Sheet, Value
@@ -118,24 +119,32 @@ def cost_sheet(comparison: Comparison) -> Sheet:
         done = [(seed.seconds, seed.run.trace) for seed in method.finished if seed.seconds is not None]
         ends = [trace[-1] for _, trace in done if trace]
         if not done or not ends:
-            rows.append((float("inf"), [method.label, f"0/{len(method.seeds)}", *[None] * 10, "no"]))
+            rows.append((float("inf"), [method.label, f"0/{len(method.seeds)}", *[None] * 12, "no"]))
             continue
         seconds = fmean(total for total, _ in done)
         epochs = fmean(end["epoch"] for end in ends)
         row: list[Value] = [method.label, f"{len(done)}/{len(method.seeds)}", seconds]
         row += [fmean(end["weight_seconds"] for end in ends), fmean(end["alpha_seconds"] for end in ends)]
-        row += [fmean(end["derivation_seconds"] for end in ends), epochs, seconds / epochs]
+        row += [fmean(end["derivation_seconds"] for end in ends), _mean_where(ends, "simulated_seconds")]
+        row += [epochs, seconds / epochs, _mean_where(ends, "evaluations")]
         row += [fmean(end["examples"] for end in ends), fmean(end["forward_passes"] for end in ends)]
         row += [fmean(end["backward_passes"] for end in ends), max(end["peak_memory_mib"] for end in ends)]
         rows.append((seconds, [*row, "yes" if method.label in front else "no"]))
     on = f"mean accuracy on {dataset} and" if dataset else "accuracy and"
-    return Sheet(
+    simulated = (
+        "Simulated: the seconds that the trainings took which the method looked up in a table instead of running them, "
+        "on the table's machine; Cells: how many it looked up. "
+    )
+    queried = any(
+        "evaluations" in row for method in comparison.methods for seed in method.finished for row in seed.run.trace
+    )
+    sheet = Sheet(
         "cost",
         "Search cost",
         f"Means over finished runs, sorted by seconds; protocol {comparison.protocol_name}.",
         "Seconds are the method's own work: weight steps, α steps and derivation, not evaluation, logging or "
-        "checkpoints. Examples are images passed forward. Memory is the largest seed's, above what the process held "
-        f"before the search. Front: on the Pareto front of {on} mean seconds.",
+        f"checkpoints. {simulated if queried else ''}Examples are images passed forward. Memory is the largest seed's, "
+        f"above what the process held before the search. Front: on the Pareto front of {on} mean seconds.",
         [
             Column("method", "Method", text=True),
             Column("finished", "Runs"),
@@ -143,8 +152,10 @@ def cost_sheet(comparison: Comparison) -> Sheet:
             Column("weight_seconds", "Weights", 1),
             Column("alpha_seconds", "α", 1),
             Column("derivation_seconds", "Derivation", 2),
+            Column("simulated_seconds", "Simulated", 0),
             Column("epochs", "Epochs", 0),
             Column("seconds_per_epoch", "Seconds/epoch", 2),
+            Column("evaluations", "Cells"),
             Column("examples", "Examples"),
             Column("forward_passes", "Forward"),
             Column("backward_passes", "Backward"),
@@ -153,6 +164,14 @@ def cost_sheet(comparison: Comparison) -> Sheet:
         ],
         [row for _, row in sorted(rows, key=lambda pair: pair[0])],
     )
+    apart = set() if queried else {"simulated_seconds", "evaluations"}
+    return sheet.select([column.key for column in sheet.columns if column.key not in apart])
+
+
+def _mean_where(rows: list[TraceRow], field: str) -> Value:
+    """Mean of a field that not every search has; None where none of these has it."""
+    values = [row[field] for row in rows if field in row]  # type: ignore[literal-required]
+    return fmean(values) if values else None
 
 
 def stability_sheet(comparison: Comparison) -> Sheet:

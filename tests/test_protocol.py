@@ -39,6 +39,10 @@ CHANGES: dict[str, Any] = {
     "search.epochs": 7,
     "search.batch_size": 17,
     "search.order": "weights-first",
+    "queries.answers": "table",
+    "queries.epochs": 12,
+    "queries.seconds": 99,
+    "queries.evaluations": 99,
 }
 NOT_SETTINGS = {"name": "other", "version": 99, "description": "something else"}
 DIAGNOSTICS: dict[str, Any] = {

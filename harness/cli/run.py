@@ -15,10 +15,12 @@ from harness.cli.options import DEFAULT_SPACE, FOLDER, Seeds, check_folder, prog
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
+    from harness.answers import Answers
     from harness.data import TrainingSet
     from harness.experiment import PlannedRun
     from harness.protocol import Protocol
     from harness.retrain import Retraining
+    from methods.base import Method
     from spaces.base import SearchSpace
 
 RECIPE = "recipe."
@@ -132,9 +134,10 @@ def run_command(
     study = _study_folder(place, study_name or _default_study(rules, load_protocol(protocol), space_name))
     at_once = min(jobs or cores(), len(methods) * len(seeds))
     threads = max(1, cores() // at_once)
-    planned = plan(study, methods, seeds, space, rules, training, threads)
     source = known_table(study) if table is None else table_reference(table)
     loaded = None if evaluate == "retrain" else load_table(source, space)
+    told = _answers(methods, rules, space, source)
+    planned = plan(study, methods, seeds, space, rules, training, threads, told)
     if dry_run:
         check_comparable(study, planned)
         _print_plan(planned, study, at_once, fresh)
@@ -157,6 +160,17 @@ def run_command(
     click.echo(f"rank the methods: {program()} report" + (f" --runs {shlex.quote(str(runs))}" if runs else ""))
     if unfinished:
         sys.exit(1)
+
+
+def _answers(methods: Sequence[Method], protocol: Protocol, space: SearchSpace, source: str | None) -> Answers | None:
+    """What the table tells the query-based methods; None where it tells nothing. Raises as :func:`answers` does."""
+    from harness.answers import answers
+    from harness.tables import load_table
+    from methods.base import QueryMethod
+
+    if protocol.queries.answers != "table" or not any(isinstance(method, QueryMethod) for method in methods):
+        return None
+    return answers(load_table(source, space), protocol)
 
 
 def _retraining(

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from harness.results import Run
-from harness.runs import RunConfig, RunResult, TraceRow
+from harness.runs import RunConfig, RunResult, TraceRow, search_seconds
 
 Accuracy = Callable[[int], dict[str, float]]
 """Architecture index to its table accuracies (%) by dataset."""
@@ -27,6 +27,8 @@ SCALARS = (
     "weight_seconds",
     "alpha_seconds",
     "derivation_seconds",
+    "simulated_seconds",
+    "evaluations",
     "examples",
     "forward_passes",
     "backward_passes",
@@ -61,7 +63,7 @@ def epoch_metrics(row: TraceRow, started: int) -> list[Any]:
     fields: dict[str, Any] = {name: row.get(name) for name in SCALARS}
     values = {name: value for name, value in fields.items() if value is not None}
     values |= {f"edges.{name}": count for name, count in row["operations"].items()}
-    values["search_seconds"] = _seconds(row)
+    values["search_seconds"] = search_seconds(row)
     if "mixture_accuracy" in row:
         values["discretisation_gap"] = row["mixture_accuracy"] - row["derived_accuracy"]
     return _metrics(values, _moment(row, started), row["epoch"])
@@ -94,13 +96,9 @@ def totals(run: Run, result: RunResult, ended: int) -> list[Any]:
     return _metrics(values, ended, len(run.trace))
 
 
-def _seconds(row: TraceRow) -> float:
-    return row["weight_seconds"] + row["alpha_seconds"] + row["derivation_seconds"]
-
-
 def _moment(row: TraceRow, started: int) -> int:
-    """An epoch's time (ms): the start plus the search cost so far. The same whenever it is computed."""
-    return started + int(1000 * _seconds(row))
+    """An epoch's time (ms): the start plus what was not simulated of the cost so far. The same whenever computed."""
+    return started + int(1000 * (search_seconds(row) - row.get("simulated_seconds", 0.0)))
 
 
 def _metrics(values: dict[str, float], timestamp: int, step: int) -> list[Any]:
