@@ -9,13 +9,16 @@ import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.errors import HarnessError
 from harness.protocol import Protocol
-from harness.tables import Table
+
+if TYPE_CHECKING:
+    from harness.tables import Table
 
 
 @dataclass(frozen=True, eq=False)

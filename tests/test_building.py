@@ -28,8 +28,11 @@ from harness.streams import Streams, stream
 from harness.tables import load_table
 from harness.tables.noise import retraining_noise
 from spaces.base import NetworkConfig, initialise
+from tests import command_line
 from tests.command_line import call, refusal
 from tests.toy import NAS_BENCH_201 as SPACE
+
+work = command_line.work
 
 CPU = torch.device("cpu")
 SMALL = ["network.channels=2", "data.image_size=8", "training.epochs=3", "training.batch_size=200"]

@@ -19,8 +19,11 @@ from harness.tables.store import write_table
 from methods.random_search import RandomSearch
 from reports.comparison import compare
 from reports.sheets import cost_sheet
+from tests import command_line
 from tests.command_line import call, refusal
 from tests.toy import NAS_BENCH_201 as SPACE
+
+work = command_line.work
 
 SECONDS = 10.0 + np.arange(SPACE.size) % 7
 VALID = np.linspace(20, 90, SPACE.size)
