@@ -1,0 +1,38 @@
+"""DARTS-: robustly stepping out of performance collapse without indicators (Chu et al., ICLR 2021)."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from methods.base import GradientMethod, Search, linear
+from spaces.base import Mixture, SearchSpace, SpaceError
+
+SKIP = "skip_connect"
+
+
+class DARTSMinus(GradientMethod):
+    """Beside the softmax(α) mixture, every edge passes its input on, weighed by a β that decays to 0.
+
+    The auxiliary skip connection computes what the operation ``skip_connect`` computes, so that β is added to that
+    operation's weight. It has no α, and the derived cell knows nothing of it.
+    """
+
+    name = "darts-minus"
+    paper = "Chu, Wang, Zhang, Lu, Wei & Yan: DARTS-. ICLR 2021, arXiv:2009.01027"
+    summary = "DARTS with an auxiliary skip connection on every edge that decays to nothing"
+
+    beta: float = Field(1.0, ge=0, description="β, weight of the auxiliary skip connection, in the first epoch")
+    beta_end: float = Field(0.0, ge=0, description="β in the last epoch; linear between")
+
+    def initial_alphas(self, space: SearchSpace, generator: torch.Generator) -> dict[str, Tensor]:
+        if SKIP not in space.operations:
+            raise SpaceError(f"this method needs the operation {SKIP}, which {space.name} lacks; choose another space")
+        return super().initial_alphas(space, generator)
+
+    def mixture(self, search: Search) -> Mixture:
+        beta = linear(self.beta, self.beta_end, search.epoch, search.epochs)
+        auxiliary = torch.zeros_like(search.alpha)
+        auxiliary[:, search.space.operations.index(SKIP)] = beta
+        return Mixture(search.alpha.softmax(dim=1) + auxiliary)

@@ -1,0 +1,82 @@
+"""DrNAS: Dirichlet neural architecture search (Chen, Wang, Cheng, Tang & Hsieh, ICLR 2021)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.distributions import Dirichlet, kl_divergence
+from torch.nn import functional as F
+
+from methods.base import Batch, Forward, GradientMethod, Search
+from spaces.base import Mixture
+
+SMALLEST = 1e-6
+"""Of a concentration: at 0, which elu(α) + 1 is rounded to for very small α, there is no Dirichlet distribution."""
+
+
+class DrNAS(GradientMethod):
+    """Every edge mixes all operations by a sample of Dirichlet(elu(α) + 1), whose gradient is pathwise.
+
+    α is kept near 0, where the distribution is uniform on the simplex: by the weight decay of the protocol's optimiser
+    (the authors' default) or by the divergence from that distribution. The derived operation, the largest α, has the
+    largest mean. The progressive scheme of the paper, which widens a supernet of partial channels and prunes operations
+    during the search, is not part of this method.
+    """
+
+    name = "drnas"
+    paper = "Chen, Wang, Cheng, Tang & Hsieh: DrNAS. ICLR 2021, arXiv:2006.10355"
+    summary = "mixture weights drawn from a learnt Dirichlet distribution, pathwise gradient"
+
+    regularizer: Literal["l2", "kl"] = Field(
+        "l2", description="l2: the optimiser's weight decay; kl: the divergence KL(Dir(elu(α) + 1) || Dir(1)) instead"
+    )
+    reg_scale: float = Field(1e-3, ge=0, description="factor of the divergence where regularizer is kl")
+
+    def alpha_optimizer(self, alphas: list[nn.Parameter], default: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        if self.regularizer == "kl":
+            for group in default.param_groups:
+                group["weight_decay"] = 0.0
+        return default
+
+    def mixture(self, search: Search) -> Mixture:
+        sample = DirichletSample.apply(concentration(search.alpha).cpu(), search.noise)  # type: ignore[no-untyped-call]
+        return Mixture(sample.to(search.alpha))
+
+    def alpha_step(self, search: Search, train: Batch, valid: Batch) -> Forward | None:
+        forward = search.forward(valid, self.mixture(search))
+        loss = forward.loss
+        if self.regularizer == "kl":
+            now = concentration(search.alpha)
+            divergence = kl_divergence(Dirichlet(now), Dirichlet(torch.ones_like(now)))  # an edge's, each
+            loss = loss + self.reg_scale * divergence.sum()
+        search.update_alpha(loss)
+        return forward
+
+
+def concentration(alpha: Tensor) -> Tensor:
+    """elu(α) + 1, the parameters of each edge's Dirichlet distribution; (edges, operations)."""
+    return (F.elu(alpha) + 1).clamp(min=SMALLEST)
+
+
+class DirichletSample(torch.autograd.Function):
+    """A sample x of Dirichlet(β) for each row of β, drawn from a random stream of its own, with its pathwise gradient.
+
+    dx_j/dβ_i = (δ_ij - x_j) / (1 - x_i) · dx_i/dβ_i, where dx_i/dβ_i moves x_i along its marginal Beta distribution at
+    constant probability (Jankowiak & Obermeyer, ICML 2018, arXiv:1806.01851).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, beta: Tensor, noise: torch.Generator) -> Tensor:
+        x = torch._sample_dirichlet(beta, generator=noise)
+        ctx.save_for_backward(x, beta)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        x, beta = ctx.saved_tensors
+        total = beta.sum(dim=1, keepdim=True).expand_as(beta)
+        along = torch._dirichlet_grad(x, beta, total)  # dx_i/dβ_i / (1 - x_i)
+        return along * (gradient - (x * gradient).sum(dim=1, keepdim=True)), None

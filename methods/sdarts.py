@@ -1,0 +1,99 @@
+"""SmoothDARTS: stabilising DARTS by perturbation-based regularisation (Chen & Hsieh, ICML 2020)."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import replace
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from methods.base import Batch, Forward, GradientMethod, Search, linear
+from spaces.base import Mixture
+
+
+class SmoothDARTS(GradientMethod):
+    """DARTS whose w learns under softmax(α) + Δ, so that the loss becomes smooth around α.
+
+    Δ lies within ±ε for each weight; rows are then clipped to 0 to 1 and divided by their sum. α itself is never
+    changed by Δ, and its own steps use softmax(α).
+    """
+
+    paper: ClassVar[str] = "Chen & Hsieh: SmoothDARTS. ICML 2020, arXiv:2002.05283"
+
+    epsilon_min: float = Field(0.03, ge=0, description="ε, the largest perturbation of a weight, in the first epoch")
+    epsilon_max: float = Field(0.3, ge=0, description="ε in the last epoch; linear between")
+
+    def mixture(self, search: Search) -> Mixture:
+        return Mixture(search.alpha.softmax(dim=1))
+
+    def weight_step(self, search: Search, train: Batch) -> Forward:
+        epsilon = linear(self.epsilon_min, self.epsilon_max, search.epoch, search.epochs)
+        weights = self.perturbed(search, train, epsilon)
+        forward = search.forward(train, self.under(search, weights))
+        search.update_weights(forward.loss)
+        return forward
+
+    @abc.abstractmethod
+    def perturbed(self, search: Search, train: Batch, epsilon: float) -> Tensor:
+        """The weights under which w takes its step: (edges, operations), detached."""
+
+    def under(self, search: Search, weights: Tensor) -> Mixture:
+        """The mixture of one forward pass with these weights in the place of softmax(α)."""
+        return replace(self.mixture(search), weights=weights)
+
+
+class RandomSmoothDARTS(SmoothDARTS):
+    """SDARTS-RS: Δ is drawn uniformly, anew for every step of w."""
+
+    name = "sdarts-rs"
+    summary = "DARTS whose weights train under randomly perturbed softmax weights"
+
+    def perturbed(self, search: Search, train: Batch, epsilon: float) -> Tensor:
+        p = search.alpha.detach().softmax(dim=1)
+        return onto_simplex(p + uniform(p, epsilon, search.noise))
+
+
+class AdversarialSmoothDARTS(SmoothDARTS):
+    """SDARTS-ADV: Δ is the worst one that projected gradient ascent of the training loss finds.
+
+    Steps follow the sign of the gradient, by 2ε / ``steps`` each, from a random start, with the supernet in evaluation
+    mode. Where the loss fell, Δ is 0. The passes count as search cost.
+    """
+
+    name = "sdarts-adv"
+    summary = "DARTS whose weights train under the worst softmax weights nearby"
+
+    steps: int = Field(7, ge=1, description="steps of projected gradient ascent for every step of w")
+
+    def perturbed(self, search: Search, train: Batch, epsilon: float) -> Tensor:
+        search.supernet.eval()
+        p = search.alpha.detach().softmax(dim=1)
+        with torch.no_grad():
+            before = search.forward(train, self.under(search, p)).loss
+        q = onto_simplex(p + uniform(p, epsilon, search.noise))
+        for _ in range(self.steps):
+            q.requires_grad_()
+            (gradient,) = search.gradients(search.forward(train, self.under(search, q)).loss, [q])
+            moved = q.detach() + 2 * epsilon / self.steps * gradient.sign()
+            q = onto_simplex(p + (moved - p).clamp(-epsilon, epsilon))
+        with torch.no_grad():
+            after = search.forward(train, self.under(search, q)).loss
+        search.supernet.train()
+        return torch.where(after < before, p, q)
+
+
+def uniform(like: Tensor, epsilon: float, noise: torch.Generator) -> Tensor:
+    """Uniform noise within ±ε, of the shape and on the device of ``like``."""
+    return (epsilon * (2 * torch.rand(like.shape, generator=noise) - 1)).to(like)
+
+
+def onto_simplex(weights: Tensor) -> Tensor:
+    """Rows (edges, operations) clipped to 0 to 1 and divided by their sum; the largest alone where nothing is left."""
+    clipped = weights.clamp(0, 1)
+    total = clipped.sum(dim=1, keepdim=True)
+    largest = one_hot(weights.argmax(dim=1), weights.shape[1]).to(weights)
+    return torch.where(total > 0, clipped / total.clamp(min=torch.finfo(weights.dtype).tiny), largest)
