@@ -1,0 +1,55 @@
+"""Local search: climb to the best neighbour until none is better (White, Nolen & Savani, UAI 2021)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from pydantic import Field
+
+from methods.base import Evaluation, QueryMethod
+from spaces.base import Architecture, SearchSpace
+
+
+class LocalSearch(QueryMethod):
+    """Evaluate all neighbours of a cell and move to the best if it is better, else start anew at random (section 3).
+
+    Neighbours are evaluated in random order. No cell is evaluated again: what one climb has learnt the next one knows,
+    and a move to a known cell costs nothing.
+    """
+
+    name = "local-search"
+    paper = "White, Nolen & Savani: Exploring the loss landscape in NAS. UAI 2021, arXiv:2005.02960"
+    summary = "hill climbing over all neighbours of a cell, from random starts; no supernet"
+
+    query_until_lower: bool = Field(
+        False, description="move to a better neighbour as soon as it is found, before the others are evaluated"
+    )
+    epochs_per_cell: int = Field(
+        1, ge=1, description="epochs each proposed cell is trained before it is validated; a climb needs many cells"
+    )
+
+    def ask(self, space: SearchSpace, history: Sequence[Evaluation], noise: torch.Generator) -> Architecture:
+        accuracy: dict[Architecture, float] = {}
+        current: Architecture = ()
+        unseen: list[Architecture] = []  # the neighbours of the current cell still to be evaluated
+        for cell, valid_accuracy in history:
+            accuracy.setdefault(cell, valid_accuracy)
+            if unseen:
+                unseen.remove(cell)
+            else:
+                current = cell
+            while not unseen or (self.query_until_lower and accuracy[cell] > accuracy[current]):
+                neighbours = space.neighbours(current)
+                unseen = [neighbour for neighbour in neighbours if neighbour not in accuracy]
+                best = max(neighbours, key=lambda neighbour: accuracy.get(neighbour, -math.inf))
+                if accuracy.get(best, -math.inf) <= accuracy[current] or (unseen and not self.query_until_lower):
+                    break
+                current, unseen = best, []
+        if unseen:
+            return unseen[int(torch.randint(len(unseen), (), generator=noise))]
+        start = space.sample(noise)
+        while start in accuracy and len(accuracy) < space.size:
+            start = space.sample(noise)
+        return start
