@@ -18,6 +18,9 @@ from harness.protocol import Pixels, Protocol
 from harness.streams import stream
 from methods.base import Batch
 
+AT_ONCE = 512
+"""Images whose accuracy is measured in one forward pass, at most."""
+
 
 @dataclass(frozen=True)
 class Images:
@@ -58,6 +61,11 @@ class Images:
         """One epoch of batches as they are, for evaluation."""
         for images, labels in zip(self.images.split(self.batch_size), self.labels.split(self.batch_size), strict=True):
             yield Batch(self._normalise(images), labels)
+
+    def measured(self) -> Iterator[Batch]:
+        """The images as they are, in order, in the fewest batches of nearly equal size for measuring an accuracy."""
+        parts = -(-len(self) // AT_ONCE)
+        return replace(self, batch_size=-(-len(self) // parts)).in_order()
 
     def _normalise(self, images: Tensor) -> Tensor:
         return (images - self.mean) / self.sd

@@ -27,9 +27,6 @@ from harness.streams import stream
 from methods.base import GradientMethod, Passes, Search
 from spaces.base import Architecture, Mixture, SearchSpace
 
-AT_ONCE = 512
-"""Images whose accuracy is measured in one forward pass, at most."""
-
 
 class Diagnosis:
     """The measurements of one search.
@@ -89,9 +86,8 @@ class Diagnosis:
     def _accuracy(self, mixture: Mixture) -> float:
         """% of the chosen search-validation images that the supernet classifies rightly under a mixture."""
         chosen = self._drawn(self.settings.images, "images")
-        parts = -(-len(chosen) // AT_ONCE)
         correct = 0
-        for images, labels in replace(chosen, batch_size=-(-len(chosen) // parts)).in_order():
+        for images, labels in chosen.measured():
             correct += int((self.search.supernet(images, mixture).argmax(dim=1) == labels).sum())
         return 100 * correct / len(chosen)
 

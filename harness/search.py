@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from harness.batches import SearchData
 from harness.cost import Cost
-from harness.diagnostics import Diagnosis
+from harness.diagnostics import Diagnosis, undisturbed
 from harness.errors import Diverged
 from harness.protocol import Protocol
 from harness.runs import SupernetRanking, TraceRow
 from harness.streams import Streams, stream
 from methods.base import Batch, Forward, GradientMethod, Passes, Search
-from spaces.base import Architecture, NetworkConfig, SearchSpace, initialise
+from spaces.base import Architecture, Mixture, NetworkConfig, SearchSpace, initialise
 
 Tick = Callable[[float], None]
 """Told the fraction of the epoch that is done."""
@@ -67,7 +67,8 @@ class GradientSearch:
         initial = method.initial_alphas(space, stream(seed, "alpha"))
         alphas = {name: nn.Parameter(value.to(device)) for name, value in initial.items()}
         w, a = protocol.weights, protocol.alpha
-        adam = torch.optim.Adam(alphas.values(), lr=a.learning_rate, betas=a.betas, weight_decay=a.weight_decay)
+        architecture = [{"params": list(alphas.values())}]  # a group, for it may be empty
+        adam = torch.optim.Adam(architecture, lr=a.learning_rate, betas=a.betas, weight_decay=a.weight_decay)
         self.search = Search(
             space=space,
             supernet=supernet,
@@ -81,6 +82,7 @@ class GradientSearch:
             ),
             alpha_optimizer=method.alpha_optimizer(list(alphas.values()), adam),
             noise=self.streams["method"],
+            validate=self._validate,
             clip_norm=w.clip_norm,
             epochs=protocol.epochs(method.name),
         )
@@ -93,6 +95,8 @@ class GradientSearch:
         for group in search.weight_optimizer.param_groups:
             group["lr"] = cosine(w.learning_rate, w.learning_rate_min, epoch, search.epochs)
         alpha_first = self.protocol.order(self.method.name) == "alpha-first"
+        with self.cost.timing("derivation"):
+            self.method.begin_epoch(search)
         trained, validated = Mean(), Mean()
         streams, steps = self.streams, self.data.train.batches
         validation = self.data.valid.shuffled(streams["valid-order"], streams["valid-augmentation"])
@@ -138,6 +142,14 @@ class GradientSearch:
         with self.cost.timing("alpha"):
             return self.method.alpha_step(self.search, train, valid)
 
+    @torch.no_grad()
+    def _validate(self, mixture: Mixture) -> float:
+        """See :data:`methods.base.Validate`."""
+        valid = self.data.valid
+        with undisturbed(self.search.supernet):
+            correct = [self.search.forward(batch, mixture).correct for batch in valid.measured()]
+        return 100 * int(torch.stack(correct).sum()) / len(valid)
+
     def _check_finite(self, trained: Mean, validated: Mean) -> None:
         what = None
         if not math.isfinite(trained.loss or 0.0):
@@ -151,8 +163,10 @@ class GradientSearch:
             raise Diverged(f"{what} in epoch {self.search.epoch + 1}")
 
     def alphas(self) -> dict[str, Any]:
-        """The architecture parameters now, as nested lists."""
-        return {name: value.detach().cpu().tolist() for name, value in self.search.alphas.items()}
+        """The architecture parameters that have a row for each edge (no controller's), now, as nested lists."""
+        rows = (len(self.search.space.edges),)
+        alphas = self.search.alphas.items()
+        return {name: value.detach().cpu().tolist() for name, value in alphas if value.shape[:1] == rows}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the search depends on."""

@@ -12,7 +12,7 @@ default. They hold no state, which is why they need no checkpoint: whatever chan
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -46,6 +46,18 @@ class Passes:
     examples: int = 0
 
 
+Validate = Callable[[Mixture], float]
+"""One-shot accuracy: how many % of search-validation images the supernet classifies rightly under a mixture.
+
+What the harness promises, so that candidates can be compared by it: every call sees all images of the
+search-validation half, each once, without augmentation, in the same order and in the same batches; batch normalisation
+uses the statistics of each batch; no gradient is recorded; w, α, the running statistics and every random stream are
+afterwards what they were before. Its forward passes and examples are counted in ``passes``; its time is charged to the
+hook that calls it, and that of :meth:`GradientMethod.begin_epoch` and :meth:`GradientMethod.derive` is derivation. It
+sees neither the test set nor a table.
+"""
+
+
 @dataclass
 class Search:
     """One search in progress: everything a gradient method may read and change.
@@ -57,6 +69,7 @@ class Search:
         weight_optimizer: SGD of the protocol; its ``lr`` follows the protocol's schedule.
         alpha_optimizer: what :meth:`GradientMethod.alpha_optimizer` returned.
         noise: the method's own random stream (a CPU generator).
+        validate: accuracy (%) under a mixture on the whole search-validation half; see :data:`Validate`.
         clip_norm: largest gradient norm of w, or None; never applied to α.
         epochs: number of epochs of this run.
         epoch: the epoch in progress, 0 to ``epochs - 1``.
@@ -69,6 +82,7 @@ class Search:
     weight_optimizer: torch.optim.Optimizer
     alpha_optimizer: torch.optim.Optimizer
     noise: torch.Generator
+    validate: Validate
     clip_norm: float | None
     epochs: int
     epoch: int = 0
@@ -78,6 +92,25 @@ class Search:
     def alpha(self) -> nn.Parameter:
         """α: (edges, operations)."""
         return self.alphas["alpha"]
+
+    @property
+    def in_last_epoch(self) -> bool:
+        """Whether the cell derived now is the result of the search."""
+        return self.epoch == self.epochs - 1
+
+    def noise_ahead(self) -> torch.Generator:
+        """A generator that draws what ``noise`` would draw next and leaves ``noise`` where it is; for deriving."""
+        ahead = torch.Generator()
+        ahead.set_state(self.noise.get_state())
+        return ahead
+
+    def best_by_validation(self, cells: Iterable[Architecture]) -> Architecture:
+        """The first of the cells with the highest one-shot accuracy on the whole search-validation half.
+
+        Each cell is computed alone with the shared weights; one that comes twice is scored once.
+        """
+        operations = len(self.space.operations)
+        return max(dict.fromkeys(cells), key=lambda cell: self.validate(Mixture.of(cell, operations)))
 
     def forward(self, batch: Batch, mixture: Mixture) -> Forward:
         """The supernet's cross-entropy on a batch under a mixture; counted as one forward pass."""
@@ -162,17 +195,28 @@ class GradientMethod(Method):
     def mixture(self, search: Search) -> Mixture:
         """How α becomes the weights of the mixed operations in one forward pass. Called once per forward pass."""
 
+    def weight_mixture(self, search: Search) -> Mixture:
+        """The mixture of one weight step, without a gradient to α. Default: :meth:`mixture`."""
+        with torch.no_grad():
+            return self.mixture(search)
+
     def supernet_options(self) -> dict[str, Any]:
         """Fields of :class:`spaces.base.NetworkConfig` that this method needs to be different."""
         return {}
 
     def initial_alphas(self, space: SearchSpace, generator: torch.Generator) -> dict[str, Tensor]:
-        """Architecture parameters by name. Default: α ~ 0.001 N(0, 1), (edges, operations)."""
+        """Architecture parameters by name, if any. Default: α ~ 0.001 N(0, 1), (edges, operations)."""
         return {"alpha": 1e-3 * torch.randn(len(space.edges), len(space.operations), generator=generator)}
 
     def alpha_optimizer(self, alphas: list[nn.Parameter], default: torch.optim.Optimizer) -> torch.optim.Optimizer:
         """The optimiser of α. Default: the protocol's (Adam)."""
         return default
+
+    def begin_epoch(self, search: Search) -> None:
+        """Change α, by ``search.validate`` perhaps, before the first step of an epoch. Default: nothing.
+
+        Its time is charged as derivation.
+        """
 
     def alpha_step(self, search: Search, train: Batch, valid: Batch) -> Forward | None:
         """Minimise the validation loss over α with w fixed; None if this method does nothing at this step."""
@@ -182,14 +226,19 @@ class GradientMethod(Method):
 
     def weight_step(self, search: Search, train: Batch) -> Forward:
         """Minimise the training loss over w with α fixed."""
-        with torch.no_grad():
-            mixture = self.mixture(search)
-        forward = search.forward(train, mixture)
+        forward = search.forward(train, self.weight_mixture(search))
         search.update_weights(forward.loss)
         return forward
 
     def derive(self, search: Search) -> Architecture:
-        """The cell that α stands for now. Default: the space's rule on α."""
+        """The cell that the search stands for now. Default: the space's rule on α.
+
+        Called after every epoch, so that the trajectory of cells can be reported; the cell of the last epoch is the
+        result. It changes nothing: called twice it gives the same cell, and a search goes on as if it had not been
+        called. A method that selects by ``search.validate`` does so in the last epoch alone
+        (``search.in_last_epoch``), since each call costs a pass over half of the images, and gives by a rule without
+        cost what it would select before; its docstring names that rule.
+        """
         return search.space.discretise(search.alpha.detach())
 
 

@@ -124,8 +124,16 @@ def build_search(
     supernet.to(dtype).train()
     initial = method.initial_alphas(space, stream(seed, "alpha"))
     alphas = {name: nn.Parameter(value.to(dtype)) for name, value in initial.items()}
-    adam = torch.optim.Adam(alphas.values(), lr=0.1, betas=(0.5, 0.999), weight_decay=1e-3)
-    return Search(
+    adam = torch.optim.Adam([{"params": list(alphas.values())}], lr=0.1, betas=(0.5, 0.999), weight_decay=1e-3)
+    images, labels = batch(f"validation {seed}", 20, config.classes, dtype)
+
+    @torch.no_grad()
+    def validate(mixture: Mixture) -> float:
+        search.passes.forward += 1
+        search.passes.examples += len(labels)
+        return 100 * (supernet(images, mixture).argmax(dim=1) == labels).double().mean().item()
+
+    search = Search(
         space=space,
         supernet=supernet,
         alphas=alphas,
@@ -134,10 +142,12 @@ def build_search(
         ),
         alpha_optimizer=method.alpha_optimizer(list(alphas.values()), adam),
         noise=stream(seed, "method"),
+        validate=validate,
         clip_norm=clip_norm,
         epochs=epochs,
         epoch=epoch,
     )
+    return search
 
 
 def batch(seed: int | str, size: int = 4, classes: int = 3, dtype: torch.dtype = torch.float32) -> Batch:

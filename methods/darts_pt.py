@@ -1,0 +1,72 @@
+"""DARTS-PT: architecture selection by perturbation (Wang, Cheng, Chen, Tang & Hsieh, ICLR 2021)."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from methods.base import GradientMethod, Search
+from spaces.base import Mixture
+
+EXCLUDED = -1000.0
+"""α of an operation that was not chosen on a decided edge: its softmax is exactly 0, and stays so."""
+
+
+class DARTSPT(GradientMethod):
+    """DARTS whose cell is chosen by what each operation does for the supernet, not by the size of its α (alg. 1).
+
+    In the last part of the run the edges are decided one after the other, in random order and at equal distances: each
+    operation of the edge is left out in turn, and the one without which the supernet's accuracy is lowest is chosen.
+    Between decisions w, and α of the undecided edges, learn on. The decisions stand in α, so that the space's rule on α
+    gives the cell; before the first one it is the cell of DARTS. The accuracy is on the whole search-validation half.
+
+    The authors add the deciding epochs to those of the search, with a tenth of the learning rate; here they are part of
+    the run, at the end of the learning rate's cosine, so that all methods have equal budgets.
+    """
+
+    name = "darts-pt"
+    paper = "Wang, Cheng, Chen, Tang & Hsieh: DARTS-PT. ICLR 2021, arXiv:2108.04392"
+    summary = "DARTS that chooses the operations without which the supernet is worst"
+
+    selection: float = Field(
+        0.2, gt=0, le=1, description="fraction of the epochs, the last ones, in which edges are decided (paper: 25/125)"
+    )
+
+    def mixture(self, search: Search) -> Mixture:
+        return Mixture(search.alpha.softmax(dim=1))
+
+    @torch.no_grad()
+    def begin_epoch(self, search: Search) -> None:
+        alpha = search.alpha
+        while len(undecided := undecided_edges(alpha)) > len(alpha) - self.decided_by(search):
+            edge = undecided[int(torch.randint(len(undecided), (1,), generator=search.noise))]
+            chosen = most_needed_operation(search, edge)
+            alpha[edge] = EXCLUDED
+            alpha[edge, chosen] = 0
+
+    def decided_by(self, search: Search) -> int:
+        """How many edges are decided as this epoch begins: one in the first epoch of the selection, all in the last."""
+        edges, span = len(search.space.edges), max(1, round(self.selection * search.epochs))
+        since = search.epoch - (search.epochs - span)
+        if since < 0:
+            return 0
+        return 1 + (edges - 1) * since // (span - 1) if span > 1 else edges
+
+
+def undecided_edges(alpha: Tensor) -> list[int]:
+    """The edges on which no operation is excluded; α is (edges, operations)."""
+    return (alpha > EXCLUDED / 2).all(dim=1).nonzero().flatten().tolist()
+
+
+def most_needed_operation(search: Search, edge: int) -> int:
+    """The first operation without which the supernet is least accurate; the other weights stay as they are (eq. 4).
+
+    As in the authors' code, the weights that remain on the edge are not normalised again.
+    """
+    accuracies = []
+    for operation in range(len(search.space.operations)):
+        weights = search.alpha.softmax(dim=1)
+        weights[edge, operation] = 0
+        accuracies.append(search.validate(Mixture(weights)))
+    return accuracies.index(min(accuracies))

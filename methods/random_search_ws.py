@@ -1,0 +1,40 @@
+"""Random search with weight sharing: the baseline of all weight-sharing methods (Li & Talwalkar, UAI 2019)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from methods.base import GradientMethod, Search
+from spaces.base import Architecture, Mixture, SearchSpace
+
+
+class RandomSearchWS(GradientMethod):
+    """Train w on one uniformly drawn cell a batch; then, of newly drawn cells, the best on the validation half.
+
+    There is no α and no α step. All candidates are scored with the shared weights on the same whole search-validation
+    half; the released NAS-Bench-201 code scores each on another mini-batch, where the winner is partly luck. Before
+    the last epoch nothing is scored, and the cell is the first candidate: a uniformly drawn one.
+    """
+
+    name = "random-search-ws"
+    paper = "Li & Talwalkar: Random search and reproducibility for NAS. UAI 2019, arXiv:1902.07638"
+    summary = "supernet trained on uniformly drawn cells; the best of newly drawn cells by one-shot accuracy"
+    bilevel: ClassVar[bool] = False
+
+    candidates: int = Field(100, ge=1, description="cells drawn after the last epoch, of which the best is the result")
+
+    def initial_alphas(self, space: SearchSpace, generator: torch.Generator) -> dict[str, Tensor]:
+        return {}
+
+    def mixture(self, search: Search) -> Mixture:
+        return Mixture.of(search.space.sample(search.noise), len(search.space.operations))
+
+    def derive(self, search: Search) -> Architecture:
+        noise = search.noise_ahead()
+        count = self.candidates if search.in_last_epoch else 1
+        cells = [search.space.sample(noise) for _ in range(count)]
+        return search.best_by_validation(cells) if search.in_last_epoch else cells[0]
