@@ -16,13 +16,25 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypedDict
 
+from harness import checkpoint
 from harness.runs import RunFolder, Status, TraceRow, write_atomically
-from harness.worker import Event, result
+from harness.worker import Event, now, result
 
 GRACE = 5.0
 """Seconds a worker has to end by itself before it is killed."""
+
+RETRIES = 2
+"""How often a run whose process died without a result is tried again."""
+
+
+class Attempt(TypedDict):
+    """An entry of ``attempts.json``: a process of the run that died without a result."""
+
+    ended: str  # ISO 8601, UTC
+    reason: str
+    epochs: int  # done by then
 
 
 class Listener(Protocol):
@@ -36,6 +48,12 @@ class Listener(Protocol):
 
     def epoch(self, run: RunFolder, row: TraceRow) -> None:
         """An epoch has ended."""
+
+    def noted(self, run: RunFolder, text: str) -> None:
+        """The worker has something to say that the user should know."""
+
+    def retried(self, run: RunFolder, reason: str) -> None:
+        """The worker has died without a result; another will start, from the last checkpoint."""
 
     def ended(self, run: RunFolder, status: Status, reason: str) -> None:
         """The run has a result."""
@@ -54,6 +72,8 @@ class Workers:
         data_directory: given to every worker.
         timeout: seconds after which a run is stopped as timed out; None: never.
         program: the module whose ``main`` a worker calls.
+        retries: how often a run is tried again whose process died without a result, killed by a signal say. A
+            method's own error, divergence and time-out are results.
     """
 
     jobs: int
@@ -61,31 +81,30 @@ class Workers:
     data_directory: Path | None
     timeout: float | None
     program: str = "harness.worker"
+    retries: int = RETRIES
 
     def execute(self, runs: Sequence[RunFolder], listener: Listener) -> None:
         """Run all folders. However it is left, by Ctrl-C too, no worker goes on."""
-        waiting = deque(runs)
+        waiting = deque(_Attempted(run) for run in runs)
         running: list[_Worker] = []
         events: queue.Queue[tuple[_Worker, Event | None]] = queue.Queue()
         try:
             while waiting or running:
                 while waiting and len(running) < self.jobs:
-                    run = waiting.popleft()
-                    running.append(_Worker(run, self._start(run), events))
-                    listener.started(run)
-                for worker in running:
-                    if self.timeout is not None and worker.age > self.timeout:
-                        worker.late = True
-                        worker.kill()
-                    elif worker.process.poll() is not None:
-                        worker.kill()  # what it started would keep its output open
+                    due = waiting.popleft()
+                    running.append(_Worker(due.run, self._start(due), events, due))
+                    listener.started(due.run)
+                self._stop_what_is_over(running)
                 try:
                     worker, event = events.get(timeout=0.2)
                 except queue.Empty:
                     continue
                 if event is None:
                     running.remove(worker)
-                    worker.close(self.timeout, listener)
+                    if self._tries_again(worker, listener):
+                        waiting.append(worker.attempted)  # behind the others: by then there may be memory again
+                    else:
+                        worker.close(self.timeout, listener)
                 else:
                     worker.pass_on(event, listener)
         finally:
@@ -94,14 +113,35 @@ class Workers:
             for worker in running:
                 worker.wait()
 
-    def _start(self, run: RunFolder) -> subprocess.Popen[str]:
+    def _stop_what_is_over(self, running: Sequence[_Worker]) -> None:
+        for worker in running:
+            if self.timeout is not None and worker.age > self.timeout:
+                worker.late = True
+                worker.kill()
+            elif worker.process.poll() is not None:
+                worker.kill()  # what it started would keep its output open
+
+    def _tries_again(self, worker: _Worker, listener: Listener) -> bool:
+        """Whether the run of a worker that has ended is tried again; a death is recorded and told."""
+        if not worker.died:
+            return False
+        deaths = worker.record_death()
+        if deaths > self.retries:
+            return False
+        how = "goes on from its last checkpoint" if checkpoint.existing(worker.run.path) else "starts again"
+        listener.retried(worker.run, f"{_death(worker.process.returncode)}; {how} (retry {deaths} of {self.retries})")
+        return True
+
+    def _start(self, due: _Attempted) -> subprocess.Popen[str]:
         """A worker in a session of its own: Ctrl-C reaches it through us alone."""
+        run = due.run
         # The working directory is not searched for modules, unless it is here: what is in it may be called anything.
         code = f"import sys; sys.path[:] = {sys.path!r}; from {self.program} import main; main()"
         command = [sys.executable, "-c", code, str(run.path), "--device", self.device]
         if self.data_directory is not None:
             command += ["--data-dir", str(self.data_directory)]
-        write_atomically(run.path / "log.txt", b"")
+        if not due.deaths:  # else the log says what came before
+            write_atomically(run.path / "log.txt", b"")
         with open(run.path / "log.txt", "ab") as log:
             return subprocess.Popen(
                 command,
@@ -113,6 +153,15 @@ class Workers:
             )
 
 
+@dataclass
+class _Attempted:
+    """A run that is to be worked on, and what became of that so far."""
+
+    run: RunFolder
+    deaths: int = 0  # of its processes
+    seconds: float = 0.0  # that they worked
+
+
 @dataclass(eq=False)
 class _Worker:
     """A running worker, and the thread that listens to it."""
@@ -120,6 +169,7 @@ class _Worker:
     run: RunFolder
     process: subprocess.Popen[str]
     events: queue.Queue[tuple[_Worker, Event | None]]
+    attempted: _Attempted
     settled: bool = False  # whether it has said how it ended
     late: bool = False
     begun: float = field(default_factory=time.monotonic)
@@ -137,8 +187,13 @@ class _Worker:
 
     @property
     def age(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self.begun
+        """Seconds since the start, and those of the run's processes before."""
+        return self.attempted.seconds + time.monotonic() - self.begun
+
+    @property
+    def died(self) -> bool:
+        """Of a worker that has ended: whether nothing says how, nor did we stop it."""
+        return not self.settled and not self.late and self.run.result is None
 
     def kill(self) -> None:
         """End the worker, and whatever processes a plug-in has started in it."""
@@ -152,12 +207,22 @@ class _Worker:
                 listener.progress(self.run, event["done"])
             case "epoch":
                 listener.epoch(self.run, event["row"])
+            case "note":
+                listener.noted(self.run, event["note"])
             case "ended":
                 self.settled = True
                 listener.ended(self.run, event["status"], event["reason"])
             case "refused":
                 self.settled = True
                 listener.refused(self.run, event["reason"])
+
+    def record_death(self) -> int:
+        """Count the death of this worker, and add it to the run's ``attempts.json``; how many it is."""
+        self.attempted.deaths += 1
+        self.attempted.seconds, self.begun = self.age, time.monotonic()
+        attempt = Attempt(ended=now(), reason=_death(self.process.returncode), epochs=len(self.run.read_trace()))
+        self.run.write_json("attempts.json", [*(self.run.read_json("attempts.json") or []), attempt])
+        return self.attempted.deaths
 
     def close(self, timeout: float | None, listener: Listener) -> None:
         """Record the end of a worker that did not do so itself."""
@@ -170,7 +235,9 @@ class _Worker:
         if self.late:
             status, reason = "timed out", f"longer than {timeout:g} seconds"
         else:
-            reason = f"{_death(self.process.returncode)}; see {self.run.path / 'log.txt'}"
+            deaths = self.attempted.deaths
+            times = f", attempt {deaths} of {deaths}" if deaths > 1 else ""
+            reason = f"{_death(self.process.returncode)}{times}; see {self.run.path / 'log.txt'}"
         begun = datetime.fromtimestamp(time.time() - self.age, timezone.utc).isoformat(timespec="seconds")
         ending = result(status, reason, self.run.read_trace(), begun, self.age)
         self.run.write_json("result.json", ending)

@@ -96,6 +96,7 @@ def check_possible(method: Method, space: SearchSpace, protocol: Protocol, train
         try:
             with torch.device("meta"):
                 space.supernet(network_config(protocol, training.classes, **method.supernet_options()))
+            method.initial_alphas(space, torch.Generator())
         except SpaceError as error:
             raise HarnessError(f"{method.label()} under protocol {protocol.name}: {error}") from None
 

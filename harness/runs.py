@@ -7,7 +7,8 @@
 * ``trace.jsonl``: a row an epoch (see :class:`TraceRow`), rewritten whole after each epoch;
 * ``alphas.json``: α after each epoch, a list of {name: nested list}; of a query-based method, its evaluations so far;
 * ``answers.npy``: of a search that a table answers, what it may see of the table (see :mod:`harness.answers`);
-* ``checkpoint.pt``: present while the run is unfinished;
+* ``checkpoint.pt`` and ``checkpoint-previous.pt``: present while the run is unfinished (see :mod:`harness.checkpoint`);
+* ``attempts.json``: when and why processes of this run died; absent where none did (see :mod:`harness.executor`);
 * ``result.json``: status and totals (see :class:`RunResult`), written last;
 * ``diagnostics.json``: accuracies of a sample of cells in the trained supernet, where it was asked for (see
   :class:`SupernetRanking`);

@@ -10,6 +10,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from rich.console import Console
 
+from harness import checkpoint
 from harness.errors import HarnessError
 from harness.evaluation import look_up
 from harness.executor import Workers
@@ -137,12 +138,15 @@ class _Session:
 
     def started(self, run: RunFolder) -> None:
         planned = self._runs[run.path]
-        rows = run.read_trace() if (run.path / "checkpoint.pt").is_file() else []
-        line = self._lines[run.path] = Line(planned.name, planned.config["epochs"], done=float(len(rows)))
+        rows = run.read_trace() if checkpoint.existing(run.path) else []
+        again = run.path in self._lines
+        line = self._lines.setdefault(run.path, Line(planned.name, planned.config["epochs"]))
+        line.done, line.done_before = float(len(rows)), None
         if rows:
             self._screen.say(f"{planned.name}: goes on after epoch {len(rows)} of {line.epochs}")
             line.row, line.accuracy = rows[-1], self._accuracy(rows[-1])
-        self._screen.show(line)
+        if not again:
+            self._screen.show(line)
         self._touch(run)
 
     def progress(self, run: RunFolder, done: float) -> None:
@@ -154,6 +158,12 @@ class _Session:
         line.row, line.accuracy = row, self._accuracy(row)
         self._screen.epoch(line)
         self._touch(run)
+
+    def noted(self, run: RunFolder, text: str) -> None:
+        self._screen.say(f"{self._runs[run.path].name}: {text}")
+
+    def retried(self, run: RunFolder, reason: str) -> None:
+        self._screen.say(f"{self._runs[run.path].name}: {reason}")
 
     def ended(self, run: RunFolder, status: Status, reason: str) -> None:
         self._look_up(run)

@@ -45,7 +45,7 @@ def train(
     training_set = load_training_set(config["dataset"], data_directory, download=False)
     cell = space.parse(config["architecture"])
     training = Training(cell, space, training_set, recipe, config["seed"], torch.device(device_name))
-    progress.resume(training)
+    progress.resume(training, emit)
     progress.to_the_end(training, config["epochs"], emit)
     tested = training.test(load_test_set(config["dataset"], data_directory, download=False))
     return {"test_loss": tested.loss, "test_accuracy": tested.accuracy}

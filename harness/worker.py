@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
 
 from filelock import FileLock, Timeout
 
+from harness import checkpoint
 from harness.errors import Diverged, HarnessError
-from harness.runs import RunFolder, RunResult, Status, TraceRow, search_seconds, write_atomically
+from harness.runs import RunFolder, RunResult, Status, TraceRow, search_seconds
 
 if TYPE_CHECKING:
     from harness.query_search import QuerySearch
@@ -39,10 +40,11 @@ INTERRUPTED = 130
 class Event(TypedDict, total=False):
     """A line of a worker's standard output."""
 
-    kind: Literal["progress", "epoch", "ended", "refused"]
+    kind: Literal["progress", "epoch", "note", "ended", "refused"]
     done: float  # epochs done, with fraction
     row: TraceRow  # of the epoch that ended
     status: Status
+    note: str  # what the user should know, in a line
     reason: str  # why it ended so, or why it cannot go on (refused: nothing is recorded; the same command goes on)
 
 
@@ -130,7 +132,7 @@ def _run(folder: RunFolder, data_directory: Path | None, device: str, emit: Emit
     ending = result(status, reason, progress.rows, progress.started, progress.seconds)
     folder.write_json("result.json", {**ending, **more})
     if status in {"finished", "diverged"}:
-        (folder.path / "checkpoint.pt").unlink(missing_ok=True)
+        checkpoint.delete(folder.path)
     emit({"kind": "ended", "status": status, "reason": reason})
 
 
@@ -156,7 +158,7 @@ def search(progress: Progress, data_directory: Path | None, device: str, emit: E
     """The work of a search."""
     config = progress.folder.config
     searched = build(progress.folder, data_directory, device)
-    progress.resume(searched)
+    progress.resume(searched, emit)
     progress.to_the_end(searched, config["epochs"], emit)
     ranking = searched.ranking()
     if ranking is not None:
@@ -216,25 +218,33 @@ class Progress:
         """What the run has taken so far, interruptions left out."""
         return self._earlier + time.perf_counter() - self._clock
 
-    def resume(self, search: EpochByEpoch) -> None:
-        """Go on from the checkpoint, if there is one. Raises :class:`HarnessError` where it cannot be read."""
-        import torch
+    def resume(self, search: EpochByEpoch, emit: Emit) -> None:
+        """Go on from the newest checkpoint that can be used, if there is any, and note which one could not.
 
-        file = self.folder.path / "checkpoint.pt"
-        if not file.is_file():
+        What trace and α history hold beyond it is dropped. Raises :class:`HarnessError` where none can be used.
+        """
+        refused: list[str] = []
+        rows, alphas = self.folder.read_trace(), self.folder.read_json("alphas.json") or []
+        for file in checkpoint.existing(self.folder.path):
+            try:
+                state = checkpoint.read(file)
+                search.load_state_dict(state["search"])
+            except Exception as error:
+                refused.append(f"{file.name} cannot be read ({type(error).__name__})")
+                continue
+            epochs = state["epochs"]
+            if len(rows) < epochs or (search.alphas() and len(alphas) < epochs):
+                refused.append(f"{file.name} is ahead of its trace")
+                continue
+            self.started, self._earlier = state["started"], state["seconds"]
+            self.rows, self.alphas = rows[:epochs], alphas[:epochs]
+            if refused:
+                checkpoint.delete_newest(self.folder.path)  # lest it takes the place of the one that was used
+                self._write_history()
+                emit({"kind": "note", "note": f"{refused[0]}; goes on from {file.name}, after epoch {epochs}"})
             return
-        try:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-            search.load_state_dict(state["search"])
-        except Exception as error:
-            raise HarnessError(
-                f"{file} cannot be read ({type(error).__name__}); delete {self.folder.path} and run again"
-            ) from None
-        self.started, self._earlier = state["started"], state["seconds"]
-        self.rows = self.folder.read_trace()[: state["epochs"]]
-        self.alphas = (self.folder.read_json("alphas.json") or [])[: state["epochs"]]
-        if len(self.rows) != state["epochs"] or (search.alphas() and len(self.alphas) != state["epochs"]):
-            raise HarnessError(f"{file} is ahead of its trace; delete {self.folder.path} and run again")
+        if refused:
+            raise HarnessError(f"{' and '.join(refused)}; delete {self.folder.path} and run again")
 
     def to_the_end(self, search: EpochByEpoch, epochs: int, emit: Emit) -> None:
         """The epochs that are left, each recorded and checkpointed."""
@@ -253,16 +263,14 @@ class Progress:
 
     def _save(self, search: EpochByEpoch) -> None:
         """The checkpoint last: what it counts is then surely in the other files."""
-        import torch
+        self._write_history()
+        state = {"epochs": len(self.rows), "started": self.started, "seconds": self.seconds}
+        checkpoint.save(self.folder.path, {**state, "search": search.state_dict()})
 
+    def _write_history(self) -> None:
         self.folder.write_trace(self.rows)
         if self.alphas:
             self.folder.write_json("alphas.json", self.alphas)
-        buffer = io.BytesIO()
-        state = {"epochs": len(self.rows), "started": self.started, "seconds": self.seconds}
-        state["search"] = search.state_dict()
-        torch.save(state, buffer)
-        write_atomically(self.folder.path / "checkpoint.pt", buffer.getvalue())
 
 
 class Pace:

@@ -338,7 +338,7 @@ def test_a_seed_that_fails_is_recorded_with_its_reason_and_the_others_finish(plu
 
     status, reason = ending("killed")
     assert status == "failed"
-    assert reason.startswith("its process was killed by SIGKILL, perhaps because memory ran out; see ")
+    assert reason.startswith("its process was killed by SIGKILL, perhaps because memory ran out, attempt 3 of 3; see ")
 
     assert ending("printing") == ("finished", "")
     log = (run_folder(tmp_path, "printing").path / "log.txt").read_text()

@@ -13,6 +13,7 @@ import click
 
 from harness.cli.options import DEFAULT_SPACE, FOLDER, Seeds, check_folder, program, stoppable, warn
 from harness.errors import HarnessError
+from harness.executor import RETRIES
 
 if TYPE_CHECKING:
     from harness.answers import Answers
@@ -68,6 +69,13 @@ RECIPE = "recipe."
 @click.option(
     "--timeout", type=click.FloatRange(0, min_open=True), metavar="MINUTES", help="Stop a run that takes longer."
 )
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=RETRIES,
+    show_default=True,
+    help="How often a search whose process was killed, by a lack of memory say, goes on from its checkpoint.",
+)
 @click.option("--fresh", is_flag=True, help="Start over: delete what these runs left before.")
 @click.option("--no-mlflow", is_flag=True, help="Do not mirror the runs into MLflow.")
 @click.option("--dry-run", is_flag=True, help="Print the runs and stop.")
@@ -88,6 +96,7 @@ def run_command(
     jobs: int | None,
     device: str,
     timeout: float | None,
+    retries: int,
     fresh: bool,
     no_mlflow: bool,
     dry_run: bool,
@@ -131,12 +140,12 @@ def run_command(
     retraining = _retraining(evaluate, place, space, training, recipe_name, of_recipe, training_seeds, data_dir)
     warn(training.warning, retraining.test.warning if retraining else "")
 
-    study = _study_folder(place, study_name or _default_study(rules, load_protocol(protocol), space_name))
+    study = study_folder(place, study_name or default_study(rules, load_protocol(protocol), space_name))
     at_once = min(jobs or cores(), len(methods) * len(seeds))
     threads = max(1, cores() // at_once)
     source = known_table(study) if table is None else table_reference(table)
     loaded = None if evaluate == "retrain" else load_table(source, space)
-    told = _answers(methods, rules, space, source)
+    told = table_answers(methods, rules, space, source)
     planned = plan(study, methods, seeds, space, rules, training, threads, told)
     if dry_run:
         check_comparable(study, planned)
@@ -145,7 +154,7 @@ def run_command(
 
     open_study(study, planned, shlex.join([program(), *sys.argv[1:]]), source)
     seconds = 60 * timeout if timeout else None
-    workers = Workers(at_once, device, data_dir, seconds)
+    workers = Workers(at_once, device, data_dir, seconds, retries=retries)
     facts = environment(device, at_once, threads)
     with stoppable():
         unfinished = conduct(planned, loaded, workers, facts, fresh=fresh, track=not no_mlflow)
@@ -162,7 +171,9 @@ def run_command(
         sys.exit(1)
 
 
-def _answers(methods: Sequence[Method], protocol: Protocol, space: SearchSpace, source: str | None) -> Answers | None:
+def table_answers(
+    methods: Sequence[Method], protocol: Protocol, space: SearchSpace, source: str | None
+) -> Answers | None:
     """What the table tells the query-based methods; None where it tells nothing. Raises as :func:`answers` does."""
     from harness.answers import answers
     from harness.tables import load_table
@@ -204,13 +215,13 @@ def _print_retrained(planned: list[PlannedRun], retraining: Retraining) -> bool:
     return not any(None in accuracies for accuracies in found.values())
 
 
-def _default_study(protocol: Protocol, unchanged: Protocol, space: str) -> str:
+def default_study(protocol: Protocol, unchanged: Protocol, space: str) -> str:
     """A name that runs under other rules do not get."""
     name = protocol.name + (f"-{protocol.hash[:6]}" if protocol.hash != unchanged.hash else "")
     return name if space == DEFAULT_SPACE else f"{name}-{space}"
 
 
-def _study_folder(runs: Path, name: str) -> Path:
+def study_folder(runs: Path, name: str) -> Path:
     """Where a study of this name is kept. Raises :class:`HarnessError` where that cannot be."""
     if name.startswith(".") or "/" in name or os.sep in name:
         raise HarnessError(f"--study {name!r} is no name; give one without a slash that does not begin with a dot")

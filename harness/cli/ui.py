@@ -18,7 +18,7 @@ from typing import IO
 import click
 
 from harness.errors import HarnessError
-from harness.tracking.store import SETTINGS, masked, sqlite_file, tracking_uri
+from harness.tracking.store import SETTINGS, masked, redacted, sqlite_file, tracking_uri
 
 START = 120.0
 """Seconds MLflow has to answer the first time; it needs about five on an idle machine."""
@@ -120,4 +120,4 @@ def _newest_studies(address: str) -> list[tuple[str, str]]:
 def _last_line(log: IO[bytes]) -> str:
     log.seek(0)
     lines = log.read().decode(errors="replace").strip().splitlines()
-    return masked(lines[-1]) if lines else "it printed nothing"
+    return redacted(lines[-1]) if lines else "it printed nothing"

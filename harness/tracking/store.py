@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from harness.errors import HarnessError
 
@@ -108,15 +108,23 @@ def masked(text: str) -> str:
     return re.sub(r"\?[^\s'\"]*=[^\s'\")]*", "", text)
 
 
+def redacted(text: str) -> str:
+    """A text without what is secret in :func:`tracking_uri` and in :data:`SECRETS`, its URLs :func:`masked`."""
+    secrets = [os.environ.get(name, "").strip() for name in SECRETS]
+    if found := re.search(r"://([^\s'\"]*)@", tracking_uri()):
+        user, colon, password = found[1].partition(":")
+        secrets.append(password if colon else user)  # a user alone is a token
+    text = masked(text)
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "***").replace(unquote(secret), "***")
+    return text
+
+
 def explain(error: BaseException) -> str:
     """The first line of what an error comes from, without secrets and at most 300 characters."""
     while cause := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
         error = cause
-    text = masked(str(error)).strip() or type(error).__name__
-    password = urlsplit(tracking_uri()).password or ""
-    secrets = [os.environ.get(name, "").strip() for name in SECRETS]
-    for secret in filter(None, [*secrets, password, unquote(password)]):
-        text = text.replace(secret, "***")
+    text = redacted(str(error)).strip() or type(error).__name__
     return text.splitlines()[0][:300]
 
 

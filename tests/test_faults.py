@@ -1,0 +1,355 @@
+"""Faults that are not the method's: processes that die, damaged checkpoints, secrets in addresses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from harness import worker
+from harness.catalogue import get_method
+from harness.data import load_training_set
+from harness.errors import HarnessError
+from harness.executor import Attempt, Workers
+from harness.experiment import PlannedRun, plan
+from harness.protocol import load_protocol
+from harness.runs import RunFolder, Status
+from harness.session import conduct
+from harness.tracking import TrackingError, connect
+from harness.tracking.store import redacted
+from tests.command_line import call
+from tests.toy import NAS_BENCH_201
+
+TINY = [
+    *("search.epochs=5", "data.images=64", "data.image_size=4", "supernet.channels=4", "data.crop_padding=1"),
+    *("diagnostics.hessian=false", "diagnostics.gap=false", "diagnostics.ranking_cells=0"),
+]
+SECRET = "hunter2"
+
+
+@pytest.fixture(autouse=True)
+def settings() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+def planned(study: Path) -> PlannedRun:
+    rules, training = load_protocol("quick", TINY), load_training_set("digits")
+    (run,) = plan(study, [get_method("gdas")()], [0], NAS_BENCH_201, rules, training, 1)
+    return run
+
+
+def search(folder: RunFolder, emit: worker.Emit = lambda event: None) -> None:
+    worker.run(folder, None, "cpu", emit)
+
+
+def outcome(folder: RunFolder) -> dict[str, Any]:
+    """All of a run that is the same each time."""
+    assert folder.result is not None
+    timed = ("seconds", "memory_mib")
+    rows = [{key: value for key, value in row.items() if not key.endswith(timed)} for row in folder.read_trace()]
+    return {
+        "status": folder.result["status"],
+        "architecture": folder.result["architecture"],
+        "trace": rows,
+        "alphas": folder.read_json("alphas.json"),
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The outcome of a run that nothing happens to."""
+    run = planned(tmp_path_factory.mktemp("whole"))
+    run.folder.write_json("config.json", run.config)
+    search(run.folder)
+    return outcome(run.folder)
+
+
+class Killed(BaseException):
+    """Stands for a kill."""
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was killed after three of its five epochs."""
+
+    def kill(event: worker.Event) -> None:
+        if event["kind"] == "epoch" and event["done"] == 3:
+            raise Killed
+
+    run = planned(tmp_path_factory.mktemp("half"))
+    run.folder.write_json("config.json", run.config)
+    with pytest.raises(Killed):
+        search(run.folder, kill)
+    return run.folder.path
+
+
+@pytest.fixture
+def broken(half: Path, tmp_path: Path) -> RunFolder:
+    """A copy of :func:`half`."""
+    return RunFolder(Path(shutil.copytree(half, tmp_path / half.name)))
+
+
+# --- checkpoints
+
+
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+def flip_a_bit(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def fill_with_something_else(file: Path) -> None:
+    torch.save({"epochs": 3}, file)
+
+
+DAMAGES = [truncate, flip_a_bit, fill_with_something_else]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_costs_an_epoch_and_no_bit(
+    damage: Callable[[Path], None], broken: RunFolder, whole: dict[str, Any]
+) -> None:
+    damage(broken.path / "checkpoint.pt")
+    told = []
+
+    def listen(event: worker.Event) -> None:
+        if event["kind"] == "note":
+            told.append(event["note"])
+            assert [row["epoch"] for row in broken.read_trace()] == [1, 2]
+            assert len(broken.read_json("alphas.json")) == 2
+            assert [file.name for file in broken.path.glob("checkpoint*")] == ["checkpoint-previous.pt"]
+
+    search(broken, listen)
+    (note,) = told
+    assert note.startswith("checkpoint.pt cannot be read (")
+    assert note.endswith("; goes on from checkpoint-previous.pt, after epoch 2")
+    assert outcome(broken) == whole
+    assert list(broken.path.glob("checkpoint*")) == []
+
+
+def test_a_crash_between_the_two_renames_leaves_a_checkpoint_to_go_on_from(
+    broken: RunFolder, whole: dict[str, Any]
+) -> None:
+    (broken.path / "checkpoint.pt").rename(broken.path / "checkpoint-new.pt")
+    begun: list[float] = []
+    search(broken, lambda event: begun.append(event["done"]) if event["kind"] == "epoch" else None)
+    assert begun == [3, 4, 5]
+    assert outcome(broken) == whole
+    assert list(broken.path.glob("checkpoint*")) == []
+
+
+def test_where_both_checkpoints_are_damaged_one_line_says_so_and_nothing_is_changed(broken: RunFolder) -> None:
+    truncate(broken.path / "checkpoint.pt")
+    flip_a_bit(broken.path / "checkpoint-previous.pt")
+    before = {file.name: file.read_bytes() for file in broken.path.iterdir()}
+    with pytest.raises(HarnessError) as caught:
+        search(broken)
+    message = str(caught.value)
+    assert message.startswith("checkpoint.pt cannot be read (")
+    assert " and checkpoint-previous.pt cannot be read (" in message
+    assert message.endswith(f"; delete {broken.path} and run again")
+    assert "\n" not in message
+    assert {file.name: file.read_bytes() for file in broken.path.iterdir()} == before
+
+
+# --- processes that die
+
+PROGRAMS = {
+    "dies_once": """
+import os, signal
+from harness import worker
+
+def work(progress, data_directory, device, emit):
+    place = progress.folder.path
+
+    def listen(event):
+        emit(event)
+        if event["kind"] == "epoch" and event["done"] == 3 and not (place / "died").exists():
+            (place / "died").touch()
+            (place / "checkpoint.pt").write_bytes(b"half a chec")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return worker.search(progress, data_directory, device, listen)
+
+def main():
+    worker.main(work)
+""",
+    "always_dies": """
+import os, signal, sys
+
+def main():
+    print("dying", file=sys.stderr, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+""",
+    "leaves": """
+def main():
+    raise SystemExit(3)
+""",
+    "raises": """
+from harness import worker
+
+def work(progress, data_directory, device, emit):
+    raise LookupError("its own fault")
+
+def main():
+    worker.main(work)
+""",
+    "hangs": """
+import time
+
+def main():
+    time.sleep(600)
+""",
+}
+"""Modules in the place of :mod:`harness.worker`."""
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "programs"
+    place.mkdir()
+    for name, text in PROGRAMS.items():
+        (place / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(place)
+
+
+class Heard:
+    """A listener that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.starts = 0
+        self.retries: list[str] = []
+        self.endings: list[tuple[Status, str]] = []
+
+    def started(self, run: RunFolder) -> None:
+        self.starts += 1
+
+    def progress(self, run: RunFolder, done: float) -> None: ...
+    def epoch(self, run: RunFolder, row: Any) -> None: ...
+    def noted(self, run: RunFolder, text: str) -> None: ...
+    def refused(self, run: RunFolder, reason: str) -> None: ...
+
+    def retried(self, run: RunFolder, reason: str) -> None:
+        self.retries.append(reason)
+
+    def ended(self, run: RunFolder, status: Status, reason: str) -> None:
+        self.endings.append((status, reason))
+
+
+def execute(program: str, folder: Path, timeout: float | None = None, **options: Any) -> tuple[Heard, list[Attempt]]:
+    """What a listener hears of one run, and the attempts recorded."""
+    run, heard = RunFolder(folder / "run"), Heard()
+    run.path.mkdir()
+    Workers(1, "cpu", None, timeout, program, **options).execute([run], heard)
+    return heard, run.read_json("attempts.json") or []
+
+
+@pytest.mark.usefixtures("programs")
+def test_a_killed_run_goes_on_from_its_checkpoint_and_ends_bit_for_bit(
+    tmp_path: Path, whole: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"https://bob:{SECRET}@host.invalid")
+    run = planned(tmp_path / "study")
+    unfinished = conduct([run], None, Workers(1, "cpu", None, None, "dies_once"), {}, fresh=False, track=False)
+    assert unfinished == 0
+    lines = capsys.readouterr().err
+    assert "gdas seed 0: its process was killed by SIGKILL, perhaps because memory ran out; goes on from its" in lines
+    assert "last checkpoint (retry 1 of 2)\n" in lines
+    assert lines.count("gdas seed 0: started\n") == 1
+    assert "gdas seed 0: checkpoint.pt cannot be read (" in lines
+    assert "goes on from checkpoint-previous.pt, after epoch 2\n" in lines
+    assert outcome(run.folder) == whole
+    (attempt,) = run.folder.read_json("attempts.json")
+    assert attempt["epochs"] == 3
+    assert "SIGKILL" in attempt["reason"]
+    written = [file.read_text() for file in tmp_path.glob("study/**/*") if file.is_file()]
+    assert not any(SECRET in text for text in [lines, *written])
+
+
+@pytest.mark.usefixtures("programs")
+@pytest.mark.parametrize("retries", [2, 0])
+def test_a_run_that_dies_each_time_is_tried_so_often_and_then_failed(retries: int, tmp_path: Path) -> None:
+    heard, attempts = execute("always_dies", tmp_path, retries=retries)
+    assert heard.starts == len(attempts) == retries + 1
+    assert [retry.rpartition("; ")[2] for retry in heard.retries] == [
+        f"starts again (retry {number} of {retries})" for number in range(1, retries + 1)
+    ]
+    ((status, reason),) = heard.endings
+    assert status == "failed"
+    assert reason.startswith("its process was killed by SIGKILL")
+    assert ("attempt 3 of 3; see " in reason) == (retries == 2)
+    assert (tmp_path / "run" / "log.txt").read_text() == "dying\n" * (retries + 1)
+
+    (tmp_path / "run" / "result.json").unlink()  # as the same command does: what came before stays on record
+    again = Heard()
+    Workers(1, "cpu", None, None, "always_dies", retries=0).execute([RunFolder(tmp_path / "run")], again)
+    assert len(json.loads((tmp_path / "run" / "attempts.json").read_text())) == retries + 2
+
+
+@pytest.mark.usefixtures("programs")
+def test_a_process_that_ends_without_a_result_is_tried_again(tmp_path: Path) -> None:
+    heard, attempts = execute("leaves", tmp_path, retries=1)
+    assert heard.starts == 2
+    assert [attempt["reason"] for attempt in attempts] == ["its process ended with exit code 3"] * 2
+
+
+@pytest.mark.usefixtures("programs")
+@pytest.mark.parametrize(("program", "timeout", "status"), [("raises", None, "failed"), ("hangs", 0.5, "timed out")])
+def test_what_is_a_result_is_not_tried_again(program: str, timeout: float | None, status: str, tmp_path: Path) -> None:
+    heard, attempts = execute(program, tmp_path, timeout)
+    assert heard.starts == 1
+    assert attempts == []
+    assert [ending for ending, _ in heard.endings] == [status]
+
+
+# --- secrets
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"http://bob:{SECRET}@127.0.0.1:9/mlflow",
+        f"http://{SECRET}@127.0.0.1:9",
+        f"http://bob:{SECRET}@[not-an-address",
+    ],
+)
+def test_an_address_with_a_secret_is_refused_without_it(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(TrackingError, match="does not answer") as caught:
+        connect()
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "text", "shown"),
+    [
+        ("http://bob:p%40ss@host", "p%40ss, that is p@ss, is wrong", "***, that is ***, is wrong"),
+        ("https://tok123@host", "no such token: tok123", "no such token: ***"),
+        ("http://bob:p@w/x@host", "bob gave p@w/x", "bob gave ***"),
+        ("http://host", "bob is at https://bob:pw@other/a", "bob is at https://other/a"),
+        ("sqlite:///a@b.db", "a@b.db is locked", "a@b.db is locked"),
+    ],
+)
+def test_what_others_print_loses_the_secrets_of_the_address(
+    uri: str, text: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert redacted(text) == shown
+
+
+def test_the_page_of_a_server_is_named_without_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"https://bob:{SECRET}@host.invalid/mlflow")
+    result = call("ui")
+    assert result.output == "MLFLOW_TRACKING_URI is a server; its page is https://host.invalid/mlflow\n"
