@@ -57,7 +57,7 @@ def settings() -> Iterator[None]:
 
 
 @pytest.fixture
-def small_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def small_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A package with a space of twelve cells, and an empty folder for tables."""
     folder = tmp_path / "installed"
     information = folder / "first_cells-1.0.dist-info"
@@ -68,6 +68,9 @@ def small_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
     monkeypatch.setenv("PYTHONPATH", str(folder))
     monkeypatch.setenv("HARNESS_TABLES_DIR", str(tmp_path / "tables"))
+    catalogue._collect.cache_clear()
+    yield
+    catalogue._collect.cache_clear()
 
 
 def recipe() -> Recipe:
