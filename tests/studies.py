@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from harness.errors import HarnessError
 from harness.runs import SCHEMA_VERSION, RunFolder, Status, folder_name
 from harness.tables import Table
+from reports import comparison
 from reports.stats import Floats
 from spaces.base import SearchSpace
 from spaces.nas_bench_201 import encoding
@@ -62,6 +65,29 @@ def noise(table: Table, dataset: str, space: SearchSpace) -> float:
 def missing_table(*_: Any) -> Table:
     """Stands for :func:`harness.tables.load_table` where the file is gone."""
     raise HarnessError("no table at gone.csv; give its path with --table")
+
+
+@pytest.fixture(autouse=True)
+def made_up_table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Reports look cells up in :func:`table`, and no library warns."""
+    made_up = table()
+    monkeypatch.setattr(comparison, "load_table", lambda *_: made_up)
+    monkeypatch.setattr(comparison, "retraining_noise", noise)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+@pytest.fixture(autouse=True)
+def no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports find no table."""
+    monkeypatch.setattr(comparison, "load_table", missing_table)
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> StudyWriter:
+    """Writes a study in an empty folder."""
+    return StudyWriter(tmp_path)
 
 
 class StudyWriter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from harness.session import conduct
 from harness.tracking import TrackingError, connect
 from harness.tracking.store import redacted
 from tests.command_line import call
+from tests.small_search import Killed, outcome
+from tests.small_search import run as search
 from tests.toy import NAS_BENCH_201
 
 TINY = [
@@ -32,35 +34,10 @@ TINY = [
 SECRET = "hunter2"
 
 
-@pytest.fixture(autouse=True)
-def settings() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
-
-
 def planned(study: Path) -> PlannedRun:
     rules, training = load_protocol("quick", TINY), load_training_set("digits")
     (run,) = plan(study, [get_method("gdas")()], [0], NAS_BENCH_201, rules, training, 1)
     return run
-
-
-def search(folder: RunFolder, emit: worker.Emit = lambda event: None) -> None:
-    worker.run(folder, None, "cpu", emit)
-
-
-def outcome(folder: RunFolder) -> dict[str, Any]:
-    """All of a run that is the same each time."""
-    assert folder.result is not None
-    timed = ("seconds", "memory_mib")
-    rows = [{key: value for key, value in row.items() if not key.endswith(timed)} for row in folder.read_trace()]
-    return {
-        "status": folder.result["status"],
-        "architecture": folder.result["architecture"],
-        "trace": rows,
-        "alphas": folder.read_json("alphas.json"),
-    }
 
 
 @pytest.fixture(scope="module")
@@ -72,22 +49,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return outcome(run.folder)
 
 
-class Killed(BaseException):
-    """Stands for a kill."""
-
-
 @pytest.fixture(scope="module")
 def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that was killed after three of its five epochs."""
 
-    def kill(event: worker.Event) -> None:
-        if event["kind"] == "epoch" and event["done"] == 3:
-            raise Killed
-
     run = planned(tmp_path_factory.mktemp("half"))
     run.folder.write_json("config.json", run.config)
     with pytest.raises(Killed):
-        search(run.folder, kill)
+        search(run.folder, lambda event: event["kind"] == "epoch" and event["done"] == 3)
     return run.folder.path
 
 

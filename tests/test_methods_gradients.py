@@ -8,70 +8,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from harness.streams import stream
-from methods.base import Batch, GradientMethod, Search
+from methods.base import Batch, GradientMethod
 from methods.darts import DARTS
 from methods.gdas import GDAS
 from methods.pc_darts import PCDARTS
 from methods.snas import SNAS, BilevelSNAS
 from spaces.base import Mixture
-from tests.toy import OneEdge, TwoEdges, batch, build_again, build_search, lit
-
-Array = NDArray[np.float64]
-TRAIN, VALID = lit("train"), lit("valid")
-
-
-# Gradients derived by hand: operation o of edge e multiplies x by w[e, o]; the loss is that of the logits (y, 0)
-
-
-class ByHand:
-    """The gradients of the toy supernet's loss with respect to whatever enters the mixture."""
-
-    def __init__(self, search: Search, data: Batch, m: Array, f: Array | None = None, selected: Any = None) -> None:
-        x = data.images.numpy().mean(axis=(1, 2, 3))
-        w = search.supernet.w.detach().numpy().copy()
-        w[:, 0] = 0
-        f = np.ones(len(w)) if f is None else f
-        used = np.ones_like(w) if selected is None else np.eye(3)[list(selected)]
-        outputs = (used * m * w).sum(axis=1)[:, None] * x  # (edges, batch)
-        y = f @ outputs
-        slope = (1 / (1 + np.exp(-y)) - (data.labels.numpy() == 0)) / len(x)
-        self.weights = used * w * f[:, None] * (slope @ x)
-        self.bias = f * slope.sum()
-        self.edge_weights = outputs @ slope
-        self.w = used * (np.arange(3) > 0) * m * f[:, None] * (slope @ x)
-
-
-def softmax(scores: Array) -> Array:
-    exponentials = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
-
-
-def through_softmax(p: Array, gradient: Array) -> Array:
-    """Gradient with respect to the scores whose softmax p is."""
-    return p * (gradient - (p * gradient).sum(axis=-1, keepdims=True))
-
-
-def toy(method: GradientMethod, space: OneEdge, epoch: int = 3, seed: int = 0) -> tuple[Search, Array, Array]:
-    """A search of 10 epochs on a toy space with α far from uniform, its α, and the Gumbel noise it draws next."""
-    search = build_search(method, space, epochs=10, epoch=epoch, seed=seed, dtype=torch.float64)
-    with torch.no_grad():
-        for name, value in search.alphas.items():
-            value.copy_(torch.randn(value.shape, generator=stream(1, name)))
-    noise = -(-torch.rand(search.alpha.shape, generator=build_again(search).noise).log()).log()
-    return search, search.alpha.detach().numpy().copy(), noise.double().numpy()
-
-
-def assert_gradient(parameter: Any, expected: Array) -> None:
-    np.testing.assert_allclose(parameter.grad.numpy(), expected, rtol=1e-9, atol=1e-12)
-
-
-def assert_telling_gradient(parameter: Any, expected: Array) -> None:
-    assert_gradient(parameter, expected)
-    assert np.abs(expected).max() > 1e-5
+from tests.by_hand import (
+    TRAIN,
+    VALID,
+    ByHand,
+    assert_gradient,
+    assert_telling_gradient,
+    gradient_of_weights,
+    softmax,
+    through_softmax,
+    toy,
+)
+from tests.toy import OneEdge, TwoEdges, batch, build_again, build_search
 
 
 def test_darts_by_hand() -> None:
@@ -132,16 +87,6 @@ def test_pc_darts_by_hand() -> None:
 
 
 # Which α a gradient reaches
-
-
-def gradient_of_weights(method: GradientMethod) -> tuple[Mixture, Tensor]:
-    """A mixture of the last epoch, and the gradient of the validation loss with respect to its weights."""
-    search = build_search(method, epochs=10, epoch=9)
-    mixture = method.mixture(search)
-    loss = search.forward(batch("valid"), mixture).loss
-    found = torch.autograd.grad(loss, mixture.weights, retain_graph=True, allow_unused=True)[0]
-    assert found is not None
-    return mixture, found
 
 
 @pytest.mark.parametrize("method", [DARTS(), SNAS(), BilevelSNAS(), PCDARTS()], ids=lambda method: method.name)

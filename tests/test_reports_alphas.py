@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -18,15 +16,8 @@ from reports.rank_figure import rank_intervals
 from spaces.nas_bench_201 import encoding
 from tests import studies
 
-
-@pytest.fixture(autouse=True)
-def no_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparison, "load_table", studies.missing_table)
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> studies.StudyWriter:
-    return studies.StudyWriter(tmp_path)
+no_table = studies.no_table
+writer = studies.writer
 
 
 def compared(writer: studies.StudyWriter) -> comparison.Comparison:

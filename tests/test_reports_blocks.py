@@ -1,9 +1,6 @@
 """Tests over blocks and the critical-difference diagram: against scikit-posthocs, by hand, and on degenerate data."""
 
-import warnings
-from collections.abc import Iterator
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +16,9 @@ from reports.page import Block, Picture, Table, Words
 from reports.sections import sections
 from spaces.nas_bench_201 import encoding
 from tests import studies
+
+made_up_table = studies.made_up_table
+writer = studies.writer
 
 SCORES = np.array(
     [
@@ -37,21 +37,6 @@ SCORES = np.array(
     ]
 )
 """Twelve blocks of four methods without ties."""
-
-
-@pytest.fixture(autouse=True)
-def made_up_table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    table = studies.table()
-    monkeypatch.setattr(comparison, "load_table", lambda *_: table)
-    monkeypatch.setattr(comparison, "retraining_noise", studies.noise)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> studies.StudyWriter:
-    return studies.StudyWriter(tmp_path)
 
 
 def compared(writer: studies.StudyWriter) -> comparison.Comparison:

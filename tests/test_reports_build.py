@@ -3,7 +3,6 @@
 import csv
 import re
 import warnings
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -21,22 +20,10 @@ from spaces.base import InvalidArchitecture
 from spaces.nas_bench_201 import encoding
 from tests import studies
 
+made_up_table = studies.made_up_table
+writer = studies.writer
+
 PNG = b"\x89PNG\r\n\x1a\n"
-
-
-@pytest.fixture(autouse=True)
-def made_up_table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    table = studies.table()
-    monkeypatch.setattr(comparison, "load_table", lambda *_: table)
-    monkeypatch.setattr(comparison, "retraining_noise", studies.noise)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> studies.StudyWriter:
-    return studies.StudyWriter(tmp_path)
 
 
 def rows(report: Report, name: str) -> dict[str, dict[str, str]]:

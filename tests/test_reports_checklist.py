@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from harness import __version__
@@ -13,15 +11,8 @@ from reports import comparison
 from reports.checklist import AUTHOR, NO, NOT_APPLICABLE, YES, checklist_sheet
 from tests import studies
 
-
-@pytest.fixture(autouse=True)
-def no_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparison, "load_table", studies.missing_table)
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> studies.StudyWriter:
-    return studies.StudyWriter(tmp_path)
+no_table = studies.no_table
+writer = studies.writer
 
 
 def answer(writer: studies.StudyWriter, words: str) -> tuple[str, str]:

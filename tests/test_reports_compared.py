@@ -1,8 +1,6 @@
 """Two methods or two studies side by side: what is read, what is said first, the numbers, the page, the refusals."""
 
 import re
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,8 @@ from spaces.nas_bench_201 import encoding
 from tests import command_line, studies
 from tests.command_line import call, refusal
 
+made_up_table = studies.made_up_table
+
 work = command_line.work
 
 POOLS = (encoding.POOL,) * 6
@@ -23,16 +23,6 @@ OTHER: dict[str, Any] = {
     "protocol_hash": "fedcba987654",
     "protocol": {**studies.PROTOCOL, "search": {"epochs": 9, "batch_size": 64}},
 }
-
-
-@pytest.fixture(autouse=True)
-def made_up_table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    table = studies.table()
-    monkeypatch.setattr(comparison, "load_table", lambda *_: table)
-    monkeypatch.setattr(comparison, "retraining_noise", studies.noise)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
 
 
 def near(seed: int) -> studies.Cell:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +24,12 @@ from tests import studies
 from tests.studies import ALL_CONV3, ALL_SKIP, StudyWriter
 from tests.toy import NAS_BENCH_201
 
+made_up_table = studies.made_up_table
+writer = studies.writer
+
 MIXED = (encoding.CONV3, encoding.CONV3, encoding.SKIP, encoding.CONV1, encoding.POOL, encoding.CONV3)
 POOR = (encoding.POOL,) * 6
 SAMPLE = list(range(0, 100, 10))
-
-
-@pytest.fixture(autouse=True)
-def made_up_table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    table = studies.table()
-    monkeypatch.setattr(comparison, "load_table", lambda *_: table)
-    monkeypatch.setattr(comparison, "retraining_noise", studies.noise)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> StudyWriter:
-    return StudyWriter(tmp_path)
 
 
 def record(path: Path, rows: dict[int, dict[str, Any]], accuracies: list[float] | None = None) -> None:

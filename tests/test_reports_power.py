@@ -1,9 +1,6 @@
 """Which differences a design can show: against exact integrals, scipy's own test, and where nothing can be shown."""
 
 import math
-import warnings
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,20 +13,8 @@ from reports.sections import sections
 from spaces.nas_bench_201 import encoding
 from tests import studies
 
-
-@pytest.fixture(autouse=True)
-def made_up_table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    table = studies.table()
-    monkeypatch.setattr(comparison, "load_table", lambda *_: table)
-    monkeypatch.setattr(comparison, "retraining_noise", studies.noise)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> studies.StudyWriter:
-    return studies.StudyWriter(tmp_path)
+made_up_table = studies.made_up_table
+writer = studies.writer
 
 
 def words(writer: studies.StudyWriter) -> str:

@@ -1,9 +1,5 @@
 """Performance profiles over regret: their steps, and how failures and zero regret appear."""
 
-import warnings
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,20 +12,8 @@ from reports.profiles import profile, regret_profiles
 from spaces.nas_bench_201 import encoding
 from tests import studies
 
-
-@pytest.fixture(autouse=True)
-def made_up_table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    table = studies.table()
-    monkeypatch.setattr(comparison, "load_table", lambda *_: table)
-    monkeypatch.setattr(comparison, "retraining_noise", studies.noise)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> studies.StudyWriter:
-    return studies.StudyWriter(tmp_path)
+made_up_table = studies.made_up_table
+writer = studies.writer
 
 
 def drawn(writer: studies.StudyWriter) -> Figure | None:

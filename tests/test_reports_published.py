@@ -13,12 +13,9 @@ from reports.published import facts, published_sheet
 from reports.sheets import accuracy_sheet
 from tests import studies
 
+no_table = studies.no_table
+
 LATER = {"enas", "setn", "rsps"}
-
-
-@pytest.fixture(autouse=True)
-def no_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparison, "load_table", studies.missing_table)
 
 
 def compared(writer: studies.StudyWriter) -> comparison.Comparison:

@@ -1,9 +1,6 @@
 """What the opening of a report claims, and what it refuses to compare."""
 
 import re
-import warnings
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +10,9 @@ from reports import comparison, words
 from spaces.nas_bench_201 import encoding
 from tests import studies
 
+made_up_table = studies.made_up_table
+writer = studies.writer
+
 POOLS = (encoding.POOL,) * 6
 CONV1S = (encoding.CONV1,) * 6
 
@@ -20,21 +20,6 @@ CONV1S = (encoding.CONV1,) * 6
 def near(cell: studies.Cell, seed: int) -> studies.Cell:
     """One of the cells a single change away, whose accuracies scatter."""
     return encoding.neighbours(cell)[seed]
-
-
-@pytest.fixture(autouse=True)
-def made_up_table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    table = studies.table()
-    monkeypatch.setattr(comparison, "load_table", lambda *_: table)
-    monkeypatch.setattr(comparison, "retraining_noise", studies.noise)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> studies.StudyWriter:
-    return studies.StudyWriter(tmp_path)
 
 
 def opening(writer: studies.StudyWriter) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,46 +11,23 @@ import torch
 from filelock import FileLock
 
 from harness import catalogue, worker
-from harness.batches import SearchData, search_data
-from harness.data import load_training_set
 from harness.errors import Diverged, HarnessError
-from harness.experiment import plan
-from harness.protocol import Protocol, load_protocol
 from harness.query_search import QuerySearch
 from harness.runs import RunFolder
-from harness.search import GradientSearch, cosine
-from methods.base import Batch, GradientMethod, QueryMethod
+from harness.search import cosine
+from harness.worker import Event
+from methods.base import Batch, QueryMethod
 from methods.darts import DARTS
 from methods.random_search import RandomSearch
 from spaces.base import Mixture
+from tests.small_search import CPU, TIMING, Killed, data, gradient_search, outcome, protocol, quiet, run, start, without
 from tests.toy import NAS_BENCH_201, identical
 
-CPU = torch.device("cpu")
-TINY = ["data.images=32", "data.image_size=4", "search.batch_size=8", "search.epochs=3"]
-PLAIN = ["diagnostics.gap=false", "diagnostics.hessian=false", "diagnostics.ranking_cells=0"]
 STEPS = 2
-TIMING = {"weight_seconds", "alpha_seconds", "derivation_seconds", "peak_memory_mib"}
-
-
-def protocol(*overrides: str) -> Protocol:
-    return load_protocol("quick", [*TINY, *PLAIN, *overrides])
-
-
-def data(rules: Protocol, seed: int = 0) -> SearchData:
-    return search_data(load_training_set("digits"), rules, seed, CPU)
-
-
-def gradient_search(method: GradientMethod, *overrides: str, seed: int = 0) -> GradientSearch:
-    rules = protocol(*overrides)
-    return GradientSearch(method, NAS_BENCH_201, data(rules, seed), rules, seed, CPU)
 
 
 def untimed(row: Any) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key not in TIMING}
-
-
-def quiet(_: Any) -> None:
-    pass
+    return without(row, TIMING)
 
 
 # --- pairing and the loop
@@ -195,44 +172,9 @@ def test_a_query_method_that_asks_for_what_is_no_cell_is_stopped() -> None:
 # --- whole runs in a folder
 
 
-class Killed(BaseException):
-    """Stands for a kill."""
-
-
-def start(folder: Path, name: str, seed: int = 0, *overrides: str) -> RunFolder:
-    """A run's folder, ready for the worker."""
-    rules = protocol(*overrides)
-    training = load_training_set("digits")
-    options = {"epochs_per_cell": 1} if name == "random-search" else {}
-    planned = plan(folder, [catalogue.get_method(name)(**options)], [seed], NAS_BENCH_201, rules, training, 1)[0]
-    planned.folder.write_json("config.json", planned.config)
-    return planned.folder
-
-
-def run(folder: RunFolder, break_at: int | None = None) -> None:
-    """Run it in this process; break off in the midst of the epoch after ``break_at`` epochs."""
-
-    def emit(event: Any) -> None:
-        if break_at is not None and event["kind"] == "progress" and event["done"] > break_at:
-            raise Killed
-
-    threads = torch.get_num_threads()
-    try:
-        worker.run(folder, None, "cpu", emit)
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(False)
-
-
-def outcome(folder: RunFolder) -> dict[str, Any]:
-    result = folder.result
-    assert result is not None
-    return {
-        "status": result["status"],
-        "architecture": result["architecture"],
-        "trace": [untimed(row) for row in folder.read_trace()],
-        "alphas": json.loads((folder.path / "alphas.json").read_text()),
-    }
+def in_the_midst(epochs: int) -> Callable[[Event], bool]:
+    """Kills a run in the epoch after so many."""
+    return lambda event: event["kind"] == "progress" and event["done"] > epochs
 
 
 @pytest.mark.parametrize("name", sorted(catalogue.methods()))
@@ -240,11 +182,11 @@ def test_a_broken_run_goes_on_and_ends_bit_for_bit_as_an_unbroken_one(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker.Pace, "due", lambda self: True)
-    whole, broken = (start(tmp_path / study, name, 0, "search.epochs=12") for study in ("whole", "broken"))
+    whole, broken = (start(tmp_path / study, name, "search.epochs=12") for study in ("whole", "broken"))
     run(whole)
     for epochs in (0, 2, 7):
         with pytest.raises(Killed):
-            run(broken, break_at=epochs)
+            run(broken, in_the_midst(epochs))
         assert len(broken.read_trace()) == epochs
     seconds = broken.read_trace()[-1]["weight_seconds"]
     run(broken)
@@ -254,14 +196,14 @@ def test_a_broken_run_goes_on_and_ends_bit_for_bit_as_an_unbroken_one(
 
 
 def test_other_seeds_give_other_runs(tmp_path: Path) -> None:
-    one, other = start(tmp_path, "darts", 0), start(tmp_path, "darts", 1)
+    one, other = start(tmp_path, "darts"), start(tmp_path, "darts", seed=1)
     run(one)
     run(other)
     assert outcome(one)["alphas"] != outcome(other)["alphas"]
 
 
 def test_a_diverged_run_is_recorded_with_its_reason(tmp_path: Path) -> None:
-    folder = start(tmp_path, "darts", 0, "weights.learning_rate=1e30", "weights.clip_norm=null")
+    folder = start(tmp_path, "darts", "weights.learning_rate=1e30", "weights.clip_norm=null")
     run(folder)
     result = folder.result
     assert result is not None
@@ -273,7 +215,7 @@ def test_a_damaged_checkpoint_is_named_and_nothing_is_recorded(tmp_path: Path, m
     monkeypatch.setattr(worker.Pace, "due", lambda self: True)
     folder = start(tmp_path, "darts")
     with pytest.raises(Killed):
-        run(folder, break_at=1)
+        run(folder, in_the_midst(1))
     checkpoint = folder.path / "checkpoint.pt"
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(HarnessError, match=r"checkpoint\.pt cannot be read .*; delete .* and run again"):

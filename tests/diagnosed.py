@@ -1,0 +1,26 @@
+"""Diagnosed searches, for tests: the settings, and the rows that they give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.search import GradientSearch
+from tests.small_search import (
+    TIMING,
+    quiet,
+)
+
+ON = [
+    "diagnostics.gap=true",
+    "diagnostics.hessian=true",
+    "diagnostics.every=2",
+    "diagnostics.ranking_cells=3",
+    "diagnostics.images=null",
+]
+CHEAP = [*ON, "diagnostics.hessian=false"]
+RECORDED = {"mixture_accuracy", "derived_accuracy", "hessian_eigenvalue"}
+APART = {*RECORDED, *TIMING, "diagnostics_seconds"}
+
+
+def epochs(search: GradientSearch, count: int = 3) -> list[dict[str, Any]]:
+    return [dict(search.run_epoch(epoch, quiet)) for epoch in range(count)]
