@@ -39,6 +39,8 @@ class CellRow(TypedDict):
     """A line of ``measured.jsonl``: one cell, by the budget's epochs as text."""
 
     index: int
+    parameters: int
+    flops: int
     measured: dict[str, Measured]
 
 
@@ -226,7 +228,9 @@ def _end_with_parent() -> None:
 
 def _measure(index: int) -> CellRow:
     cell = _trainings.space.architecture(index)
-    return CellRow(index=index, measured={str(epochs): _trainings.measure(cell, epochs) for epochs in _budgets})
+    parameters, flops = _trainings.size(cell)
+    measured = {str(epochs): _trainings.measure(cell, epochs) for epochs in _budgets}
+    return CellRow(index=index, parameters=parameters, flops=flops, measured=measured)
 
 
 def _line(row: CellRow) -> bytes:

@@ -22,6 +22,7 @@ from harness.search import cosine
 from harness.side_by_side import side_by_side
 from harness.streams import Streams, stream
 from spaces.base import Architecture, NetworkConfig, SearchSpace, initialise
+from spaces.size import flops, parameters
 
 CACHED_BYTES = 2**29
 """The batches of a training, which are the same for every cell, are kept in memory where they take no more."""
@@ -83,9 +84,15 @@ class CellTrainings:
     ) -> None:
         self.space, self.data, self.recipe, self.seeds, self.device = space, data, recipe, list(seeds), device
         settings = recipe.training
+        self.config = NetworkConfig(recipe.network.channels, recipe.network.cells, data.classes)
         pixels = 3 * recipe.data.image_size**2
         self._keep = 4 * pixels * len(data.train) * settings.epochs * len(self.seeds) <= CACHED_BYTES
         self._kept: list[list[tuple[Tensor, Tensor]]] = []
+
+    def size(self, cell: Architecture) -> tuple[int, int]:
+        """Parameters of a cell's network, and multiply-accumulate operations of one image."""
+        network = self.space.network(cell, self.config)
+        return parameters(network), flops(network, self.recipe.data.image_size)
 
     def measure(self, cell: Architecture, epochs: int) -> Measured:
         """Train a cell for some epochs, with a learning rate that falls over just these, and test it.
@@ -132,10 +139,9 @@ class CellTrainings:
 
     def _network(self, cell: Architecture) -> nn.Module:
         """The cell's networks, one a training seed, as one."""
-        config = NetworkConfig(self.recipe.network.channels, self.recipe.network.cells, self.data.classes)
         networks = []
         for seed in self.seeds:
-            network = self.space.network(cell, config)
+            network = self.space.network(cell, self.config)
             initialise(network, lambda name, seed=seed: stream(f"retrain/{seed}", "weights", name))  # type: ignore[misc]
             networks.append(network)
         joined = side_by_side(networks)

@@ -31,7 +31,7 @@ def save(folder: Path, state: dict[str, Any]) -> None:
         os.replace(folder / UNPLACED, folder / NEWEST)
     except OSError as error:
         raise HarnessError(
-            f"cannot write {folder / NEWEST}: {error.strerror}; make room or choose another --runs folder"
+            f"cannot write {folder / NEWEST}: {error.strerror}; make room or choose another folder"
         ) from None
 
 

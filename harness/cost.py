@@ -83,11 +83,11 @@ class _Memory:
             torch.cuda.reset_peak_memory_stats(self._device)
             return float(torch.cuda.memory_allocated(self._device))
         _trim()
-        return _resident_peak(reset=True)
+        return resident_peak(reset=True)
 
     def peak_mib(self) -> float:
         on_gpu = self._device.type == "cuda"
-        peak = float(torch.cuda.max_memory_allocated(self._device)) if on_gpu else _resident_peak()
+        peak = float(torch.cuda.max_memory_allocated(self._device)) if on_gpu else resident_peak()
         return max(0.0, peak - self._before) / 2**20
 
 
@@ -97,8 +97,8 @@ def _trim() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _resident_peak(reset: bool = False) -> float:
-    """Peak resident memory in bytes; with ``reset``, counted from now on where the system can (Linux)."""
+def resident_peak(reset: bool = False) -> float:
+    """This process's peak resident memory in bytes; with ``reset``, from now on where the system can (Linux)."""
     status = Path("/proc/self/status")
     try:
         if reset:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import heapq
 import json
 import multiprocessing
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -25,6 +23,7 @@ import torch
 
 from harness import worker
 from harness.batches import AT_ONCE, Images
+from harness.cost import resident_peak
 from harness.diagnostics import Diagnosis
 from harness.errors import Diverged, HarnessError
 from harness.experiment import PlannedRun
@@ -259,9 +258,4 @@ def _peak_mib(device: torch.device) -> float:
     """Peak memory of this process so far: of the GPU, or resident."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    try:
-        (line,) = (each for each in Path("/proc/self/status").read_text().splitlines() if each.startswith("VmHWM:"))
-        return int(line.split()[1]) / 2**10
-    except (OSError, ValueError):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return float(peak) / (2**20 if sys.platform == "darwin" else 2**10)
+    return resident_peak() / 2**20

@@ -7,27 +7,24 @@ would overrun the budget is not begun.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 
+from harness.asking import Asking
 from harness.batches import SearchData
-from harness.cost import Cost
 from harness.errors import Diverged
 from harness.protocol import Protocol
 from harness.runs import TraceRow
-from harness.search import Mean, Tick, cosine, network_config, trace_row
-from harness.streams import Streams, stream
-from methods.base import Evaluation, Forward, Passes, QueryMethod
+from harness.search import Mean, Tick, cosine, network_config
+from harness.streams import stream
+from methods.base import Forward, QueryMethod
 from spaces.base import Architecture, SearchSpace, initialise
 
 
-class QuerySearch:
+class QuerySearch(Asking):
     """One search of a query-based method, with the interface of :class:`harness.search.GradientSearch`.
 
     An epoch is a share of the budget: after epoch t, all cells that fit into t epochs' budget have been evaluated.
-    Until the first one has, the derived cell is the first that was proposed.
     """
 
     def __init__(
@@ -39,13 +36,8 @@ class QuerySearch:
         seed: int,
         device: torch.device,
     ) -> None:
-        self.method, self.space, self.data, self.protocol, self.seed = method, space, data, protocol, seed
-        self.device = device
-        self.streams = Streams(seed)
-        self.cost = Cost(device)
-        self.passes = Passes()
-        self.history: list[Evaluation] = []
-        self._proposed: Architecture | None = None
+        super().__init__(method, space, seed, device)
+        self.data, self.protocol, self.seed, self.device = data, protocol, seed, device
 
     def run_epoch(self, epoch: int, tick: Tick) -> TraceRow:
         """Spend one more epoch's budget, and its row. Raises :class:`Diverged` where a cell's loss is not finite."""
@@ -53,35 +45,13 @@ class QuerySearch:
         due = affordable - len(self.history)
         trained = Mean()
         for number in range(due):
-            cell = self._next()
             trained = Mean()
 
             def part(done: float, before: int = number) -> None:
                 tick((before + done) / due)
 
-            accuracy = self._evaluate(cell, epoch, trained, part)
-            self.history.append(Evaluation(cell, accuracy))
-            self._proposed = None
-        with self.cost.timing("derivation"):
-            best = self.method.derive(self.history) if self.history else self._next()
-        return trace_row(
-            epoch,
-            self.space,
-            best,
-            self.cost,
-            self.passes,
-            trained=trained,
-            valid=(None, max((seen.valid_accuracy for seen in self.history), default=None)),
-            alpha=None,
-        )
-
-    def _next(self) -> Architecture:
-        """The cell that is evaluated next."""
-        if self._proposed is None:
-            with self.cost.timing("derivation"):
-                asked = self.method.ask(self.space, self.history, self.streams["method"])
-            self._proposed = self.space.validate(asked)
-        return self._proposed
+            self.tell(self._evaluate(self.proposed(), epoch, trained, part))
+        return self.row(epoch, trained)
 
     def _evaluate(self, cell: Architecture, epoch: int, trained: Mean, tick: Tick) -> float:
         """Validation accuracy (%) of a cell's network, trained from scratch by the protocol's weight optimiser."""
@@ -123,33 +93,3 @@ class QuerySearch:
         self.passes.examples += len(labels)
         logits = network(images)
         return Forward(nn.functional.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())
-
-    def ranking(self) -> None:
-        """There is no supernet that could rank cells."""
-
-    def alphas(self) -> dict[str, Any]:
-        """The evaluations so far, in the place of architecture parameters."""
-        return {
-            "evaluations": [
-                {"architecture": self.space.format(seen.architecture), "valid_accuracy": seen.valid_accuracy}
-                for seen in self.history
-            ]
-        }
-
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the search depends on."""
-        return {
-            "history": [(list(seen.architecture), seen.valid_accuracy) for seen in self.history],
-            "proposed": None if self._proposed is None else list(self._proposed),
-            "streams": self.streams.state_dict(),
-            "passes": vars(self.passes).copy(),
-            "cost": self.cost.state_dict(),
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on, bit for bit, where :meth:`state_dict` was taken."""
-        self.history = [Evaluation(tuple(cell), accuracy) for cell, accuracy in state["history"]]
-        self._proposed = None if state["proposed"] is None else tuple(state["proposed"])
-        self.streams.load_state_dict(state["streams"])
-        self.passes = Passes(**state["passes"])
-        self.cost.load_state_dict(state["cost"])

@@ -268,5 +268,5 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise HarnessError(
-            f"cannot write {path}: {error.strerror}; make room or choose another --runs folder"
+            f"cannot write {path}: {error.strerror}; make room or choose another folder"
         ) from None

@@ -7,10 +7,10 @@ the chi-squared approximation of Friedman's test is trusted, and two methods hav
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
+import networkx
 import numpy as np
 from scipy import stats
 
@@ -133,20 +133,12 @@ def friedman_p(scores: Floats) -> float:
     return float(stats.friedmanchisquare(*scores.T).pvalue)
 
 
-def maximal_cliques(neighbours: list[set[int]]) -> Iterator[set[int]]:
-    """Every set of mutual neighbours that no further one can join (Bron & Kerbosch 1973), of a graph without loops."""
-
-    def extend(clique: set[int], candidates: set[int], seen: set[int]) -> Iterator[set[int]]:
-        if not candidates and not seen:
-            yield clique
-            return
-        # Every maximal clique has the pivot or one that is no neighbour of it: from the others none need start.
-        pivot = max(sorted(candidates | seen), key=lambda node: len(candidates & neighbours[node]))
-        for node in sorted(candidates - neighbours[pivot]):
-            yield from extend(clique | {node}, candidates & neighbours[node], seen & neighbours[node])
-            candidates, seen = candidates - {node}, seen | {node}
-
-    return extend(set(), set(range(len(neighbours))), set())
+def maximal_cliques(neighbours: list[set[int]]) -> list[set[int]]:
+    """Every set of mutual neighbours that no further one can join, of a graph without loops."""
+    graph = networkx.Graph()
+    graph.add_nodes_from(range(len(neighbours)))
+    graph.add_edges_from((node, other) for node, others in enumerate(neighbours) for other in others)
+    return [set(clique) for clique in networkx.find_cliques(graph)]
 
 
 def _words(tests: BlockTests) -> str:

@@ -28,6 +28,7 @@ from harness.streams import Streams, stream
 from harness.tables import load_table
 from harness.tables.noise import retraining_noise
 from spaces.base import NetworkConfig, initialise
+from spaces.size import flops, parameters
 from tests import command_line
 from tests.command_line import call, refusal
 from tests.toy import NAS_BENCH_201 as SPACE
@@ -200,6 +201,9 @@ def test_a_table_is_built_interrupted_and_taken_up_again(tmp_path: Path) -> None
         expected = CellTrainings(space, data, recipe(), [0, 1], CPU).measure(space.architecture(index), epochs=3)
         assert table.test_accuracy("digits")[index] == pytest.approx(np.mean(expected["test_accuracy"]))
         assert table.columns["digits", "valid_accuracy@3/1"][index] == expected["valid_accuracy"][1]
+        network = space.network(space.architecture(index), NetworkConfig(2, 1, 10))
+        assert table.columns["digits", "parameters"][index] == parameters(network)
+        assert table.columns["digits", "flops"][index] == flops(network, 8)
     assert (table.columns["digits", "train_seconds"] > table.columns["digits", "train_seconds@1"]).all()
     seeds = np.stack([table.columns["digits", f"test_accuracy@3/{seed}"] for seed in (0, 1)])
     noise = (np.abs(seeds[0] - seeds[1]) / 2).mean()  # the standard error of a mean of two

@@ -190,7 +190,7 @@ def test_a_study_broken_in_every_way_ends_bit_for_bit_as_a_whole_one(whole: Path
     assert "0 of 3 runs finished" in output
     for method in METHODS:
         assert f"{method} seed 7: stopped: cannot write" in errors.replace("[epochs_per_cell=1]", "")
-    assert errors.count("make room or choose another --runs folder") == 3
+    assert errors.count("make room or choose another folder") == 3
     assert not list(tmp_path.glob("runs/*/*/*/result.json"))
     assert not list(tmp_path.glob("runs/*/*/*/.*.json*"))  # no half-written files
 

@@ -8,31 +8,29 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import DEFAULT_SPACE, FOLDER, Seeds, stoppable, warn
+from harness.cli.options import (
+    Seeds,
+    data_option,
+    device_option,
+    recipe_option,
+    recipe_settings_option,
+    space_option,
+    stoppable,
+    warn,
+)
 
 
 @click.command("build")
-@click.option("--space", "space_name", metavar="NAME", default=DEFAULT_SPACE, show_default=True)
+@space_option
 @click.option("--dataset", metavar="NAME", default="digits", show_default=True)
-@click.option(
-    "--recipe",
-    "recipe_name",
-    metavar="NAME",
-    help="By name, or a YAML file of your own.  [default: short for digits, else nas-bench-201]",
-)
+@recipe_option
 @click.option("--seeds", type=Seeds(), default="3", show_default=True, help="Training seeds of every cell.")
 @click.option("--short", type=click.IntRange(min=1), metavar="EPOCHS", help="The short budget.  [default: a quarter]")
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a setting of the recipe (training.epochs=12).",
-)
+@recipe_settings_option
 @click.option("--name", metavar="NAME", help="What to call the table.  [default: data set and recipe]")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes, of one thread each.  [default: one a core]")
-@click.option("--device", default="cpu", show_default=True, help="PyTorch's name: cpu, cuda, cuda:1.")
-@click.option("--data-dir", type=FOLDER, metavar="DIR", help="Data sets.  [default: $HARNESS_DATA_DIR or data]")
+@device_option
+@data_option
 def build(
     space_name: str,
     dataset: str,

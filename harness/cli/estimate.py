@@ -2,82 +2,34 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import DEFAULT_SPACE, FOLDER, Seeds, warn
-from harness.cli.run import default_study, study_folder, table_answers
+from harness.cli.asked import SearchOptions, asked, search_options
 
 if TYPE_CHECKING:
     from harness.estimate import Estimate, Part
 
 
 @click.command("estimate")
-@click.option("--method", "names", multiple=True, required=True, metavar="NAME", help="Repeat it for several methods.")
-@click.option("--seeds", type=Seeds(), default="5", show_default=True, help="A count, a list 5,7,9 or a range 10-14.")
-@click.option("--protocol", default="quick", show_default=True, help="By name, or a YAML file of your own.")
-@click.option("--dataset", metavar="NAME", help="Search on this data set; short for --set dataset=NAME.")
-@click.option("--space", "space_name", default=DEFAULT_SPACE, show_default=True, help="Search space.")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="As for harness run.")
-@click.option("--table", metavar="NAME", help="As for harness run; matters where a table answers a search.")
-@click.option("--study", "study_name", metavar="NAME", help="As for harness run: its finished runs cost nothing.")
-@click.option("--runs", type=FOLDER, metavar="DIR", help="Folder of the studies.  [default: $HARNESS_RUNS_DIR or runs]")
-@click.option("--data-dir", type=FOLDER, metavar="DIR", help="Data sets.  [default: $HARNESS_DATA_DIR or data]")
-@click.option("--jobs", type=click.IntRange(min=1), help="Runs at once; cores are shared out.  [default: all cores]")
-@click.option("--device", default="cpu", show_default=True, help="PyTorch's name: cpu, cuda, cuda:1.")
-def estimate_command(
-    names: tuple[str, ...],
-    seeds: list[int],
-    protocol: str,
-    dataset: str | None,
-    space_name: str,
-    overrides: tuple[str, ...],
-    table: str | None,
-    study_name: str | None,
-    runs: Path | None,
-    data_dir: Path | None,
-    jobs: int | None,
-    device: str,
-) -> None:
+@search_options
+def estimate_command(given: SearchOptions) -> None:
     """Measure a few steps of each method and print what harness run with the same options would cost.
 
     Nothing is searched and no run folder is written. Finished runs of the study are not counted again.
     """
-    from harness.catalogue import get_space
-    from harness.data import load_training_set
-    from harness.environment import check_device, cores
     from harness.estimate import estimate
-    from harness.experiment import check_comparable, check_possible, configure, known_table, plan, split_overrides
-    from harness.protocol import load_protocol
-    from harness.results import runs_directory
-    from harness.tables import table_reference
+    from harness.experiment import check_comparable
 
-    hyperparameters, settings = split_overrides(overrides)
-    if dataset:
-        settings.append(f"dataset={dataset}")
-    methods = configure(list(dict.fromkeys(names)), hyperparameters)
-    rules = load_protocol(protocol, settings)
-    space = get_space(space_name)
-    check_device(device)
-    training = load_training_set(rules.dataset, data_dir)
-    for method in methods:
-        check_possible(method, space, rules, training)
-    warn(training.warning)
-
-    study = study_folder(runs_directory(runs), study_name or default_study(rules, load_protocol(protocol), space_name))
-    at_once = min(jobs or cores(), len(methods) * len(seeds))
-    threads = max(1, cores() // at_once)
-    source = known_table(study) if table is None else table_reference(table)
-    told = table_answers(methods, rules, space, source)
-    planned = plan(study, methods, seeds, space, rules, training, threads, told)
+    found = asked(given, given.overrides)
+    study, planned, rules, threads = found.study, found.planned, found.rules, found.threads
     check_comparable(study, planned)
     todo = sum(not run.cached for run in planned)
     click.echo(f"study {study.name}: {len(planned)} runs, {todo} of them to do; protocol {rules.name}, {rules.dataset}")
     if todo:
-        worker = f"{threads} thread{'s' if threads > 1 else ''} of the CPU" if device == "cpu" else device
-        _print(estimate(planned, threads, device, data_dir), at_once, worker)
+        worker = f"{threads} thread{'s' if threads > 1 else ''} of the CPU" if given.device == "cpu" else given.device
+        _print(estimate(planned, threads, given.device, given.data_dir), found.at_once, worker)
 
 
 def _print(found: Estimate, jobs: int, worker: str) -> None:

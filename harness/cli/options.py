@@ -73,3 +73,26 @@ def program() -> str:
     if called.name != "harness" or shutil.which("harness") == str(called):
         return "harness"
     return os.path.relpath(called) if called.is_relative_to(Path.cwd()) else str(called)
+
+
+space_option = click.option("--space", "space_name", default=DEFAULT_SPACE, show_default=True, help="Search space.")
+runs_option = click.option(
+    "--runs", type=FOLDER, metavar="DIR", help="Folder of the studies.  [default: $HARNESS_RUNS_DIR or runs]"
+)
+data_option = click.option(
+    "--data-dir", type=FOLDER, metavar="DIR", help="Data sets.  [default: $HARNESS_DATA_DIR or data]"
+)
+device_option = click.option("--device", default="cpu", show_default=True, help="PyTorch's name: cpu, cuda, cuda:1.")
+recipe_option = click.option(
+    "--recipe",
+    "recipe_name",
+    metavar="NAME",
+    help="By name, or a YAML file of your own.  [default: short for digits, else nas-bench-201]",
+)
+recipe_settings_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a setting of the recipe (training.epochs=12).",
+)

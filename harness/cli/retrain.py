@@ -8,33 +8,33 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import DEFAULT_SPACE, FOLDER, Seeds, check_folder, stoppable, warn
+from harness.cli.options import (
+    Seeds,
+    check_folder,
+    data_option,
+    device_option,
+    recipe_option,
+    recipe_settings_option,
+    runs_option,
+    space_option,
+    stoppable,
+    warn,
+)
 
 
 @click.command("retrain")
 @click.argument("architecture")
 @click.option("--dataset", metavar="NAME", default="digits", show_default=True)
-@click.option(
-    "--recipe",
-    "recipe_name",
-    metavar="NAME",
-    help="By name, or a YAML file of your own.  [default: short for digits, else nas-bench-201]",
-)
+@recipe_option
 @click.option("--seeds", type=Seeds(), default="3", show_default=True, help="A count, a list 5,7,9 or a range 10-14.")
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a setting of the recipe (training.epochs=12).",
-)
-@click.option("--space", "space_name", default=DEFAULT_SPACE, show_default=True, help="Search space.")
-@click.option("--runs", type=FOLDER, metavar="DIR", help="Folder of the studies.  [default: $HARNESS_RUNS_DIR or runs]")
-@click.option("--data-dir", type=FOLDER, metavar="DIR", help="Data sets.  [default: $HARNESS_DATA_DIR or data]")
+@recipe_settings_option
+@space_option
+@runs_option
+@data_option
 @click.option(
     "--jobs", type=click.IntRange(min=1), help="Trainings at once; cores are shared out.  [default: all cores]"
 )
-@click.option("--device", default="cpu", show_default=True, help="PyTorch's name: cpu, cuda, cuda:1.")
+@device_option
 @click.option(
     "--timeout", type=click.FloatRange(0, min_open=True), metavar="MINUTES", help="Stop a training that takes longer."
 )

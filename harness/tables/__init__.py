@@ -24,9 +24,10 @@ class Table:
     Metrics, of which a table has some: ``test_accuracy`` (%), by which reports rank; ``valid_accuracy`` (%), which a
     query-based method may see; ``train_accuracy`` (%); ``test_loss``, ``valid_loss``, ``train_loss``;
     ``train_seconds``, of the training behind the test accuracy; ``valid_seconds``, what seeing the validation accuracy
-    costs. These are means over training seeds at the full budget, 200 epochs. ``<metric>@12`` is the mean at 12
-    epochs, ``<metric>@200/777`` the training with seed 777 alone, NaN where a cell has none. ``parameters``, ``flops``
-    (multiply-accumulates) and ``latency`` (seconds for a batch) are of the network trained on that dataset.
+    costs. These are means over training seeds at the full budget, 200 epochs of NAS-Bench-201. ``<metric>@12`` is the
+    mean at 12 epochs, ``<metric>@200/777`` the training with seed 777 alone, NaN where a cell has none.
+    ``parameters``, ``flops`` (multiply-accumulates) and ``latency`` (seconds for a batch) are of the network trained on
+    that dataset.
 
     Attributes:
         name: short name for print, for example ``analog-nasbench``.

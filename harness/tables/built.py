@@ -18,11 +18,9 @@ import torch
 
 from harness import __version__
 from harness.building import CellRow, Plan
-from harness.data import DATASETS
 from harness.recipe import Recipe
 from harness.tables import Table
-from spaces.base import NetworkConfig, SearchSpace, isomorphic_groups
-from spaces.size import flops, parameters
+from spaces.base import SearchSpace, isomorphic_groups
 
 METRICS = ("train_accuracy", "train_loss", "valid_accuracy", "valid_loss", "test_accuracy", "test_loss")
 
@@ -48,22 +46,14 @@ def built_table(planned: Plan, space: SearchSpace, rows: Mapping[int, CellRow]) 
         for metric in ("valid_accuracy", "test_accuracy"):
             for seed, column in zip(planned.seeds, _by_seed(ordered, epochs, metric).T, strict=True):
                 add(f"{metric}@{epochs}/{seed}", column)
-    sizes = [_size(planned, space, group[0]) for group in groups]
-    add("parameters", [size[0] for size in sizes])
-    add("flops", [size[1] for size in sizes])
+    add("parameters", [row["parameters"] for row in ordered])
+    add("flops", [row["flops"] for row in ordered])
     return Table(planned.name, space.name, columns, _provenance(planned, rows))
 
 
 def _by_seed(rows: Sequence[CellRow], epochs: int, metric: str) -> npt.NDArray[np.float64]:
     """(cells, seeds)."""
     return np.array([row["measured"][str(epochs)][metric] for row in rows])  # type: ignore[literal-required]
-
-
-def _size(planned: Plan, space: SearchSpace, index: int) -> tuple[int, int]:
-    recipe, classes = Recipe.model_validate(planned.recipe), DATASETS[planned.dataset].classes
-    config = NetworkConfig(recipe.network.channels, recipe.network.cells, classes)
-    network = space.network(space.architecture(index), config)
-    return parameters(network), flops(network, recipe.data.image_size)
 
 
 def _provenance(planned: Plan, rows: Mapping[int, CellRow]) -> dict[str, Any]:

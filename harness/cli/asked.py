@@ -1,0 +1,175 @@
+"""What ``harness run`` and ``harness estimate`` are asked for: the options they share, and the runs they come to."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.options import (
+    DEFAULT_SPACE,
+    Seeds,
+    check_folder,
+    data_option,
+    device_option,
+    runs_option,
+    space_option,
+    warn,
+)
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.answers import Answers
+    from harness.data import TrainingSet
+    from harness.experiment import PlannedRun
+    from harness.protocol import Protocol
+    from methods.base import Method
+    from spaces.base import SearchSpace
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """The options that decide which searches are meant, as given."""
+
+    names: tuple[str, ...]
+    seeds: list[int]
+    protocol: str
+    dataset: str | None
+    space_name: str
+    overrides: tuple[str, ...]
+    table: str | None
+    study_name: str | None
+    runs: Path | None
+    data_dir: Path | None
+    jobs: int | None
+    device: str
+
+
+_OPTIONS = [
+    click.option(
+        "--method", "names", multiple=True, required=True, metavar="NAME", help="Repeat it for several methods."
+    ),
+    click.option(
+        "--seeds", type=Seeds(), default="5", show_default=True, help="A count, a list 5,7,9 or a range 10-14."
+    ),
+    click.option("--protocol", default="quick", show_default=True, help="By name, or a YAML file of your own."),
+    click.option("--dataset", metavar="NAME", help="Search on this data set; short for --set dataset=NAME."),
+    space_option,
+    click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Change a hyper-parameter (gdas.tau_max=5) or a setting of the protocol (search.epochs=10).",
+    ),
+    click.option(
+        "--table", metavar="NAME", help="Imported table, or a CSV file.  [default: the study's, at first the embedded]"
+    ),
+    click.option(
+        "--study", "study_name", metavar="NAME", help="[default: the protocol, with its hash if it was changed]"
+    ),
+    runs_option,
+    data_option,
+    click.option(
+        "--jobs", type=click.IntRange(min=1), help="Runs at once; cores are shared out.  [default: all cores]"
+    ),
+    device_option,
+]
+
+
+def search_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of :class:`SearchOptions`, as its first argument."""
+
+    @functools.wraps(command)
+    def bundled(**values: Any) -> None:
+        given = SearchOptions(**{field.name: values.pop(field.name) for field in fields(SearchOptions)})
+        command(given, **values)
+
+    for option in reversed(_OPTIONS):
+        bundled = option(bundled)
+    return bundled
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The runs that options come to.
+
+    Attributes:
+        study: folder of the study.
+        source: the table, as :func:`harness.tables.load_table` takes it.
+        at_once: runs at a time.
+        threads: of PyTorch, in each.
+    """
+
+    rules: Protocol
+    space: SearchSpace
+    training: TrainingSet
+    study: Path
+    source: str | None
+    at_once: int
+    threads: int
+    planned: list[PlannedRun]
+
+
+def asked(given: SearchOptions, overrides: Sequence[str]) -> Asked:
+    """What the options come to; ``overrides`` are those of ``--set`` that concern the search.
+
+    Raises :class:`HarnessError` for whatever cannot be.
+    """
+    from harness.catalogue import get_space
+    from harness.data import load_training_set
+    from harness.environment import check_device, cores
+    from harness.experiment import check_possible, configure, known_table, plan, split_overrides
+    from harness.protocol import load_protocol
+    from harness.results import runs_directory
+    from harness.tables import table_reference
+
+    hyperparameters, settings = split_overrides(overrides)
+    if given.dataset:
+        settings.append(f"dataset={given.dataset}")
+    methods = configure(list(dict.fromkeys(given.names)), hyperparameters)
+    rules = load_protocol(given.protocol, settings)
+    space = get_space(given.space_name)
+    check_device(given.device)
+    training = load_training_set(rules.dataset, given.data_dir)
+    for method in methods:
+        check_possible(method, space, rules, training)
+    warn(training.warning)
+
+    name = given.study_name or _default_study(rules, load_protocol(given.protocol), given.space_name)
+    study = _study_folder(runs_directory(given.runs), name)
+    at_once = min(given.jobs or cores(), len(methods) * len(given.seeds))
+    threads = max(1, cores() // at_once)
+    source = known_table(study) if given.table is None else table_reference(given.table)
+    told = _answers(methods, rules, space, source)
+    planned = plan(study, methods, given.seeds, space, rules, training, threads, told)
+    return Asked(rules, space, training, study, source, at_once, threads, planned)
+
+
+def _answers(methods: Sequence[Method], protocol: Protocol, space: SearchSpace, source: str | None) -> Answers | None:
+    """What the table tells the query-based methods; None where it tells nothing. Raises as :func:`answers` does."""
+    from harness.answers import answers
+    from harness.tables import load_table
+    from methods.base import QueryMethod
+
+    if protocol.queries.answers != "table" or not any(isinstance(method, QueryMethod) for method in methods):
+        return None
+    return answers(load_table(source, space), protocol)
+
+
+def _default_study(protocol: Protocol, unchanged: Protocol, space: str) -> str:
+    """A name that runs under other rules do not get."""
+    name = protocol.name + (f"-{protocol.hash[:6]}" if protocol.hash != unchanged.hash else "")
+    return name if space == DEFAULT_SPACE else f"{name}-{space}"
+
+
+def _study_folder(runs: Path, name: str) -> Path:
+    """Where a study of this name is kept. Raises :class:`HarnessError` where that cannot be."""
+    if name.startswith(".") or "/" in name or os.sep in name:
+        raise HarnessError(f"--study {name!r} is no name; give one without a slash that does not begin with a dot")
+    return check_folder(runs) / name
