@@ -267,6 +267,4 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise HarnessError(
-            f"cannot write {path}: {error.strerror}; make room or choose another folder"
-        ) from None
+        raise HarnessError(f"cannot write {path}: {error.strerror}; make room or choose another folder") from None

@@ -197,7 +197,12 @@ class _Session:
         result: TrainingResult = run.read_json("result.json")
         if result["status"] != "finished":
             return f"{result['status']}: {result['reason']}"
-        accuracy = self._accuracy(run.read_trace()[-1])
+        last = run.read_trace()[-1]
+        accuracy = self._accuracy(last)
         if "test_accuracy" in result:
             accuracy = f"test accuracy {result['test_accuracy']:.2f} %"
-        return f"{accuracy or 'finished'} in {result['search_seconds']:.1f} s, {result['architecture']}"
+        simulated = last.get("simulated_seconds", 0.0)
+        seconds = f"{result['search_seconds'] - simulated:.1f} s" + (
+            f" and {simulated:,.0f} simulated s" * bool(simulated)
+        )
+        return f"{accuracy or 'finished'} in {seconds}, {result['architecture']}"

@@ -83,4 +83,5 @@ def _mean(seeds: list[Floats], epoch: int) -> Floats:
 def _mark_largest(ax: Axes, mean: Floats, most: float) -> None:
     """A dot on the operation with the largest mean of each edge, in white where the ground is dark."""
     colours = ["white" if value > 0.55 * most else "black" for value in mean.max(axis=1).tolist()]
+    ax.autoscale(False)  # the mesh has set the limits; to compute them anew for all panels takes seconds
     ax.scatter(mean.argmax(axis=1) + 0.5, np.arange(len(mean)) + 0.5, s=7, c=colours, linewidth=0)

@@ -94,7 +94,8 @@ def _ties(comparison: Comparison, dataset: str, ranked: list[Ranked]) -> list[st
         tied = [one for one in others if one not in beaten]
         sentences = [f"On {dataset}, {leader.label} has the highest mean accuracy, {_mean(leader)}."]
         if tied:
-            sentences.append(f"These seeds do not tell it apart from {_means(tied)}: a tie.")
+            which = _means(tied) if beaten or len(tied) < 3 else "any other method"
+            sentences.append(f"These seeds do not tell it apart from {which}: a tie.")
         if beaten:
             sentences.append(f"They do tell it apart from {_means(beaten)}.")
         if len(ranked) > 2:
@@ -203,11 +204,23 @@ def _cost(comparison: Comparison) -> str:
     if len([method for method in comparison.methods if method.finished]) < 2 or not front:
         return ""
     if len(front) == 1:
-        return f"{front[0]} has both the highest mean accuracy and the lowest search cost."
-    return (
-        f"Nothing is both cheaper and better on average than {_and(front)}: the Pareto front of mean accuracy and "
-        "search seconds, cheapest first."
-    )
+        sentence = f"{front[0]} has both the highest mean accuracy and the lowest search cost."
+    else:
+        sentence = (
+            f"Nothing is both cheaper and better on average than {_and(front)}: the Pareto front of mean accuracy and "
+            "search seconds, cheapest first."
+        )
+    simulated = [
+        method.label
+        for method in comparison.methods
+        if any("simulated_seconds" in row for seed in method.finished for row in seed.run.trace)
+    ]
+    if simulated:
+        sentence += (
+            f" The seconds of {_and(simulated)} are simulated, those of the trainings behind the table, up to a budget "
+            "that each of them spends whole: small differences between them say nothing."
+        )
+    return sentence
 
 
 def _caveats(comparison: Comparison) -> str:

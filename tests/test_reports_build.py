@@ -286,6 +286,15 @@ def test_twelve_methods_with_ten_seeds_get_bootstrap_intervals(writer: studies.S
         assert float(worst or 0) <= float(low or 0) < float(high or 0) <= float(best or 0)
 
 
+def test_a_table_of_very_many_rows_is_folded(writer: studies.StudyWriter) -> None:
+    for method in range(12):
+        writer.add(f"method-{method:02}", 0, [encoding.neighbours(studies.ALL_CONV3)[method]])
+    page = build_report(load_study(writer.path)).page.read_text()
+    (folded,) = re.findall(r"<details>(.*?)</details>", page, re.DOTALL)
+    assert "<summary>66 rows, which are in tables/pairs-cifar10.csv too</summary>" in folded
+    assert folded.count("<tr>") == 1 + 66
+
+
 def test_the_command_prints_the_answer_the_ranking_and_the_files(writer: studies.StudyWriter, tmp_path: Path) -> None:
     for seed in range(2):
         writer.add("gdas", seed, [studies.ALL_CONV3])

@@ -6,6 +6,7 @@ import pytest
 
 from harness.errors import HarnessError
 from harness.results import load_study
+from harness.runs import RunFolder
 from reports import comparison, words
 from spaces.nas_bench_201 import encoding
 from tests import studies
@@ -193,3 +194,27 @@ def test_superseded_runs_are_counted(writer: studies.StudyWriter) -> None:
     writer.add("darts", 0, [POOLS], identity="0ld")
     writer.add("darts", 0, [studies.ALL_SKIP], identity="new")
     assert "One run left out: a newer run has the same method and seed" in opening(writer)
+
+
+def test_simulated_seconds_are_called_so(writer: studies.StudyWriter) -> None:
+    for method, cell in (("random-search", CONV1S), ("reinforce", studies.ALL_CONV3)):
+        path = writer.add(method, 0, [cell])
+        folder = RunFolder(path)
+        folder.write_trace([{**row, "evaluations": 5, "simulated_seconds": 9.5} for row in folder.read_trace()])
+    assert "The seconds of random-search and reinforce are simulated" in opening(writer)
+
+
+def test_a_leader_tied_with_many_is_not_followed_by_the_list_of_all(writer: studies.StudyWriter) -> None:
+    conv3, conv1, pool, none = encoding.CONV3, encoding.CONV1, encoding.POOL, encoding.NONE
+    poorer = {
+        "darts": (conv3, conv3, conv3, conv3, conv3, none),
+        "snas": (conv3, conv3, conv3, conv1, pool, pool),
+        "setn": (conv3, conv3, conv3, pool, pool, pool),
+    }
+    for seed in range(5):
+        writer.add("gdas", seed, [studies.ALL_CONV3 if seed else (conv3, conv3, conv1, pool, pool, pool)])
+        for method, cell in poorer.items():
+            writer.add(method, seed, [cell])
+    text = opening(writer)
+    assert "has the highest mean accuracy" in text
+    assert "These seeds do not tell it apart from any other method: a tie." in text

@@ -160,6 +160,8 @@ def test_the_command_runs_and_reports_what_was_simulated(tmp_path: Path, monkeyp
         assert found.result["search_seconds"] == pytest.approx(float(str(rows[-1]["simulated_seconds"])) + own)
         assert found.accuracy("digits") == TEST[found.trace[-1]["index"]]
         assert RunFolder(found.path).config["answers"] == answers(full_table(), protocol).digest
+    last = study.runs[-1].trace[-1]
+    assert f"s and {last['simulated_seconds']:,.0f} simulated s, {last['architecture']}" in done.stderr
     sheet = cost_sheet(compare(study))
     keys = [column.key for column in sheet.columns]
     assert sheet.rows[0][keys.index("evaluations")] == np.mean([run.trace[-1]["evaluations"] for run in study.runs])
