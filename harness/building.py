@@ -23,13 +23,14 @@ import torch
 from filelock import FileLock, Timeout
 
 from harness.catalogue import get_space
-from harness.cell_trainings import CellTrainings, Measured, halves
+from harness.cell_trainings import CellTrainings, Measured, halves, together
 from harness.data import TestSet, TrainingSet, load_test_set, load_training_set
+from harness.environment import compute_reproducibly
 from harness.errors import HarnessError
 from harness.recipe import Recipe
 from harness.runs import write_atomically
 from harness.tables.store import tables_directory
-from spaces.base import SearchSpace, isomorphic_groups
+from spaces.base import Architecture, SearchSpace, isomorphic_groups
 
 BUILDING = ".building"
 """Folder of unfinished tables, among the tables."""
@@ -168,18 +169,20 @@ def _measure_all(
         return rows
     write_atomically(path, b"".join(_line(row) for row in rows.values()))  # without a line that was cut off
     with open(path, "ab") as file:
-        for row in _measured(planned, todo, jobs, device, data_directory):
-            file.write(_line(row))
+        for measured in _measured(planned, todo, jobs, device, data_directory):
+            file.write(b"".join(map(_line, measured)))
             file.flush()
-            rows[row["index"]] = row
+            rows.update((row["index"], row) for row in measured)
             progress(len(rows), len(cells))
     return rows
 
 
 def _measured(
     planned: Plan, todo: Sequence[int], jobs: int, device: str, data_directory: Path | None
-) -> Iterator[CellRow]:
-    """The cells' rows, as they come, from processes that are gone however this is left."""
+) -> Iterator[list[CellRow]]:
+    """The cells' rows, as groups of them come, from processes that are gone however this is left."""
+    space, recipe = get_space(planned.space), Recipe.model_validate(planned.recipe)
+    groups = together(space, recipe, planned.seeds, [space.architecture(index) for index in todo])
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
         jobs,
@@ -188,11 +191,11 @@ def _measured(
         initargs=(planned, device, data_directory),
     )
     try:
-        waiting = iter(todo)
-        running: set[Future[CellRow]] = {pool.submit(_measure, index) for index in islice(waiting, 2 * jobs)}
+        waiting = iter(groups)
+        running: set[Future[list[CellRow]]] = {pool.submit(_measure, group) for group in islice(waiting, 2 * jobs)}
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
-            running |= {pool.submit(_measure, index) for index in islice(waiting, len(done))}
+            running |= {pool.submit(_measure, group) for group in islice(waiting, len(done))}
             for future in done:
                 yield future.result()
     finally:
@@ -210,8 +213,7 @@ def _start(planned: Plan, device: str, data_directory: Path | None) -> None:
     global _trainings, _budgets  # noqa: PLW0603  # a process of a pool has no other place for what its tasks share
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    compute_reproducibly(1)
     recipe, target = Recipe.model_validate(planned.recipe), torch.device(device)
     training = load_training_set(planned.dataset, data_directory, download=False)
     data = halves(training, load_test_set(planned.dataset, data_directory, download=False), recipe, target)
@@ -226,11 +228,14 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _measure(index: int) -> CellRow:
-    cell = _trainings.space.architecture(index)
-    parameters, flops = _trainings.size(cell)
-    measured = {str(epochs): _trainings.measure(cell, epochs) for epochs in _budgets}
-    return CellRow(index=index, parameters=parameters, flops=flops, measured=measured)
+def _measure(cells: Sequence[Architecture]) -> list[CellRow]:
+    short, full = (_trainings.measure(cells, epochs) for epochs in _budgets)
+    rows = []
+    for cell, *measured in zip(cells, short, full, strict=True):
+        parameters, flops = _trainings.size(cell)
+        by_epochs = {str(epochs): each for epochs, each in zip(_budgets, measured, strict=True)}
+        rows.append(CellRow(index=_trainings.space.index(cell), parameters=parameters, flops=flops, measured=by_epochs))
+    return rows
 
 
 def _line(row: CellRow) -> bytes:

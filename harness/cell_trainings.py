@@ -1,8 +1,8 @@
 """Training cell after cell from scratch on half of a training set, for a tabular benchmark.
 
 For a training seed, every cell gets the same initial weights (layer by layer, where cells share one) and the same
-batches, so that what differs between two cells is the cells. All training seeds of a cell are trained at once, side by
-side. Nothing of a search imports this module.
+batches, so that what differs between two cells is the cells. All training seeds are trained at once, side by side, and
+so are cells that have the same layers with weights. Nothing of a search imports this module.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from harness.batches import Images, moments, shrink
 from harness.data import TestSet, TrainingSet
 from harness.recipe import Recipe
 from harness.search import cosine
-from harness.side_by_side import side_by_side
+from harness.side_by_side import batch_innermost, side_by_side
 from harness.streams import Streams, stream
 from spaces.base import Architecture, NetworkConfig, SearchSpace, initialise
 from spaces.size import flops, parameters
 
 CACHED_BYTES = 2**29
 """The batches of a training, which are the same for every cell, are kept in memory where they take no more."""
+
+TOGETHER_BYTES = 2**22
+"""As many cells are trained side by side as have feature maps of the first stage that take no more together."""
 
 
 class Measured(TypedDict):
@@ -37,7 +40,7 @@ class Measured(TypedDict):
     valid_loss: list[float]
     test_accuracy: list[float]  # %
     test_loss: list[float]
-    train_seconds: float  # processor seconds of one training, all seeds' divided by their number
+    train_seconds: float  # processor seconds of one training: an equal share of what was trained side by side
     valid_seconds: float  # that and one pass over the validation images
 
 
@@ -68,8 +71,23 @@ def halves(training: TrainingSet, test: TestSet, recipe: Recipe, device: torch.d
     return Halves(train, valid, tested, training.classes)
 
 
+def together(
+    space: SearchSpace, recipe: Recipe, seeds: Sequence[int], cells: Sequence[Architecture]
+) -> list[list[Architecture]]:
+    """The cells in groups for :meth:`CellTrainings.measure`: of the same layers with weights, and not too many."""
+    config = NetworkConfig(recipe.network.channels, recipe.network.cells, classes=1)
+    groups: dict[tuple[tuple[str, torch.Size], ...], list[Architecture]] = {}
+    with torch.device("meta"):
+        for cell in cells:
+            weights = space.network(cell, config).named_parameters()
+            groups.setdefault(tuple((name, weight.shape) for name, weight in weights), []).append(cell)
+    features = 4 * config.channels * recipe.data.image_size**2 * recipe.training.batch_size
+    most = max(1, TOGETHER_BYTES // (features * len(seeds)))
+    return [group[start : start + most] for group in groups.values() for start in range(0, len(group), most)]
+
+
 class CellTrainings:
-    """Trains cells one after another under one recipe.
+    """Trains cells under one recipe.
 
     Args:
         space: of the cells.
@@ -94,58 +112,63 @@ class CellTrainings:
         network = self.space.network(cell, self.config)
         return parameters(network), flops(network, self.recipe.data.image_size)
 
-    def measure(self, cell: Architecture, epochs: int) -> Measured:
-        """Train a cell for some epochs, with a learning rate that falls over just these, and test it.
+    def measure(self, cells: Sequence[Architecture], epochs: int) -> list[Measured]:
+        """Train a group of cells for some epochs, with a learning rate that falls over just these, and test them.
 
         A network whose loss is no longer finite counts with the accuracy of its guesses.
         """
-        network, settings = self._network(cell), self.recipe.training
+        network, settings = self._network(cells), self.recipe.training
         optimizer = torch.optim.SGD(
             network.parameters(),
             settings.learning_rate,
             settings.momentum,
             nesterov=settings.nesterov,
             weight_decay=settings.weight_decay,
+            fused=True,
         )
-        trained = _Sums(len(self.seeds))
+        count = len(cells) * len(self.seeds)
+        trained = _Sums(count)
         start = time.process_time()
         network.train()
         for epoch, batches in zip(range(epochs), self._epochs(), strict=False):
             for group in optimizer.param_groups:
                 group["lr"] = cosine(settings.learning_rate, settings.learning_rate_min, epoch, epochs)
-            trained = _Sums(len(self.seeds))
+            trained = _Sums(count)
             for images, labels in batches:
                 mixed = self.device.type == "cuda" and settings.precision == "bfloat16"
                 with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
-                    losses, correct = self._forward(network, images, labels, settings.label_smoothing)
+                    losses, correct = _forward(network, images, labels, len(cells), settings.label_smoothing)
                 optimizer.zero_grad()
                 losses.sum().backward()
                 optimizer.step()
                 trained.add(losses, correct, len(labels))
         train_seconds = time.process_time() - start
-        valid = self._test(network, self.data.valid)
+        valid = self._test(network, self.data.valid, len(cells))
         valid_seconds = time.process_time() - start
-        test = self._test(network, self.data.test)
-        return Measured(
-            train_accuracy=trained.accuracy,
-            train_loss=trained.loss,
-            valid_accuracy=valid.accuracy,
-            valid_loss=valid.loss,
-            test_accuracy=test.accuracy,
-            test_loss=test.loss,
-            train_seconds=train_seconds / len(self.seeds),
-            valid_seconds=valid_seconds / len(self.seeds),
-        )
+        test = self._test(network, self.data.test, len(cells))
+        return [
+            Measured(
+                train_accuracy=trained.accuracy[mine],
+                train_loss=trained.loss[mine],
+                valid_accuracy=valid.accuracy[mine],
+                valid_loss=valid.loss[mine],
+                test_accuracy=test.accuracy[mine],
+                test_loss=test.loss[mine],
+                train_seconds=train_seconds / count,
+                valid_seconds=valid_seconds / count,
+            )
+            for mine in (slice(at, at + len(self.seeds)) for at in range(0, count, len(self.seeds)))
+        ]
 
-    def _network(self, cell: Architecture) -> nn.Module:
-        """The cell's networks, one a training seed, as one."""
+    def _network(self, cells: Sequence[Architecture]) -> nn.Module:
+        """The networks of the cells, one a training seed, as one."""
         networks = []
-        for seed in self.seeds:
-            network = self.space.network(cell, self.config)
-            initialise(network, lambda name, seed=seed: stream(f"retrain/{seed}", "weights", name))  # type: ignore[misc]
-            networks.append(network)
-        joined = side_by_side(networks)
-        return joined.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        for cell in cells:
+            for seed in self.seeds:
+                network = self.space.network(cell, self.config)
+                initialise(network, lambda name, seed=seed: stream(f"retrain/{seed}", "weights", name))  # type: ignore[misc]
+                networks.append(network)
+        return side_by_side(networks).to(self.device)
 
     def _epochs(self) -> Iterator[list[tuple[Tensor, Tensor]] | Iterator[tuple[Tensor, Tensor]]]:
         """The batches of epoch after epoch; those of the full budget are made once where they are few enough."""
@@ -165,28 +188,31 @@ class CellTrainings:
                 for step in zip(*orders, strict=True)
             )
 
-    def _test(self, network: nn.Module, images: Images) -> _Sums:
+    def _test(self, network: nn.Module, images: Images, cells: int) -> _Sums:
         network.eval()
-        sums, count = _Sums(len(self.seeds)), len(self.seeds)
+        seeds = len(self.seeds)
+        sums = _Sums(cells * seeds)
         with torch.no_grad():
             for batch in images.in_order():
-                sums.add(
-                    *self._forward(network, *_beside([batch.images] * count, [batch.labels] * count)), len(batch.labels)
-                )
+                beside = _beside([batch.images] * seeds, [batch.labels] * seeds)
+                sums.add(*_forward(network, *beside, cells), len(batch.labels))
         return sums
 
-    def _forward(
-        self, network: nn.Module, images: Tensor, labels: Tensor, label_smoothing: float = 0.0
-    ) -> tuple[Tensor, Tensor]:
-        """Mean cross-entropy and number of right answers, (S,), of a batch for each seed; labels (batch, S)."""
-        logits = network(images).unflatten(1, (len(self.seeds), -1)).transpose(1, 2)  # (batch, classes, S)
-        losses = nn.functional.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
-        return losses.mean(dim=0), (logits.detach().argmax(dim=1) == labels).sum(dim=0)
+
+def _forward(
+    network: nn.Module, images: Tensor, labels: Tensor, cells: int, label_smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy and number of right answers, (cells·S,), of a batch of S seeds' images; labels (batch, S)."""
+    everyones = images.permute(1, 2, 3, 0).repeat(cells, 1, 1, 1).permute(3, 0, 1, 2)
+    targets = labels.repeat(1, cells)
+    logits = network(everyones).unflatten(1, (targets.shape[1], -1)).transpose(1, 2)  # (batch, classes, cells·S)
+    losses = nn.functional.cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing)
+    return losses.mean(dim=0), (logits.detach().argmax(dim=1) == targets).sum(dim=0)
 
 
 def _beside(images: list[Tensor], labels: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Batches of S seeds as one: images (batch, S·3, h, w), labels (batch, S)."""
-    return torch.cat(images, dim=1).contiguous(memory_format=torch.channels_last), torch.stack(labels, dim=1)
+    return batch_innermost(torch.cat(images, dim=1)), torch.stack(labels, dim=1)
 
 
 class _Sums:

@@ -33,6 +33,17 @@ def environment(device: str, jobs: int, threads: int) -> dict[str, Any]:
     return facts
 
 
+def compute_reproducibly(threads: int) -> None:
+    """Have PyTorch compute the same bits whenever this process computes the same, with a number of threads.
+
+    PyTorch would also fill every tensor it allocates, so that a program that reads what it has not written does so
+    reproducibly. Ours does not, and small networks spend 5 to 14 % of their time on it.
+    """
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
 def check_device(device: str) -> None:
     """Raise :class:`HarnessError` where PyTorch cannot compute on a device of this name."""
     try:

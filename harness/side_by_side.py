@@ -1,64 +1,285 @@
-"""Networks of one architecture and several training seeds, computed as one: what is small alone wastes a processor.
+"""Several small networks computed as one: what is small alone wastes a processor.
 
-The channels of the networks stand side by side, and every convolution works on each network's channels as a group of
-its own, so that no network sees another. A convolution of few channels is mostly overhead; S at once share it.
+The channels of S networks stand side by side, (batch, S·channels, h, w), and no network sees another's. In memory the
+batch is the innermost dimension, so that a convolution of few channels is one matrix product a network, of its weights
+with long rows of pixels, and whatever else a step costs is shared by all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+PATCH_BYTES = 2**20
+"""A convolution gathers what its kernel sees for as many networks at a time as fit into a processor's cache."""
+
 
 def side_by_side(networks: Sequence[nn.Module]) -> nn.Module:
-    """One network that computes S networks of the same architecture, each with its own weights.
+    """One network that computes S networks, each with its own weights.
 
-    Its input is (batch, S·channels, h, w), each network's images in turn, and its output (batch, S·classes). It learns
-    what the networks would learn alone: the gradient of a sum of their losses does not mix them.
+    The networks have the same layers, but for identities and 3x3 average poolings in an ``nn.ModuleDict``: there
+    one network may have either where another has the other, or nothing, which then adds nothing to a sum.
 
-    Raises TypeError for layers with parameters other than convolutions, 2-d batch normalisation and linear layers.
+    The input is (batch, S·channels, h, w), each network's images in turn, best as :func:`batch_innermost` gives them,
+    and the output (batch, S·classes). It learns what the networks would learn alone: the gradient of a sum of their
+    losses does not mix them.
+
+    Raises TypeError for layers with parameters other than square convolutions, 2-d batch normalisation and linear
+    layers, and for networks that differ in more than is said above.
     """
     return _joined([deepcopy(network) for network in networks])
 
 
-def _joined(parts: list[nn.Module]) -> nn.Module:
-    first = parts[0]
-    if isinstance(first, nn.Conv2d):
-        first.groups *= len(parts)
-        first.in_channels *= len(parts)
-        first.out_channels *= len(parts)
-        _stack(parts, "weight", "bias")
-    elif isinstance(first, nn.BatchNorm2d):
-        first.num_features *= len(parts)
-        _stack(parts, "weight", "bias", "running_mean", "running_var")
-    elif isinstance(first, nn.Linear):
-        return _Linear([part for part in parts if isinstance(part, nn.Linear)])
-    elif next(first.parameters(recurse=False), None) is not None:
-        raise TypeError(f"networks with a layer of type {type(first).__name__} cannot be set side by side")
-    for name, _ in list(first.named_children()):
-        setattr(first, name, _joined([getattr(part, name) for part in parts]))
-    return first
+def batch_innermost(images: Tensor) -> Tensor:
+    """The same (batch, channels, h, w), with the batch innermost in memory, which is how these networks keep it."""
+    return images.permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2)
 
 
-def _stack(parts: list[nn.Module], *names: str) -> None:
-    for name in names:
-        values = [getattr(part, name) for part in parts]
-        if values[0] is not None:
-            joined = torch.cat([value.detach() for value in values])
-            setattr(parts[0], name, nn.Parameter(joined) if isinstance(values[0], nn.Parameter) else joined)
+def _joined(parts: list[Any]) -> nn.Module:
+    if isinstance(parts[0], nn.ModuleDict):
+        keys = dict.fromkeys(key for part in parts for key in part)
+        return nn.ModuleDict({key: _edge([dict(part.items()).get(key) for part in parts]) for key in keys})
+    if len({type(part) for part in parts}) > 1:
+        raise TypeError(f"a {_name(parts[0])} and a {_name(parts[-1])} cannot be set side by side")
+    for kind, join in _JOINS.items():
+        if isinstance(parts[0], kind):
+            return join(parts)
+    if next(parts[0].parameters(recurse=False), None) is not None:
+        raise TypeError(f"networks with a layer of type {_name(parts[0])} cannot be set side by side")
+    for name, _ in list(parts[0].named_children()):
+        setattr(parts[0], name, _joined([getattr(part, name) for part in parts]))
+    return parts[0]  # type: ignore[no-any-return]
+
+
+def _edge(parts: list[Any]) -> nn.Module:
+    """Children of the same name, where they may be identities, poolings or absent (None)."""
+    skips = [isinstance(part, nn.Identity) for part in parts]
+    pools = [isinstance(part, nn.AvgPool2d) and _keeps_size(part) for part in parts]
+    if all(skip or pool or part is None for skip, pool, part in zip(skips, pools, parts, strict=True)):
+        return _SkipOrPool(skips, pools)
+    if None in parts:
+        raise TypeError("networks of which one lacks a layer with parameters cannot be set side by side")
+    return _joined(parts)
+
+
+def _keeps_size(pool: nn.AvgPool2d) -> bool:
+    return (pool.kernel_size, pool.stride, pool.padding, pool.count_include_pad) == (3, 1, 1, False)
+
+
+def _name(layer: nn.Module) -> str:
+    return type(layer).__name__
+
+
+def _stacked(parts: Sequence[nn.Module], name: str) -> Tensor:
+    """(S, …): what the networks have under a name."""
+    return torch.stack([getattr(part, name).detach() for part in parts])
+
+
+def _rows(x: Tensor) -> Tensor:
+    """(S·channels, h, w, batch) of (batch, S·channels, h, w): contiguous, and a view where it can be one."""
+    return x.permute(1, 2, 3, 0).contiguous()
+
+
+def _images(rows: Tensor) -> Tensor:
+    """(batch, S·channels, h, w) of (S·channels, h, w, batch), a view."""
+    return rows.permute(3, 0, 1, 2)
+
+
+class _Convolution(nn.Module):
+    def __init__(self, parts: list[Any]) -> None:
+        super().__init__()
+        first = parts[0]
+        square = all(len(set(pair)) == 1 for pair in (first.kernel_size, first.stride, first.padding))
+        if first.groups != 1 or first.dilation != (1, 1) or not square or first.bias is not None:
+            raise TypeError(f"{first} cannot be set side by side: only square convolutions without bias or groups can")
+        if len({part.weight.shape for part in parts}) > 1:
+            raise TypeError("convolutions of different shapes cannot be set side by side")
+        self.weight = nn.Parameter(_stacked(parts, "weight"))  # (S, out, in, k, k)
+        self.stride, self.padding = first.stride[0], first.padding[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = _rows(x).unflatten(0, (len(self.weight), -1))
+        result: Tensor = _Convolve.apply(rows, self.weight, self.stride, self.padding)  # type: ignore[no-untyped-call]
+        return _images(result.flatten(0, 1))
+
+
+class _Convolve(torch.autograd.Function):
+    """S convolutions: rows (S, in, h, w, batch), weight (S, out, in, k, k), result (S, out, h', w', batch)."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+        ctx.save_for_backward(rows, weight)
+        ctx.stride, ctx.padding = stride, padding
+        return _convolve(rows, weight.flatten(2), weight.shape[-1], stride, padding)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
+        rows, weight = ctx.saved_tensors
+        kernel, stride, padding = weight.shape[-1], ctx.stride, ctx.padding
+        gradient = gradient.contiguous()
+        flat = gradient.flatten(2)  # (S, out, pixels·batch)
+        to_weight = torch.empty_like(weight).flatten(2)
+        for part, patches in _patches(rows, kernel, stride, padding):
+            torch.bmm(flat[part], patches.transpose(1, 2), out=to_weight[part])
+        to_weight = to_weight.view_as(weight)
+        if not ctx.needs_input_grad[0]:
+            return None, to_weight, None, None
+        if stride == 1:  # the convolution of the gradient with the kernel turned
+            turned = weight.flip(3, 4).transpose(1, 2).flatten(2)
+            return _convolve(gradient, turned, kernel, 1, kernel - 1 - padding), to_weight, None, None
+        return _spread(gradient, weight, rows.shape, stride, padding), to_weight, None, None
+
+
+def _convolve(rows: Tensor, weight: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
+    """The convolution itself; weight (S, out, in·k·k)."""
+    networks, _, height, width, batch = rows.shape
+    high, wide = ((pixels + 2 * padding - kernel) // stride + 1 for pixels in (height, width))
+    result = rows.new_empty(networks, weight.shape[1], high * wide * batch)
+    for part, patches in _patches(rows, kernel, stride, padding):
+        torch.bmm(weight[part], patches, out=result[part])
+    return result.view(networks, -1, high, wide, batch)
+
+
+def _patches(rows: Tensor, kernel: int, stride: int, padding: int) -> Iterator[tuple[slice, Tensor]]:
+    """What a kernel sees, (some, in·k·k, h'·w'·batch), of a few networks at a time, and which they are."""
+    share = max(1, PATCH_BYTES // (rows[0].numel() * rows.element_size() * kernel**2))
+    for start in range(0, len(rows), share if kernel > 1 else len(rows)):
+        part = slice(start, start + share if kernel > 1 else None)
+        padded = nn.functional.pad(rows[part], (0, 0, *(4 * [padding]))) if padding else rows[part]
+        networks, channels, height, width, batch = padded.shape
+        s, c, i, j, b = padded.stride()
+        high, wide = (height - kernel) // stride + 1, (width - kernel) // stride + 1
+        size = (networks, channels, kernel, kernel, high, wide, batch)
+        seen = padded.as_strided(size, (s, c, i, j, stride * i, stride * j, b), padded.storage_offset())
+        yield part, seen.reshape(networks, channels * kernel**2, high * wide * batch)
+
+
+def _spread(gradient: Tensor, weight: Tensor, shape: torch.Size, stride: int, padding: int) -> Tensor:
+    """The gradient of a convolution's input, of a shape, for any stride."""
+    networks, channels, height, width, batch = shape
+    kernel = weight.shape[-1]
+    patches = torch.bmm(weight.flatten(2).transpose(1, 2), gradient.flatten(2))
+    patches = patches.view(networks, channels, kernel, kernel, *gradient.shape[2:])
+    padded = gradient.new_zeros(networks, channels, height + 2 * padding, width + 2 * padding, batch)
+    high, wide = (1 + stride * (pixels - 1) for pixels in gradient.shape[2:4])
+    for i in range(kernel):
+        for j in range(kernel):
+            padded[:, :, i : i + high : stride, j : j + wide : stride] += patches[:, :, i, j]
+    return padded[:, :, padding : padding + height, padding : padding + width]
+
+
+class _BatchNorm(nn.Module):
+    def __init__(self, parts: list[Any]) -> None:
+        super().__init__()
+        self.weight, self.bias = (nn.Parameter(_stacked(parts, name).flatten()) for name in ("weight", "bias"))
+        self.running_mean: Tensor
+        self.running_var: Tensor
+        for name in ("running_mean", "running_var"):
+            self.register_buffer(name, _stacked(parts, name).flatten())
+        self.momentum, self.eps = parts[0].momentum, parts[0].eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = _rows(x)
+        normalised = nn.functional.batch_norm(
+            rows.flatten(1)[None],
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training,
+            self.momentum,
+            self.eps,
+        )
+        return _images(normalised.view_as(rows))
+
+
+class _SkipOrPool(nn.Module):
+    """For each network x, the average of 3x3 pixels of x, or nothing."""
+
+    def __init__(self, skips: list[bool], pools: list[bool]) -> None:
+        super().__init__()
+        self.skip: Tensor
+        self.pool: Tensor
+        self.register_buffer("skip", torch.tensor(skips))
+        self.register_buffer("pool", torch.tensor(pools))
+        self._only = "skip" if all(skips) else "pool" if all(pools) else None
+        self._pooled = any(pools)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self._only == "skip":
+            return x
+        rows = _rows(x)
+        pooled: Tensor = _Average.apply(rows) if self._pooled else rows  # type: ignore[no-untyped-call]
+        if self._only == "pool":
+            return _images(pooled)
+        channels = len(rows) // len(self.skip)
+        skip, pool = (
+            which.repeat_interleave(channels).to(rows.dtype).view(-1, 1, 1, 1) for which in (self.skip, self.pool)
+        )
+        return _images(skip * rows + pool * pooled if self._pooled else skip * rows)
+
+
+class _Average(torch.autograd.Function):
+    """The average of 3x3 pixels, those outside not counted, of (channels, h, w, batch).
+
+    y = sums(x) / n, and sums is its own transpose: dx = sums(dy / n).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.share = 1 / _sums(x.new_ones(1, *x.shape[1:3], 1))
+        return _sums(x).mul_(ctx.share)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _sums(gradient * ctx.share)
+
+
+def _sums(x: Tensor) -> Tensor:
+    """The sum of a pixel and its neighbours."""
+    rows = x.clone()
+    rows[:, 1:] += x[:, :-1]
+    rows[:, :-1] += x[:, 1:]
+    both = rows.clone()
+    both[:, :, 1:] += rows[:, :, :-1]
+    both[:, :, :-1] += rows[:, :, 1:]
+    return both
+
+
+class _Halve(nn.Module):
+    """The average of 2x2 pixels, of an even width and height."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _images(_rows(x).unflatten(2, (-1, 2)).unflatten(1, (-1, 2)).mean(dim=(2, 4)))
+
+
+def _pool(parts: list[Any]) -> nn.Module:
+    """A pooling of this memory order where there is one; PyTorch's own is right in any, but slow."""
+    if _keeps_size(parts[0]):
+        return _SkipOrPool([False] * len(parts), [True] * len(parts))
+    halves = (parts[0].kernel_size, parts[0].stride, parts[0].padding) == (2, 2, 0)
+    return _Halve() if halves else parts[0]
 
 
 class _Linear(nn.Module):
     """S linear layers on (batch, S·features)."""
 
-    def __init__(self, layers: list[nn.Linear]) -> None:
+    def __init__(self, parts: list[Any]) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.stack([layer.weight.detach() for layer in layers]))
-        self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]))
+        self.weight, self.bias = (nn.Parameter(_stacked(parts, name)) for name in ("weight", "bias"))
 
     def forward(self, x: Tensor) -> Tensor:
         features = x.unflatten(1, (len(self.weight), -1))
         return (torch.einsum("bsi,soi->bso", features, self.weight) + self.bias).flatten(1)
+
+
+_JOINS: dict[type[nn.Module], Callable[[list[Any]], nn.Module]] = {
+    nn.Conv2d: _Convolution,
+    nn.BatchNorm2d: _BatchNorm,
+    nn.AvgPool2d: _pool,
+    nn.Linear: _Linear,
+}

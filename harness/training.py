@@ -18,6 +18,7 @@ from harness import worker
 from harness.batches import Images, moments, shrink
 from harness.cost import Cost
 from harness.data import TestSet, TrainingSet, load_test_set, load_training_set
+from harness.environment import compute_reproducibly
 from harness.errors import Diverged
 from harness.recipe import Recipe
 from harness.runs import TraceRow, TrainingConfig
@@ -39,8 +40,7 @@ def train(
     from harness.catalogue import get_space
 
     config: TrainingConfig = progress.folder.read_json("config.json")
-    torch.set_num_threads(config["threads"])
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    compute_reproducibly(config["threads"])
     space, recipe = get_space(config["space"]), Recipe.model_validate(config["recipe"])
     training_set = load_training_set(config["dataset"], data_directory, download=False)
     cell = space.parse(config["architecture"])

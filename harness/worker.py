@@ -177,6 +177,7 @@ def build(
     from harness.batches import search_data
     from harness.catalogue import get_method, get_space
     from harness.data import load_training_set
+    from harness.environment import compute_reproducibly
     from harness.protocol import Protocol
     from harness.query_search import QuerySearch
     from harness.search import GradientSearch
@@ -184,8 +185,7 @@ def build(
     from methods.base import GradientMethod, QueryMethod
 
     config = folder.config
-    torch.set_num_threads(config["threads"])
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    compute_reproducibly(config["threads"])
     device = torch.device(device_name)
     protocol = Protocol.model_validate(config["protocol"])
     method = get_method(config["method"])(**config["hyperparameters"])

@@ -18,7 +18,7 @@ from torch import nn
 
 from harness import catalogue
 from harness.building import Plan, measure_cells, plan
-from harness.cell_trainings import CellTrainings, Halves, halves
+from harness.cell_trainings import CellTrainings, Halves, halves, together
 from harness.data import load_test_set, load_training_set
 from harness.errors import HarnessError
 from harness.recipe import Optimisation, Recipe, load_recipe
@@ -27,7 +27,7 @@ from harness.side_by_side import side_by_side
 from harness.streams import Streams, stream
 from harness.tables import load_table
 from harness.tables.noise import retraining_noise
-from spaces.base import NetworkConfig, initialise
+from spaces.base import Architecture, NetworkConfig, initialise
 from spaces.size import flops, parameters
 from tests import command_line
 from tests.command_line import call, refusal
@@ -52,6 +52,7 @@ class FirstCells(NASBench201):
 @pytest.fixture(autouse=True)
 def settings() -> Iterator[None]:
     threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
     torch.set_default_dtype(torch.float32)
@@ -91,9 +92,9 @@ def no_progress(done: int, cells: int) -> None:
     pass
 
 
-def alone(data: Halves, settings: Optimisation, seed: int, epochs: int) -> nn.Module:
+def alone(cell: Architecture, data: Halves, settings: Optimisation, seed: int, epochs: int) -> nn.Module:
     """A cell's network of one training seed, trained as plainly as it can be said."""
-    network = SPACE.network(CELL, NetworkConfig(2, 1, 10))
+    network = SPACE.network(cell, NetworkConfig(2, 1, 10))
     initialise(network, lambda name: stream(f"retrain/{seed}", "weights", name))
     streams = Streams(f"retrain/{seed}")
     optimizer = torch.optim.SGD(
@@ -108,8 +109,16 @@ def alone(data: Halves, settings: Optimisation, seed: int, epochs: int) -> nn.Mo
     return network.eval()
 
 
-def test_networks_side_by_side_compute_and_learn_what_each_would_alone() -> None:
-    networks = [SPACE.network(CELL, NetworkConfig(4, 1, 10)) for _ in range(3)]
+BESIDE = [  # of the same convolutions; where CELL has a pooling, these have a skip connection, nothing, or a pooling
+    CELL,
+    SPACE.parse("|nor_conv_1x1~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|none~2|"),
+    SPACE.parse("|nor_conv_1x1~0|+|nor_conv_3x3~0|skip_connect~1|+|none~0|nor_conv_3x3~1|skip_connect~2|"),
+]
+
+
+def test_networks_side_by_side_compute_and_learn_what_each_would_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.side_by_side.PATCH_BYTES", 2 * 4 * 9 * 8 * 8 * 8 * 8)  # two networks at a time
+    networks = [SPACE.network(cell, NetworkConfig(4, 1, 10)) for cell in BESIDE]
     for seed, network in enumerate(networks):
         initialise(network, lambda name, seed=seed: stream(seed, name))
         network.double()
@@ -125,16 +134,36 @@ def test_networks_side_by_side_compute_and_learn_what_each_would_alone() -> None
         for name, parameter in network.named_parameters():
             gradient = learned[name].grad
             assert gradient is not None
-            torch.testing.assert_close(gradient.view(3, *parameter.shape)[seed], parameter.grad)
+            by_itself = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            torch.testing.assert_close(gradient.view(3, *parameter.shape)[seed], by_itself)
     joined.eval()
     logits = joined(images.transpose(0, 1).flatten(1, 2)).unflatten(1, (3, 10))
     for seed, network in enumerate(networks):
         torch.testing.assert_close(logits[:, seed], network.eval()(images[seed]))
 
 
-def test_a_layer_that_cannot_stand_side_by_side_is_named() -> None:
+def test_networks_that_cannot_stand_side_by_side_are_named() -> None:
+    def edges(layer: nn.Module | None) -> nn.Module:
+        return nn.ModuleDict({} if layer is None else {"edge": layer})
+
     with pytest.raises(TypeError, match="LayerNorm"):
-        side_by_side([nn.Sequential(nn.LayerNorm(3))])
+        side_by_side([nn.LayerNorm(3)])
+    with pytest.raises(TypeError, match="square convolutions without bias"):
+        side_by_side([nn.Conv2d(1, 1, 3)])
+    with pytest.raises(TypeError, match="different shapes"):
+        side_by_side([nn.Conv2d(1, 1, 3, bias=False), nn.Conv2d(1, 1, 1, bias=False)])
+    with pytest.raises(TypeError, match="lacks a layer"):
+        side_by_side([edges(nn.Conv2d(1, 1, 1, bias=False)), edges(None)])
+    with pytest.raises(TypeError, match="a Identity and a Conv2d"):
+        side_by_side([edges(nn.Identity()), edges(nn.Conv2d(1, 1, 1, bias=False))])
+
+
+def test_cells_of_the_same_convolutions_are_trained_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = SPACE.parse("|nor_conv_1x1~0|+|nor_conv_1x1~0|skip_connect~1|+|none~0|nor_conv_3x3~1|skip_connect~2|")
+    cells = [BESIDE[0], other, BESIDE[1], BESIDE[2]]
+    assert together(SPACE, recipe(), [0, 1], cells) == [BESIDE, [other]]
+    monkeypatch.setattr("harness.cell_trainings.TOGETHER_BYTES", 2 * 2 * 4 * 2 * 8**2 * 200)  # two cells, two seeds
+    assert together(SPACE, recipe(), [0, 1], cells) == [BESIDE[:2], BESIDE[2:], [other]]
 
 
 def test_the_halves_are_disjoint_and_complete() -> None:
@@ -144,31 +173,32 @@ def test_the_halves_are_disjoint_and_complete() -> None:
     assert torch.equal(torch.cat([data.train.labels, data.valid.labels]), training.labels[order])
 
 
-def test_a_cell_is_trained_as_a_plain_loop_would() -> None:
+def test_cells_are_trained_as_a_plain_loop_would() -> None:
     exact = {name: getattr(digits().train, name).double() for name in ("mean", "sd")}
     data = Halves(*(replace(images, **exact) for images in (digits().train, digits().valid, digits().test)), classes=10)
     torch.set_default_dtype(torch.float64)  # in float32, rounding errors grow to per cents within 40 steps
-    measured = CellTrainings(SPACE, data, recipe(), [3, 4], CPU).measure(CELL, epochs=3)
-    for number, seed in enumerate([3, 4]):
-        network = alone(data, recipe().training, seed, epochs=3)
-        for name, images in (("valid", data.valid), ("test", data.test)):
-            batches = list(images.in_order())
-            with torch.no_grad():
-                logits = torch.cat([network(batch.images) for batch in batches])
-            loss = float(nn.functional.cross_entropy(logits, images.labels))
-            accuracy = 100 * float((logits.argmax(dim=1) == images.labels).float().mean())
-            assert measured[f"{name}_loss"][number] == pytest.approx(loss)  # type: ignore[literal-required]
-            assert measured[f"{name}_accuracy"][number] == pytest.approx(accuracy)  # type: ignore[literal-required]
+    cells = CellTrainings(SPACE, data, recipe(), [3, 4], CPU).measure(BESIDE[:2], epochs=3)
+    for cell, measured in zip(BESIDE, cells, strict=False):
+        for number, seed in enumerate([3, 4]):
+            network = alone(cell, data, recipe().training, seed, epochs=3)
+            for name, images in (("valid", data.valid), ("test", data.test)):
+                batches = list(images.in_order())
+                with torch.no_grad():
+                    logits = torch.cat([network(batch.images) for batch in batches])
+                loss = float(nn.functional.cross_entropy(logits, images.labels))
+                accuracy = 100 * float((logits.argmax(dim=1) == images.labels).float().mean())
+                assert measured[f"{name}_loss"][number] == pytest.approx(loss)  # type: ignore[literal-required]
+                assert measured[f"{name}_accuracy"][number] == pytest.approx(accuracy)  # type: ignore[literal-required]
 
 
 def test_batches_that_are_kept_are_those_that_are_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     data = digits()
     kept = CellTrainings(SPACE, data, recipe(), [0], CPU)
-    first = kept.measure(CELL, epochs=1)
-    kept.measure(CELL, epochs=3)
-    again = kept.measure(CELL, epochs=1)
+    [first] = kept.measure([CELL], epochs=1)
+    kept.measure([CELL], epochs=3)
+    [again] = kept.measure([CELL], epochs=1)
     monkeypatch.setattr("harness.cell_trainings.CACHED_BYTES", 0)
-    made = CellTrainings(SPACE, data, recipe(), [0], CPU).measure(CELL, epochs=1)
+    [made] = CellTrainings(SPACE, data, recipe(), [0], CPU).measure([CELL], epochs=1)
     for found in (again, made):
         assert found["test_loss"] == first["test_loss"]
 
@@ -198,7 +228,7 @@ def test_a_table_is_built_interrupted_and_taken_up_again(tmp_path: Path) -> None
     table = load_table("tiny", space)
     data = digits()
     for index in (0, 7):
-        expected = CellTrainings(space, data, recipe(), [0, 1], CPU).measure(space.architecture(index), epochs=3)
+        [expected] = CellTrainings(space, data, recipe(), [0, 1], CPU).measure([space.architecture(index)], epochs=3)
         assert table.test_accuracy("digits")[index] == pytest.approx(np.mean(expected["test_accuracy"]))
         assert table.columns["digits", "valid_accuracy@3/1"][index] == expected["valid_accuracy"][1]
         network = space.network(space.architecture(index), NetworkConfig(2, 1, 10))
