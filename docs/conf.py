@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
-from sphinx.ext.napoleon import Config, GoogleDocstring
+from sphinx.ext.napoleon import Config
+from sphinx.ext.napoleon.docstring import GoogleDocstring
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -23,9 +24,9 @@ html_title = f"nas-harness {__version__}"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 exclude_patterns = ["examples"]
 html_theme = "furo"
+highlight_language = "text"
 html_show_sourcelink = False
 
-myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
@@ -43,7 +44,7 @@ nitpick_ignore_regex = [
 def read_sections(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Read Google's sections in docstrings, but not in those of attributes, where napoleon takes a colon for a type."""
     if what not in {"attribute", "data", "property"}:
-        lines[:] = GoogleDocstring(lines, SECTIONS, what=what).lines()
+        lines[:] = GoogleDocstring(lines, SECTIONS, what=what).lines()  # type: ignore[arg-type]
 
 
 def setup(app: Sphinx) -> None:

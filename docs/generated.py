@@ -1,4 +1,4 @@
-"""What the pages say of methods, protocols and recipes, in Markdown, written from the classes and files themselves.
+"""What the pages say of methods, protocols, recipes and results, written in Markdown from their code and files.
 
 A page asks for a part by a line ``<!-- generated: NAME -->``, with a name of :data:`PARTS`.
 """
@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from harness import catalogue, protocol, recipe
+from harness.runs import Clocked, Diagnosed, Looked, TraceRow
 from methods.base import GradientMethod, Method
 
 MEASURED = Path(__file__).with_name("measured.csv")
@@ -133,6 +134,18 @@ def flat(settings_: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str
             yield prefix + key, printed(value)
 
 
+# Results
+
+
+def trace_row() -> str:
+    """Every field of a row of a trace, with the comments beside them in the source."""
+    fields: list[tuple[str, str, str]] = []
+    for part in (TraceRow, Looked, Diagnosed, Clocked):
+        source = inspect.getsource(part)
+        fields += re.findall(r"^    (\w+): ([^#\n]+?)(?:  # (.*))?$", source, flags=re.MULTILINE)
+    return grid(["field", "type", "meaning"], [[f"`{name}`", f"`{kind}`", meaning] for name, kind, meaning in fields])
+
+
 # Settings of pydantic models
 
 
@@ -179,6 +192,7 @@ def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 PARTS: dict[str, Callable[[], str]] = {
     "methods": gallery,
+    "trace row": trace_row,
     "protocol settings": protocol_settings,
     "protocols": protocols,
     "recipe settings": recipe_settings,

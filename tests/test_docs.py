@@ -17,6 +17,7 @@ import pytest
 
 from harness import catalogue, protocol
 from harness.cli.main import harness
+from harness.runs import TraceRow
 from methods.base import GradientMethod
 from tests.small_search import gradient_search
 
@@ -110,6 +111,11 @@ def test_the_protocols_are_shown_with_every_setting(generated: ModuleType) -> No
         "a.b": "50; gdas 250",
         "a.c": "null",
     }
+
+
+def test_a_row_of_the_trace_is_shown_with_every_field(generated: ModuleType) -> None:
+    shown = re.findall(r"^\| `(\w+)` \|", generated.trace_row(), flags=re.MULTILINE)
+    assert sorted(shown) == sorted(TraceRow.__annotations__)
 
 
 def test_a_page_asks_for_parts_by_name(generated: ModuleType) -> None:
