@@ -30,6 +30,7 @@ def alpha_heatmaps(comparison: Comparison) -> Figure | None:
     height = 0.125 * len(edges) + 0.75
     figure = Figure(figsize=(WIDTH, height * len(shown) + 1.25), layout="constrained")
     grid = figure.subplots(len(shown), len(MOMENTS), sharex=True, sharey=True, squeeze=False)
+    grid[0, 0].set(xlim=(0, len(operations)), ylim=(len(edges), 0))  # of all panels, which then never autoscale
     for row, (label, panels) in zip(grid, columns, strict=True):
         for spare in row[len(panels) :]:
             spare.set_axis_off()
@@ -44,7 +45,6 @@ def alpha_heatmaps(comparison: Comparison) -> Figure | None:
         row[0].annotate(short(label), weight="bold", **at).set_in_layout(False)
         row[0].set_ylabel("edge")
     grid[0, 0].set_yticks(np.arange(len(edges)) + 0.5, [f"{source}→{target}" for source, target in edges])
-    grid[0, 0].invert_yaxis()
     grid[0, 0].set_xticks(np.arange(len(operations)) + 0.5, [operation_name(operation) for operation in operations])
     figure.colorbar(mesh, ax=grid, location="bottom", aspect=45, label="softmax(α)")
     return figure
@@ -83,5 +83,4 @@ def _mean(seeds: list[Floats], epoch: int) -> Floats:
 def _mark_largest(ax: Axes, mean: Floats, most: float) -> None:
     """A dot on the operation with the largest mean of each edge, in white where the ground is dark."""
     colours = ["white" if value > 0.55 * most else "black" for value in mean.max(axis=1).tolist()]
-    ax.autoscale(False)  # the mesh has set the limits; to compute them anew for all panels takes seconds
     ax.scatter(mean.argmax(axis=1) + 0.5, np.arange(len(mean)) + 0.5, s=7, c=colours, linewidth=0)

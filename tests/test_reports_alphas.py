@@ -47,6 +47,7 @@ def test_a_heatmap_is_the_mean_of_softmax_over_the_seeds_that_got_there(writer: 
     both = [softmax(np.array(alphas[seed][3]["alpha"]), axis=1) for seed in range(2)]
     np.testing.assert_allclose(panels["epoch 4"], np.mean(both, axis=0))
     np.testing.assert_allclose(panels["epoch 8"], softmax(np.array(alphas[0][7]["alpha"]), axis=1))
+    assert all((ax.get_xlim(), ax.get_ylim()) == ((0, 5), (6, 0)) for ax in figure.axes[:4])  # every cell in full
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()][:3] == ["0→1", "0→2", "1→2"]
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == [
         "none",
