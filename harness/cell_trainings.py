@@ -2,7 +2,7 @@
 
 For a training seed, every cell gets the same initial weights (layer by layer, where cells share one) and the same
 batches, so that what differs between two cells is the cells. All training seeds are trained at once, side by side, and
-so are cells that have the same layers with weights. Nothing of a search imports this module.
+so are cells of small networks that have the same layers with weights. Nothing of a search imports this module.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from harness.batches import Images, moments, shrink
 from harness.data import TestSet, TrainingSet
 from harness.recipe import Recipe
 from harness.search import cosine
-from harness.side_by_side import batch_innermost, side_by_side
+from harness.side_by_side import are_small, arranged, side_by_side
 from harness.streams import Streams, stream
 from spaces.base import Architecture, NetworkConfig, SearchSpace, initialise
 from spaces.size import flops, parameters
@@ -28,7 +28,8 @@ CACHED_BYTES = 2**29
 """The batches of a training, which are the same for every cell, are kept in memory where they take no more."""
 
 TOGETHER_BYTES = 2**22
-"""As many cells are trained side by side as have feature maps of the first stage that take no more together."""
+"""As many cells of small networks are trained side by side as have feature maps of the first stage that take no more
+together; larger networks gain nothing by it."""
 
 
 class Measured(TypedDict):
@@ -82,8 +83,12 @@ def together(
             weights = space.network(cell, config).named_parameters()
             groups.setdefault(tuple((name, weight.shape) for name, weight in weights), []).append(cell)
     features = 4 * config.channels * recipe.data.image_size**2 * recipe.training.batch_size
-    most = max(1, TOGETHER_BYTES // (features * len(seeds)))
+    most = max(1, TOGETHER_BYTES // (features * len(seeds))) if _are_small(recipe) else 1
     return [group[start : start + most] for group in groups.values() for start in range(0, len(group), most)]
+
+
+def _are_small(recipe: Recipe) -> bool:
+    return are_small(recipe.network.channels, recipe.data.image_size, recipe.training.batch_size)
 
 
 class CellTrainings:
@@ -103,6 +108,7 @@ class CellTrainings:
         self.space, self.data, self.recipe, self.seeds, self.device = space, data, recipe, list(seeds), device
         settings = recipe.training
         self.config = NetworkConfig(recipe.network.channels, recipe.network.cells, data.classes)
+        self._small = _are_small(recipe)
         pixels = 3 * recipe.data.image_size**2
         self._keep = 4 * pixels * len(data.train) * settings.epochs * len(self.seeds) <= CACHED_BYTES
         self._kept: list[list[tuple[Tensor, Tensor]]] = []
@@ -168,7 +174,7 @@ class CellTrainings:
                 network = self.space.network(cell, self.config)
                 initialise(network, lambda name, seed=seed: stream(f"retrain/{seed}", "weights", name))  # type: ignore[misc]
                 networks.append(network)
-        return side_by_side(networks).to(self.device)
+        return side_by_side(networks, small=self._small).to(self.device)
 
     def _epochs(self) -> Iterator[list[tuple[Tensor, Tensor]] | Iterator[tuple[Tensor, Tensor]]]:
         """The batches of epoch after epoch; those of the full budget are made once where they are few enough."""
@@ -184,7 +190,7 @@ class CellTrainings:
         while True:
             orders = [self.data.train.shuffled(each["train-order"], each["train-augmentation"]) for each in streams]
             yield (
-                _beside([batch.images for batch in step], [batch.labels for batch in step])
+                self._beside([batch.images for batch in step], [batch.labels for batch in step])
                 for step in zip(*orders, strict=True)
             )
 
@@ -194,25 +200,25 @@ class CellTrainings:
         sums = _Sums(cells * seeds)
         with torch.no_grad():
             for batch in images.in_order():
-                beside = _beside([batch.images] * seeds, [batch.labels] * seeds)
+                beside = self._beside([batch.images] * seeds, [batch.labels] * seeds)
                 sums.add(*_forward(network, *beside, cells), len(batch.labels))
         return sums
+
+    def _beside(self, images: list[Tensor], labels: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Batches of S seeds as one: images (batch, S·3, h, w), labels (batch, S)."""
+        return arranged(torch.cat(images, dim=1), small=self._small), torch.stack(labels, dim=1)
 
 
 def _forward(
     network: nn.Module, images: Tensor, labels: Tensor, cells: int, label_smoothing: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy and number of right answers, (cells·S,), of a batch of S seeds' images; labels (batch, S)."""
-    everyones = images.permute(1, 2, 3, 0).repeat(cells, 1, 1, 1).permute(3, 0, 1, 2)
+    if cells > 1:  # of small networks, which have the batch innermost
+        images = images.permute(1, 2, 3, 0).repeat(cells, 1, 1, 1).permute(3, 0, 1, 2)
     targets = labels.repeat(1, cells)
-    logits = network(everyones).unflatten(1, (targets.shape[1], -1)).transpose(1, 2)  # (batch, classes, cells·S)
+    logits = network(images).unflatten(1, (targets.shape[1], -1)).transpose(1, 2)  # (batch, classes, cells·S)
     losses = nn.functional.cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing)
     return losses.mean(dim=0), (logits.detach().argmax(dim=1) == targets).sum(dim=0)
-
-
-def _beside(images: list[Tensor], labels: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Batches of S seeds as one: images (batch, S·3, h, w), labels (batch, S)."""
-    return batch_innermost(torch.cat(images, dim=1)), torch.stack(labels, dim=1)
 
 
 class _Sums:

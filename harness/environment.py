@@ -37,7 +37,7 @@ def compute_reproducibly(threads: int) -> None:
     """Have PyTorch compute the same bits whenever this process computes the same, with a number of threads.
 
     PyTorch would also fill every tensor it allocates, so that a program that reads what it has not written does so
-    reproducibly. Ours does not, and small networks spend 5 to 14 % of their time on it.
+    reproducibly. Ours does not, and a step of DARTS at 16 pixels spends 5 % of its time on it.
     """
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)

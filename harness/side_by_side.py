@@ -1,69 +1,87 @@
-"""Several small networks computed as one: what is small alone wastes a processor.
+"""Several networks computed as one: what is small alone wastes a processor.
 
-The channels of S networks stand side by side, (batch, S·channels, h, w), and no network sees another's. In memory the
-batch is the innermost dimension, so that a convolution of few channels is one matrix product a network, of its weights
-with long rows of pixels, and whatever else a step costs is shared by all.
+The channels of S networks stand side by side, (batch, S·channels, h, w), and no network sees another's. Whatever a step
+costs besides arithmetic is then shared by all. There are two ways of it:
+
+* PyTorch's own layers, where each network's channels are a group of a convolution, channels last in memory;
+* for small networks, layers that have the batch innermost in memory, so that a convolution of few channels is one
+  matrix product a network, of its weights with long rows of pixels. Networks need not be quite the same then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 PATCH_BYTES = 2**20
-"""A convolution gathers what its kernel sees for as many networks at a time as fit into a processor's cache."""
+"""Small layers gather what a kernel sees, for as many networks at a time as fit into a processor's cache."""
+
+Join = Callable[[list[Any]], nn.Module]
+"""Makes one layer of the S networks' layers."""
 
 
-def side_by_side(networks: Sequence[nn.Module]) -> nn.Module:
+def are_small(channels: int, image_size: int, batch_size: int) -> bool:
+    """Whether networks are small: what a 3x3 kernel sees of one of them, in single precision, fits into the cache."""
+    return 4 * 9 * channels * image_size**2 * batch_size <= PATCH_BYTES
+
+
+def side_by_side(networks: Sequence[nn.Module], *, small: bool) -> nn.Module:
     """One network that computes S networks, each with its own weights.
 
-    The networks have the same layers, but for identities and 3x3 average poolings in an ``nn.ModuleDict``: there
-    one network may have either where another has the other, or nothing, which then adds nothing to a sum.
+    The networks have the same layers. Small ones may differ in identities and 3x3 average poolings in an
+    ``nn.ModuleDict``: there one network may have either where another has the other, or nothing, which then adds
+    nothing to a sum.
 
-    The input is (batch, S·channels, h, w), each network's images in turn, best as :func:`batch_innermost` gives them,
-    and the output (batch, S·classes). It learns what the networks would learn alone: the gradient of a sum of their
-    losses does not mix them.
+    The input is (batch, S·channels, h, w), each network's images in turn, best as :func:`arranged` gives them, and the
+    output (batch, S·classes). It learns what the networks would learn alone: the gradient of a sum of their losses does
+    not mix them.
 
     Raises TypeError for layers with parameters other than square convolutions, 2-d batch normalisation and linear
     layers, and for networks that differ in more than is said above.
     """
-    return _joined([deepcopy(network) for network in networks])
+    joined = _joined([deepcopy(network) for network in networks], _SMALL if small else _LARGE)
+    return joined if small else joined.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def batch_innermost(images: Tensor) -> Tensor:
-    """The same (batch, channels, h, w), with the batch innermost in memory, which is how these networks keep it."""
-    return images.permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2)
+def arranged(images: Tensor, *, small: bool) -> Tensor:
+    """The same (batch, channels, h, w) in the memory order of the networks that it is meant for."""
+    return _images(_rows(images)) if small else images.contiguous(memory_format=torch.channels_last)
 
 
-def _joined(parts: list[Any]) -> nn.Module:
-    if isinstance(parts[0], nn.ModuleDict):
-        keys = dict.fromkeys(key for part in parts for key in part)
-        return nn.ModuleDict({key: _edge([dict(part.items()).get(key) for part in parts]) for key in keys})
+def _joined(parts: list[Any], joins: Mapping[type[nn.Module], Join]) -> nn.Module:
     if len({type(part) for part in parts}) > 1:
         raise TypeError(f"a {_name(parts[0])} and a {_name(parts[-1])} cannot be set side by side")
-    for kind, join in _JOINS.items():
+    for kind, join in joins.items():
         if isinstance(parts[0], kind):
             return join(parts)
     if next(parts[0].parameters(recurse=False), None) is not None:
         raise TypeError(f"networks with a layer of type {_name(parts[0])} cannot be set side by side")
+    if len({tuple(dict(part.named_children())) for part in parts}) > 1:
+        raise TypeError(f"two {_name(parts[0])} of other layers cannot be set side by side")
     for name, _ in list(parts[0].named_children()):
-        setattr(parts[0], name, _joined([getattr(part, name) for part in parts]))
+        setattr(parts[0], name, _joined([getattr(part, name) for part in parts], joins))
     return parts[0]  # type: ignore[no-any-return]
 
 
+def _edges(parts: list[nn.ModuleDict]) -> nn.Module:
+    """Children by name, where they may be identities, poolings or absent in some of the networks."""
+    keys = dict.fromkeys(key for part in parts for key in part)
+    return nn.ModuleDict({key: _edge([dict(part.items()).get(key) for part in parts]) for key in keys})
+
+
 def _edge(parts: list[Any]) -> nn.Module:
-    """Children of the same name, where they may be identities, poolings or absent (None)."""
     skips = [isinstance(part, nn.Identity) for part in parts]
     pools = [isinstance(part, nn.AvgPool2d) and _keeps_size(part) for part in parts]
     if all(skip or pool or part is None for skip, pool, part in zip(skips, pools, parts, strict=True)):
         return _SkipOrPool(skips, pools)
     if None in parts:
         raise TypeError("networks of which one lacks a layer with parameters cannot be set side by side")
-    return _joined(parts)
+    return _joined(parts, _SMALL)
 
 
 def _keeps_size(pool: nn.AvgPool2d) -> bool:
@@ -89,17 +107,58 @@ def _images(rows: Tensor) -> Tensor:
     return rows.permute(3, 0, 1, 2)
 
 
+def _check(convolutions: list[Any]) -> None:
+    """Raise TypeError for convolutions that are not square, plain and of the same shape."""
+    first = convolutions[0]
+    square = all(len(set(pair)) == 1 for pair in (first.kernel_size, first.stride, first.padding))
+    if first.groups != 1 or first.dilation != (1, 1) or not square or first.bias is not None:
+        raise TypeError(f"{first} cannot be set side by side: only square convolutions without bias or groups can")
+    if len({part.weight.shape for part in convolutions}) > 1:
+        raise TypeError("convolutions of different shapes cannot be set side by side")
+
+
+# PyTorch's own layers
+
+
+def _grouped(parts: list[Any]) -> nn.Module:
+    _check(parts)
+    first = parts[0]
+    first.groups, first.in_channels, first.out_channels = (
+        len(parts) * count for count in (1, first.in_channels, first.out_channels)
+    )
+    first.weight = nn.Parameter(_stacked(parts, "weight").flatten(0, 1))
+    return first  # type: ignore[no-any-return]
+
+
+def _wider(parts: list[Any], kind: type[nn.BatchNorm2d] = nn.BatchNorm2d) -> nn.BatchNorm2d:
+    joined = kind(len(parts) * parts[0].num_features, parts[0].eps, parts[0].momentum).to(parts[0].weight.dtype)
+    with torch.no_grad():
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            getattr(joined, name).copy_(_stacked(parts, name).flatten())
+    return joined
+
+
+class _Linear(nn.Module):
+    """S linear layers on (batch, S·features)."""
+
+    def __init__(self, parts: list[Any]) -> None:
+        super().__init__()
+        self.weight, self.bias = (nn.Parameter(_stacked(parts, name)) for name in ("weight", "bias"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = x.unflatten(1, (len(self.weight), -1))
+        return (torch.einsum("bsi,soi->bso", features, self.weight) + self.bias).flatten(1)
+
+
+# Layers with the batch innermost
+
+
 class _Convolution(nn.Module):
     def __init__(self, parts: list[Any]) -> None:
         super().__init__()
-        first = parts[0]
-        square = all(len(set(pair)) == 1 for pair in (first.kernel_size, first.stride, first.padding))
-        if first.groups != 1 or first.dilation != (1, 1) or not square or first.bias is not None:
-            raise TypeError(f"{first} cannot be set side by side: only square convolutions without bias or groups can")
-        if len({part.weight.shape for part in parts}) > 1:
-            raise TypeError("convolutions of different shapes cannot be set side by side")
+        _check(parts)
         self.weight = nn.Parameter(_stacked(parts, "weight"))  # (S, out, in, k, k)
-        self.stride, self.padding = first.stride[0], first.padding[0]
+        self.stride, self.padding = parts[0].stride[0], parts[0].padding[0]
 
     def forward(self, x: Tensor) -> Tensor:
         rows = _rows(x).unflatten(0, (len(self.weight), -1))
@@ -146,16 +205,12 @@ def _convolve(rows: Tensor, weight: Tensor, kernel: int, stride: int, padding: i
 
 def _patches(rows: Tensor, kernel: int, stride: int, padding: int) -> Iterator[tuple[slice, Tensor]]:
     """What a kernel sees, (some, in·k·k, h'·w'·batch), of a few networks at a time, and which they are."""
-    share = max(1, PATCH_BYTES // (rows[0].numel() * rows.element_size() * kernel**2))
-    for start in range(0, len(rows), share if kernel > 1 else len(rows)):
-        part = slice(start, start + share if kernel > 1 else None)
+    share = len(rows) if kernel == 1 else max(1, PATCH_BYTES // (rows[0].numel() * rows.element_size() * kernel**2))
+    for start in range(0, len(rows), share):
+        part = slice(start, start + share)
         padded = nn.functional.pad(rows[part], (0, 0, *(4 * [padding]))) if padding else rows[part]
-        networks, channels, height, width, batch = padded.shape
-        s, c, i, j, b = padded.stride()
-        high, wide = (height - kernel) // stride + 1, (width - kernel) // stride + 1
-        size = (networks, channels, kernel, kernel, high, wide, batch)
-        seen = padded.as_strided(size, (s, c, i, j, stride * i, stride * j, b), padded.storage_offset())
-        yield part, seen.reshape(networks, channels * kernel**2, high * wide * batch)
+        seen = padded.unfold(2, kernel, stride).unfold(3, kernel, stride)  # (some, in, h', w', batch, k, k)
+        yield part, seen.permute(0, 1, 5, 6, 2, 3, 4).flatten(1, 3).flatten(2)
 
 
 def _spread(gradient: Tensor, weight: Tensor, shape: torch.Size, stride: int, padding: int) -> Tensor:
@@ -172,29 +227,10 @@ def _spread(gradient: Tensor, weight: Tensor, shape: torch.Size, stride: int, pa
     return padded[:, :, padding : padding + height, padding : padding + width]
 
 
-class _BatchNorm(nn.Module):
-    def __init__(self, parts: list[Any]) -> None:
-        super().__init__()
-        self.weight, self.bias = (nn.Parameter(_stacked(parts, name).flatten()) for name in ("weight", "bias"))
-        self.running_mean: Tensor
-        self.running_var: Tensor
-        for name in ("running_mean", "running_var"):
-            self.register_buffer(name, _stacked(parts, name).flatten())
-        self.momentum, self.eps = parts[0].momentum, parts[0].eps
-
+class _BatchNorm(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         rows = _rows(x)
-        normalised = nn.functional.batch_norm(
-            rows.flatten(1)[None],
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            self.training,
-            self.momentum,
-            self.eps,
-        )
-        return _images(normalised.view_as(rows))
+        return _images(super().forward(rows.flatten(1)[None, :, :, None]).view_as(rows))
 
 
 class _SkipOrPool(nn.Module):
@@ -265,21 +301,12 @@ def _pool(parts: list[Any]) -> nn.Module:
     return _Halve() if halves else parts[0]
 
 
-class _Linear(nn.Module):
-    """S linear layers on (batch, S·features)."""
+_LARGE: dict[type[nn.Module], Join] = {nn.Conv2d: _grouped, nn.BatchNorm2d: _wider, nn.Linear: _Linear}
 
-    def __init__(self, parts: list[Any]) -> None:
-        super().__init__()
-        self.weight, self.bias = (nn.Parameter(_stacked(parts, name)) for name in ("weight", "bias"))
-
-    def forward(self, x: Tensor) -> Tensor:
-        features = x.unflatten(1, (len(self.weight), -1))
-        return (torch.einsum("bsi,soi->bso", features, self.weight) + self.bias).flatten(1)
-
-
-_JOINS: dict[type[nn.Module], Callable[[list[Any]], nn.Module]] = {
+_SMALL: dict[type[nn.Module], Join] = {
+    nn.ModuleDict: _edges,
     nn.Conv2d: _Convolution,
-    nn.BatchNorm2d: _BatchNorm,
+    nn.BatchNorm2d: partial(_wider, kind=_BatchNorm),
     nn.AvgPool2d: _pool,
     nn.Linear: _Linear,
 }

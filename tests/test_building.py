@@ -116,13 +116,16 @@ BESIDE = [  # of the same convolutions; where CELL has a pooling, these have a s
 ]
 
 
-def test_networks_side_by_side_compute_and_learn_what_each_would_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("small", "cells"), [(True, BESIDE), (False, 3 * [CELL])])
+def test_networks_side_by_side_compute_and_learn_what_each_would_alone(
+    small: bool, cells: list[Architecture], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("harness.side_by_side.PATCH_BYTES", 2 * 4 * 9 * 8 * 8 * 8 * 8)  # two networks at a time
-    networks = [SPACE.network(cell, NetworkConfig(4, 1, 10)) for cell in BESIDE]
+    networks = [SPACE.network(cell, NetworkConfig(4, 1, 10)) for cell in cells]
     for seed, network in enumerate(networks):
         initialise(network, lambda name, seed=seed: stream(seed, name))
         network.double()
-    joined = side_by_side(networks)
+    joined = side_by_side(networks, small=small)
     images = torch.randn(3, 8, 3, 8, 8, dtype=torch.float64)
     logits = joined(images.transpose(0, 1).flatten(1, 2)).unflatten(1, (3, 10))
     logits.square().mean(dim=(0, 2)).sum().backward()
@@ -146,16 +149,19 @@ def test_networks_that_cannot_stand_side_by_side_are_named() -> None:
     def edges(layer: nn.Module | None) -> nn.Module:
         return nn.ModuleDict({} if layer is None else {"edge": layer})
 
-    with pytest.raises(TypeError, match="LayerNorm"):
-        side_by_side([nn.LayerNorm(3)])
-    with pytest.raises(TypeError, match="square convolutions without bias"):
-        side_by_side([nn.Conv2d(1, 1, 3)])
-    with pytest.raises(TypeError, match="different shapes"):
-        side_by_side([nn.Conv2d(1, 1, 3, bias=False), nn.Conv2d(1, 1, 1, bias=False)])
+    for small in (True, False):
+        with pytest.raises(TypeError, match="LayerNorm"):
+            side_by_side([nn.LayerNorm(3)], small=small)
+        with pytest.raises(TypeError, match="square convolutions without bias"):
+            side_by_side([nn.Conv2d(1, 1, 3)], small=small)
+        with pytest.raises(TypeError, match="different shapes"):
+            side_by_side([nn.Conv2d(1, 1, 3, bias=False), nn.Conv2d(1, 1, 1, bias=False)], small=small)
+        with pytest.raises(TypeError, match="a Identity and a Conv2d"):
+            side_by_side([edges(nn.Identity()), edges(nn.Conv2d(1, 1, 1, bias=False))], small=small)
     with pytest.raises(TypeError, match="lacks a layer"):
-        side_by_side([edges(nn.Conv2d(1, 1, 1, bias=False)), edges(None)])
-    with pytest.raises(TypeError, match="a Identity and a Conv2d"):
-        side_by_side([edges(nn.Identity()), edges(nn.Conv2d(1, 1, 1, bias=False))])
+        side_by_side([edges(nn.Conv2d(1, 1, 1, bias=False)), edges(None)], small=True)
+    with pytest.raises(TypeError, match="two ModuleDict of other layers"):
+        side_by_side([edges(nn.Identity()), edges(None)], small=False)
 
 
 def test_cells_of_the_same_convolutions_are_trained_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,6 +170,8 @@ def test_cells_of_the_same_convolutions_are_trained_together(monkeypatch: pytest
     assert together(SPACE, recipe(), [0, 1], cells) == [BESIDE, [other]]
     monkeypatch.setattr("harness.cell_trainings.TOGETHER_BYTES", 2 * 2 * 4 * 2 * 8**2 * 200)  # two cells, two seeds
     assert together(SPACE, recipe(), [0, 1], cells) == [BESIDE[:2], BESIDE[2:], [other]]
+    wide = load_recipe("short", [*SMALL, "network.channels=4"])
+    assert together(SPACE, wide, [0, 1], cells) == [[BESIDE[0]], [BESIDE[1]], [BESIDE[2]], [other]]
 
 
 def test_the_halves_are_disjoint_and_complete() -> None:
@@ -173,12 +181,16 @@ def test_the_halves_are_disjoint_and_complete() -> None:
     assert torch.equal(torch.cat([data.train.labels, data.valid.labels]), training.labels[order])
 
 
-def test_cells_are_trained_as_a_plain_loop_would() -> None:
+@pytest.mark.parametrize("patch_bytes", [2**20, 0], ids=["small", "large"])
+def test_cells_are_trained_as_a_plain_loop_would(patch_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.side_by_side.PATCH_BYTES", patch_bytes)
     exact = {name: getattr(digits().train, name).double() for name in ("mean", "sd")}
     data = Halves(*(replace(images, **exact) for images in (digits().train, digits().valid, digits().test)), classes=10)
     torch.set_default_dtype(torch.float64)  # in float32, rounding errors grow to per cents within 40 steps
-    cells = CellTrainings(SPACE, data, recipe(), [3, 4], CPU).measure(BESIDE[:2], epochs=3)
-    for cell, measured in zip(BESIDE, cells, strict=False):
+    trainings, groups = CellTrainings(SPACE, data, recipe(), [3, 4], CPU), together(SPACE, recipe(), [3, 4], BESIDE[:2])
+    assert len(groups) == (1 if patch_bytes else 2)
+    found = [measured for group in groups for measured in trainings.measure(group, epochs=3)]
+    for cell, measured in zip(BESIDE[:2], found, strict=True):
         for number, seed in enumerate([3, 4]):
             network = alone(cell, data, recipe().training, seed, epochs=3)
             for name, images in (("valid", data.valid), ("test", data.test)):
