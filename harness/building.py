@@ -182,7 +182,7 @@ def _measured(
 ) -> Iterator[list[CellRow]]:
     """The cells' rows, as groups of them come, from processes that are gone however this is left."""
     space, recipe = get_space(planned.space), Recipe.model_validate(planned.recipe)
-    groups = together(space, recipe, planned.seeds, [space.architecture(index) for index in todo])
+    waiting = together(space, recipe, planned.seeds, map(space.architecture, todo))
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
         jobs,
@@ -191,7 +191,6 @@ def _measured(
         initargs=(planned, device, data_directory),
     )
     try:
-        waiting = iter(groups)
         running: set[Future[list[CellRow]]] = {pool.submit(_measure, group) for group in islice(waiting, 2 * jobs)}
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)

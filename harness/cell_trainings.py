@@ -8,7 +8,8 @@ so are cells of small networks that have the same layers with weights. Nothing o
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
@@ -27,7 +28,7 @@ from spaces.size import flops, parameters
 CACHED_BYTES = 2**29
 """The batches of a training, which are the same for every cell, are kept in memory where they take no more."""
 
-TOGETHER_BYTES = 2**22
+TOGETHER_BYTES = 2**21
 """As many cells of small networks are trained side by side as have feature maps of the first stage that take no more
 together; larger networks gain nothing by it."""
 
@@ -73,18 +74,24 @@ def halves(training: TrainingSet, test: TestSet, recipe: Recipe, device: torch.d
 
 
 def together(
-    space: SearchSpace, recipe: Recipe, seeds: Sequence[int], cells: Sequence[Architecture]
-) -> list[list[Architecture]]:
-    """The cells in groups for :meth:`CellTrainings.measure`: of the same layers with weights, and not too many."""
+    space: SearchSpace, recipe: Recipe, seeds: Sequence[int], cells: Iterable[Architecture]
+) -> Iterator[list[Architecture]]:
+    """The cells in groups for :meth:`CellTrainings.measure`: of the same layers with weights, and not too many.
+
+    A group comes as soon as it is full, and those that never are come last.
+    """
     config = NetworkConfig(recipe.network.channels, recipe.network.cells, classes=1)
-    groups: dict[tuple[tuple[str, torch.Size], ...], list[Architecture]] = {}
-    with torch.device("meta"):
-        for cell in cells:
-            weights = space.network(cell, config).named_parameters()
-            groups.setdefault(tuple((name, weight.shape) for name, weight in weights), []).append(cell)
     features = 4 * config.channels * recipe.data.image_size**2 * recipe.training.batch_size
     most = max(1, TOGETHER_BYTES // (features * len(seeds))) if _are_small(recipe) else 1
-    return [group[start : start + most] for group in groups.values() for start in range(0, len(group), most)]
+    groups: defaultdict[tuple[tuple[str, torch.Size], ...], list[Architecture]] = defaultdict(list)
+    for cell in cells:
+        with torch.device("meta"):
+            weights = space.network(cell, config).named_parameters()
+        layers = tuple((name, weight.shape) for name, weight in weights)
+        groups[layers].append(cell)
+        if len(groups[layers]) == most:
+            yield groups.pop(layers)
+    yield from groups.values()
 
 
 def _are_small(recipe: Recipe) -> bool:

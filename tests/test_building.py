@@ -167,11 +167,11 @@ def test_networks_that_cannot_stand_side_by_side_are_named() -> None:
 def test_cells_of_the_same_convolutions_are_trained_together(monkeypatch: pytest.MonkeyPatch) -> None:
     other = SPACE.parse("|nor_conv_1x1~0|+|nor_conv_1x1~0|skip_connect~1|+|none~0|nor_conv_3x3~1|skip_connect~2|")
     cells = [BESIDE[0], other, BESIDE[1], BESIDE[2]]
-    assert together(SPACE, recipe(), [0, 1], cells) == [BESIDE, [other]]
+    assert list(together(SPACE, recipe(), [0, 1], cells)) == [BESIDE, [other]]
     monkeypatch.setattr("harness.cell_trainings.TOGETHER_BYTES", 2 * 2 * 4 * 2 * 8**2 * 200)  # two cells, two seeds
-    assert together(SPACE, recipe(), [0, 1], cells) == [BESIDE[:2], BESIDE[2:], [other]]
+    assert list(together(SPACE, recipe(), [0, 1], cells)) == [BESIDE[:2], [other], BESIDE[2:]]
     wide = load_recipe("short", [*SMALL, "network.channels=4"])
-    assert together(SPACE, wide, [0, 1], cells) == [[BESIDE[0]], [BESIDE[1]], [BESIDE[2]], [other]]
+    assert list(together(SPACE, wide, [0, 1], cells)) == [[cell] for cell in cells]
 
 
 def test_the_halves_are_disjoint_and_complete() -> None:
@@ -187,7 +187,8 @@ def test_cells_are_trained_as_a_plain_loop_would(patch_bytes: int, monkeypatch: 
     exact = {name: getattr(digits().train, name).double() for name in ("mean", "sd")}
     data = Halves(*(replace(images, **exact) for images in (digits().train, digits().valid, digits().test)), classes=10)
     torch.set_default_dtype(torch.float64)  # in float32, rounding errors grow to per cents within 40 steps
-    trainings, groups = CellTrainings(SPACE, data, recipe(), [3, 4], CPU), together(SPACE, recipe(), [3, 4], BESIDE[:2])
+    trainings = CellTrainings(SPACE, data, recipe(), [3, 4], CPU)
+    groups = list(together(SPACE, recipe(), [3, 4], BESIDE[:2]))
     assert len(groups) == (1 if patch_bytes else 2)
     found = [measured for group in groups for measured in trainings.measure(group, epochs=3)]
     for cell, measured in zip(BESIDE[:2], found, strict=True):
