@@ -40,8 +40,10 @@ def _keeps(name: str, where: str) -> bool:
         click.echo(f"  FAIL  it can be loaded: {error}\n{name}: cannot be checked")
         return False
     counts = {"ok": 0, "n/a": 0, "FAIL": 0}
-    for title, check in checks(contract_of(method)):
+    contract = contract_of(method)
+    for title, check in checks(contract):
         try:
+            contract.setup_method()
             check()
             verdict, why = "ok", ""
         except NotApplicable as reason:

@@ -54,18 +54,25 @@ class MethodContract:
 
     # What the checks are made of
 
+    def setup_method(self) -> None:
+        """Before each check: one thread, as workers of small runs have; small searches are fastest so."""
+        torch.set_num_threads(1)
+
     def configured(self) -> Method:
         """The method as it is checked; a query-based one trains its cells for one epoch unless ``settings`` say."""
         cheap = {"epochs_per_cell": 1} if issubclass(self.method, QueryMethod) else {}
         return self.method(**(cheap | self.settings))
 
-    def gradient_search(self, epoch: int = EPOCHS - 1) -> tuple[GradientMethod, GradientSearch]:
-        """The method and a small search of it as an epoch begins. Raises :class:`NotApplicable` for query methods."""
+    def gradient_search(self) -> tuple[GradientMethod, GradientSearch]:
+        """The method and a small search of it as its last epoch begins; :class:`NotApplicable` for query methods.
+
+        α has no weight decay: that it changes is then due to a gradient.
+        """
         method = self.configured()
         if not isinstance(method, GradientMethod):
             raise NotApplicable("it asks for cells and has no supernet")
-        search = cast(GradientSearch, rehearse(method))
-        search.search.epoch = epoch
+        search = cast(GradientSearch, rehearse(method, rehearsal.SPACE, "alpha.weight_decay=0"))
+        search.search.epoch = EPOCHS - 1
         return method, search
 
     def search_with_alpha(self) -> tuple[GradientMethod, GradientSearch]:

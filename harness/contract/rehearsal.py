@@ -16,7 +16,7 @@ from harness import worker
 from harness.batches import search_data
 from harness.catalogue import get_space
 from harness.data import TrainingSet, load_training_set
-from harness.executor import Listener, Workers
+from harness.executor import Workers
 from harness.experiment import plan
 from harness.protocol import Protocol, load_protocol
 from harness.query_search import QuerySearch
@@ -149,7 +149,7 @@ def untimed(rows: Sequence[TraceRow]) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key not in TIMING} for row in rows]
 
 
-class Silent(Listener):
+class Silent:
     """Is told how runs go, and keeps why one could not."""
 
     def __init__(self) -> None:
@@ -157,6 +157,11 @@ class Silent(Listener):
 
     def refused(self, run: RunFolder, reason: str) -> None:
         self.reasons[run.path] = reason
+
+    def nothing(self, *told: Any, **more: Any) -> None:
+        """There is nothing to do."""
+
+    started = progress = epoch = noted = retried = ended = nothing
 
 
 def two_at_once(method: Method) -> list[Outcome]:
