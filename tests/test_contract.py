@@ -15,7 +15,6 @@ from harness import catalogue, data
 from harness.contract import Broken, MethodContract, NotApplicable
 from harness.contract.checks import checks, contract_of
 from harness.contract.reach import forbidden, imported_from_the_harness
-from harness.contract.rehearsal import two_at_once
 from harness.tables import Table
 from methods.base import Batch, Forward, Method, QueryMethod, Search
 from methods.darts import DARTS
@@ -213,11 +212,6 @@ def test_other_processes_that_find_another_outcome_break_it(monkeypatch: pytest.
     monkeypatch.setattr(kept, "elsewhere", lambda: [one | {"status": "failed", "reason": "no memory"}])
     with pytest.raises(Broken, match="a small run failed: no memory"):
         kept.test_it_is_the_same_in_other_processes()
-
-
-def test_two_runs_at_once_end_alike() -> None:
-    one, other = two_at_once(DARTS())
-    assert one == other == contract_of(DARTS).whole()
 
 
 def table() -> Table:
