@@ -48,9 +48,9 @@ def test_a_package_holds_a_method_its_tests_and_how_to_install_it(work: Path) ->
 
 
 def test_in_a_checkout_they_are_files_of_it_and_formatted_as_its_own(work: Path) -> None:
-    for package in ("methods", "spaces", "harness"):
-        (work / package).mkdir()
-        (work / package / "base.py").touch()
+    for module in ("methods/base.py", "spaces/base.py", "harness/contract.py"):
+        (work / module).parent.mkdir()
+        (work / module).touch()
     (work / "pyproject.toml").write_text((Path(__file__).parents[1] / "pyproject.toml").read_text())
     call("new", "method", "my-darts", "--dir", "spaces")
     written = ["methods/my_darts.py", "tests/test_methods_my_darts.py"]
