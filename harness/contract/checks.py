@@ -17,7 +17,7 @@ from harness import catalogue
 from harness.contract import rehearsal
 from harness.contract.reach import forbidden, imported_from_the_harness, own_modules
 from harness.contract.rehearsal import EPOCHS, Outcome, difference, rehearse
-from harness.contract.watching import changed, copies, global_random_states, passes_made
+from harness.contract.watching import changed, copies, global_random_states, optimised, passes_made, steps
 from harness.query_search import QuerySearch
 from harness.search import GradientSearch
 from methods.base import GradientMethod, Method, QueryMethod
@@ -312,22 +312,6 @@ def finished(found: Outcome) -> Outcome:
     """``found``, if the run finished. Raises :class:`Broken` with the reason otherwise."""
     require(found["status"] == "finished", f"a small run {found['status']}: {found['reason']}")
     return found
-
-
-def steps(
-    method: GradientMethod, search: GradientSearch
-) -> Iterator[tuple[Literal["alpha", "weight"], Callable[[], object]]]:
-    """An α step, where the method is bilevel, and a weight step on the first batches, once its epoch has begun."""
-    method.begin_epoch(search.search)
-    train, valid = next(search.data.train.in_order()), next(search.data.valid.in_order())
-    if method.bilevel:
-        yield "alpha", lambda: method.alpha_step(search.search, train, valid)
-    yield "weight", lambda: method.weight_step(search.search, train)
-
-
-def optimised(optimizer: torch.optim.Optimizer) -> set[int]:
-    """The identities of the parameters that an optimiser holds."""
-    return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
 
 
 def beyond(annotation: Any, limits: Iterable[Any]) -> list[Any]:

@@ -1,19 +1,20 @@
-"""Watching a search from outside: the passes that are really made, and the global random states."""
+"""Watching a search from outside: its steps and what they change, the passes made, and the global random states."""
 
 from __future__ import annotations
 
 import pickle
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 from unittest import mock
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from methods.base import Passes, Search
+from harness.search import GradientSearch
+from methods.base import GradientMethod, Passes, Search
 
 
 @contextmanager
@@ -98,3 +99,19 @@ def changed(before: dict[str, list[Tensor]], search: Search) -> list[str]:
     """What of :func:`copies` is no longer the same, bit for bit."""
     now = copies(search)
     return [what for what, values in before.items() if not all(map(torch.equal, values, now[what]))]
+
+
+def steps(
+    method: GradientMethod, search: GradientSearch
+) -> Iterator[tuple[Literal["alpha", "weight"], Callable[[], object]]]:
+    """An α step, where the method is bilevel, and a weight step on the first batches, once its epoch has begun."""
+    method.begin_epoch(search.search)
+    train, valid = next(search.data.train.in_order()), next(search.data.valid.in_order())
+    if method.bilevel:
+        yield "alpha", lambda: method.alpha_step(search.search, train, valid)
+    yield "weight", lambda: method.weight_step(search.search, train)
+
+
+def optimised(optimizer: torch.optim.Optimizer) -> set[int]:
+    """The identities of the parameters that an optimiser holds."""
+    return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
