@@ -10,8 +10,9 @@ import ast
 import difflib
 import importlib
 import importlib.util
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -24,33 +25,43 @@ if TYPE_CHECKING:
     from spaces.base import SearchSpace
 
 
+OURS = "the harness"
+"""The provider of what is in ``methods/`` and ``spaces/``."""
+
+
 @dataclass(frozen=True)
 class Entry:
-    """Something that can be loaded by name: where it is (``module:Class``), what provides it, and one line on it."""
+    """Something that can be loaded by name: where it is (``module:Class``), what provides it, and one line on it.
+
+    ``fault`` says why it cannot be loaded, where that is known before.
+    """
 
     name: str
     target: str
     provider: str
     summary: str
+    fault: str = ""
 
     def load(self) -> Any:
         """Import it. Raises :class:`HarnessError` that names the provider where that fails."""
+        if self.fault:
+            raise HarnessError(self.fault)
         module, _, attribute = self.target.partition(":")
         try:
             return getattr(importlib.import_module(module), attribute)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise HarnessError(
                 f"{self.name} of {self.provider} cannot be imported from {self.target}: {type(error).__name__}: {error}"
             ) from error
 
 
 def methods() -> dict[str, Entry]:
-    """All methods by name, sorted. Raises :class:`HarnessError` where two have the same name."""
+    """All methods by name, sorted. Where two have the same name, loading it raises :class:`HarnessError`."""
     return _collect("method", "methods", "harness.methods")
 
 
 def spaces() -> dict[str, Entry]:
-    """All search spaces by name, sorted. Raises :class:`HarnessError` where two have the same name."""
+    """All search spaces by name, sorted. Where two have the same name, loading it raises :class:`HarnessError`."""
     return _collect("space", "spaces", "harness.spaces")
 
 
@@ -86,6 +97,17 @@ def _check_complete(found: Any, name: str, attributes: Iterable[str]) -> None:
         raise HarnessError(f"{found!r} is registered as {name!r} but its name is {found.name!r}; make them equal")
 
 
+def name_fault(name: str) -> str | None:
+    """Why a method cannot have a name; None where it can."""
+    from harness.protocol import Protocol
+
+    if not re.fullmatch(r"[a-z][a-z0-9]*([-.][a-z0-9]+)*", name):
+        return f"{name!r} is not of lower-case words and digits joined by hyphens, such as my-darts"
+    if name in {*Protocol.model_fields, "recipe"}:
+        return f"{name!r} is a section of the settings already: --set {name}.… would be ambiguous"
+    return None
+
+
 def choose(kind: str, name: str, known: dict[str, Entry]) -> Entry:
     """The entry called ``name``. Raises :class:`HarnessError` with the nearest and all valid names."""
     if name in known:
@@ -109,11 +131,12 @@ def _collect(kind: str, package: str, group: str) -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     for entry in sorted(entries, key=lambda entry: entry.name):
         other = found.setdefault(entry.name, entry)
-        if other != entry:
-            raise HarnessError(
+        if other != entry and not other.fault:
+            fault = (
                 f"two {kind}s are called {entry.name!r}: {other.target} of {other.provider} and {entry.target} of "
                 f"{entry.provider}; rename or uninstall one"
             )
+            found[entry.name] = replace(other, summary=f"broken: {fault}", fault=fault)
     return found
 
 
@@ -132,14 +155,14 @@ def _in_package(package: str) -> list[Entry]:
                 tree = ast.parse(file.read_bytes(), file.name)
             except (SyntaxError, ValueError) as error:  # ValueError: null bytes
                 # The others can be used while this one is being written; loading it says what is wrong, and where.
-                entries.append(Entry(file.stem.replace("_", "-"), f"{module}:", "the harness", f"broken: {error}"))
+                entries.append(Entry(file.stem.replace("_", "-"), f"{module}:", OURS, f"broken: {error}"))
                 continue
             for node in tree.body:
                 if isinstance(node, ast.ClassDef):
                     literals = _literals(node)
                     if "name" in literals:
                         summary = literals.get("summary") or (ast.get_docstring(node) or "").partition("\n")[0]
-                        entries.append(Entry(literals["name"], f"{module}:{node.name}", "the harness", summary))
+                        entries.append(Entry(literals["name"], f"{module}:{node.name}", OURS, summary))
     return entries
 
 

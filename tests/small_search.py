@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from harness import catalogue, worker
+from harness import catalogue
 from harness.batches import SearchData, search_data
+from harness.contract.rehearsal import PLAIN, TIMING, Killed, outcome, run
 from harness.data import load_training_set
 from harness.experiment import plan
 from harness.protocol import Protocol, load_protocol
@@ -18,12 +18,11 @@ from harness.search import GradientSearch
 from methods.base import GradientMethod
 from tests.toy import NAS_BENCH_201
 
+__all__ = ["CPU", "PLAIN", "TIMING", "TINY", "Killed", "data", "gradient_search", "outcome", "protocol", "quiet", "run"]
+
 CPU = torch.device("cpu")
-PLAIN = ["diagnostics.gap=false", "diagnostics.hessian=false", "diagnostics.ranking_cells=0"]
 TINY = ["data.images=32", "data.image_size=4", "search.batch_size=8", "search.epochs=3", *PLAIN]
 """Two steps an epoch, without diagnostics."""
-TIMING = {"weight_seconds", "alpha_seconds", "derivation_seconds", "peak_memory_mib"}
-"""Fields of a trace row that differ each time."""
 
 
 def protocol(*overrides: str) -> Protocol:
@@ -47,10 +46,6 @@ def without(row: Any, apart: set[str]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key not in apart}
 
 
-class Killed(BaseException):
-    """Stands for a kill."""
-
-
 def start(folder: Path, name: str, *overrides: str, seed: int = 0) -> RunFolder:
     """A run's folder, ready for the worker."""
     options = {"epochs_per_cell": 1} if name == "random-search" else {}
@@ -58,30 +53,3 @@ def start(folder: Path, name: str, *overrides: str, seed: int = 0) -> RunFolder:
     planned = plan(folder, [method], [seed], NAS_BENCH_201, protocol(*overrides), load_training_set("digits"), 1)[0]
     planned.folder.write_json("config.json", planned.config)
     return planned.folder
-
-
-def run(folder: RunFolder, killed_at: Callable[[worker.Event], bool] = lambda event: False) -> None:
-    """Run it in this process, until the end or the first event that kills it."""
-
-    def emit(event: worker.Event) -> None:
-        if killed_at(event):
-            raise Killed
-
-    threads = torch.get_num_threads()
-    try:
-        worker.run(folder, None, "cpu", emit)
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(False)
-
-
-def outcome(folder: RunFolder) -> dict[str, Any]:
-    """All of an ended run that is the same each time."""
-    result = folder.result
-    assert result is not None
-    return {
-        "status": result["status"],
-        "architecture": result["architecture"],
-        "trace": [without(row, TIMING) for row in folder.read_trace()],
-        "alphas": folder.read_json("alphas.json"),
-    }

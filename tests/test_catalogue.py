@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -128,12 +129,13 @@ def test_a_space_of_another_package(install: Install) -> None:
     assert get_space("one-edge").size == 3
 
 
-def test_two_methods_of_one_name(install: Install) -> None:
+def test_two_methods_of_one_name_hurt_no_other(install: Install) -> None:
     install(GOOD, "darts = :Uniform")
-    with pytest.raises(
-        HarnessError, match=r"two methods are called 'darts'.*methods\.darts:DARTS.*package plugin 1\.2"
-    ):
-        catalogue.methods()
+    message = r"two methods are called 'darts'.*methods\.darts:DARTS.*package plugin 1\.2"
+    with pytest.raises(HarnessError, match=message):
+        get_method("darts")
+    assert re.match(f"broken: {message}", catalogue.methods()["darts"].summary)
+    assert get_method("gdas").name == "gdas"
 
 
 @pytest.mark.parametrize(
@@ -141,6 +143,7 @@ def test_two_methods_of_one_name(install: Install) -> None:
     [
         ("import no_such_library", "ModuleNotFoundError: No module named 'no_such_library'"),
         ("1 / 0", "ZeroDivisionError"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
         ("class Other: pass", "AttributeError.*Uniform"),
         ("def broken(:", "SyntaxError"),
     ],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 import click
 import yaml
 
+from harness.catalogue import OURS, Entry
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -63,15 +64,25 @@ def _summaries(kind: str) -> dict[str, str]:
 
     match kind:
         case "methods":
-            return {name: entry.summary for name, entry in catalogue.methods().items()}
+            return {name: _summary(entry, catalogue.get_method) for name, entry in catalogue.methods().items()}
         case "spaces":
-            return {name: entry.summary for name, entry in catalogue.spaces().items()}
+            return {name: _summary(entry, catalogue.get_space) for name, entry in catalogue.spaces().items()}
         case "datasets":
             return {name: info.summary for name, info in DATASETS.items()}
         case "protocols":
             return {name: protocol.load_protocol(name).description for name in protocol.names()}
         case _:
             return {name: recipe.load_recipe(name).description for name in recipe.names()}
+
+
+def _summary(entry: Entry, get: Callable[[str], Any]) -> str:
+    """One line on a method or space; other packages' are imported for it, and one that is broken says so."""
+    if entry.provider == OURS or entry.fault:
+        return entry.summary
+    try:
+        return f"{get(entry.name).summary} ({entry.provider})"
+    except HarnessError as error:
+        return f"broken: {error}"
 
 
 def _method(name: str) -> None:

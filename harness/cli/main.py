@@ -18,6 +18,8 @@ VERBS = {
     "compare": "put two methods, or two studies, side by side",
     "list": "the methods, spaces, datasets, protocols or recipes there are",
     "info": "what a method, space, dataset, protocol or recipe is, with every setting",
+    "new": "write a method's file and its test, to begin from",
+    "check": "hold methods, yours too, to what every method must keep to",
     "benchmark": "look up a cell in a tabular benchmark; import or build one",
     "ui": "open MLflow's page on the tracked runs",
     "sync": "deliver to MLflow what an outage held back",

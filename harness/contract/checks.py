@@ -1,0 +1,325 @@
+"""The contract of a method, a check after the other. The first line of a check's docstring is its name in print."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import pickle
+import unittest
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar, Literal, cast, get_origin
+
+import torch
+from pydantic import ValidationError
+
+from harness import catalogue
+from harness.contract import rehearsal
+from harness.contract.reach import forbidden, imported_from_the_harness, own_modules
+from harness.contract.rehearsal import EPOCHS, Outcome, difference, rehearse
+from harness.contract.watching import changed, copies, global_random_states, optimised, passes_made, steps
+from harness.query_search import QuerySearch
+from harness.search import GradientSearch
+from methods.base import GradientMethod, Method, QueryMethod
+
+
+class Broken(AssertionError):
+    """A method does not keep to the contract; the message says in what."""
+
+
+class NotApplicable(unittest.SkipTest):
+    """A check does not apply to this kind of method; the message says why. pytest shows it as skipped."""
+
+
+def require(kept: object, fault: str) -> None:
+    """Raise :class:`Broken` with ``fault`` unless the contract is kept."""
+    if not kept:
+        raise Broken(fault)
+
+
+class MethodContract:
+    """The contract as a test class: derive from it, name the method, and pytest finds the checks.
+
+    Attributes:
+        method: the class that is checked.
+        settings: hyper-parameters of the searches in which it is checked, where the defaults would take too long.
+    """
+
+    method: ClassVar[type[Method]]
+    settings: ClassVar[dict[str, Any]] = {}
+    _wholes: ClassVar[dict[type[Method], Outcome]]
+
+    def __init_subclass__(cls) -> None:
+        cls._wholes = {}
+
+    # What the checks are made of
+
+    def setup_method(self) -> None:
+        """Before each check: one thread, as workers of small runs have; small searches are fastest so."""
+        torch.set_num_threads(1)
+
+    def configured(self) -> Method:
+        """The method as it is checked; a query-based one trains its cells for one epoch unless ``settings`` say."""
+        cheap = {"epochs_per_cell": 1} if issubclass(self.method, QueryMethod) else {}
+        return self.method(**(cheap | self.settings))
+
+    def gradient_search(self) -> tuple[GradientMethod, GradientSearch]:
+        """The method and a small search of it as its last epoch begins; :class:`NotApplicable` for query methods.
+
+        α has no weight decay: that it changes is then due to a gradient.
+        """
+        method = self.configured()
+        if not isinstance(method, GradientMethod):
+            raise NotApplicable("it asks for cells and has no supernet")
+        search = cast(GradientSearch, rehearse(method, rehearsal.SPACE, "alpha.weight_decay=0"))
+        search.search.epoch = EPOCHS - 1
+        return method, search
+
+    def search_with_alpha(self) -> tuple[GradientMethod, GradientSearch]:
+        """The same of a method that has architecture parameters; :class:`NotApplicable` for others."""
+        method, search = self.gradient_search()
+        if not search.search.alphas:
+            raise NotApplicable("it has no architecture parameters")
+        return method, search
+
+    def whole(self) -> Outcome:
+        """What an undisturbed small run comes to. Raises :class:`Broken` where it does not finish."""
+        if self.method not in self._wholes:
+            self._wholes[self.method] = rehearsal.whole(self.configured())
+        return finished(self._wholes[self.method])
+
+    def elsewhere(self) -> list[Outcome]:
+        """What two equal runs come to, each in a process of its own, as ``harness run --jobs 2`` starts them."""
+        return rehearsal.two_at_once(self.configured())
+
+    # The checks
+
+    def test_it_says_what_it_is(self) -> None:
+        """it has a name, a source, a line of summary, and says what each hyper-parameter is"""
+        method = self.method
+        for attribute in ("name", "paper", "summary"):
+            value = getattr(method, attribute, None)
+            require(
+                isinstance(value, str) and value and "\n" not in value, f"{attribute} is no line of text: {value!r}"
+            )
+        fault = catalogue.name_fault(method.name)
+        require(fault is None, f"{fault}")
+        require(method().label() == method.name, f"with its defaults it is labelled {method().label()!r}")
+        for key, field in method.model_fields.items():
+            require(field.description, f"{key} has no description, which harness info shows")
+
+    def test_it_is_found_by_its_name(self) -> None:
+        """the harness finds it by its name"""
+        name = self.method.name
+        require(
+            name in catalogue.methods(),
+            f"no method is called {name!r}: name it in the entry points harness.methods and install the package",
+        )
+        found = catalogue.get_method(name)
+        require(found is self.method, f"{name!r} is {found.__module__}:{found.__qualname__}")
+
+    def test_hyperparameters_are_validated(self) -> None:
+        """its defaults are valid, and unknown, wrong or infinite hyper-parameters are refused"""
+        self.method()
+        self._refuses("no_such_setting", 1)
+        for key, field in self.method.model_fields.items():
+            self._refuses(key, object())
+            for value in beyond(field.annotation, field.metadata):
+                self._refuses(key, value)
+
+    def _refuses(self, key: str, value: Any) -> None:
+        try:
+            self.method(**{key: value})
+        except ValidationError:
+            return
+        raise Broken(f"{key}={value!r} is not refused")
+
+    def test_its_configuration_survives(self) -> None:
+        """its hyper-parameters are fixed, and survive JSON and pickle"""
+        method = self.configured()
+        written = json.dumps(method.model_dump(mode="json"))
+        require(self.method(**json.loads(written)) == method, f"it is another one when read from {written}")
+        require(pickle.loads(pickle.dumps(method)) == method, "it is another one when unpickled")
+        for key in self.method.model_fields:
+            try:
+                setattr(method, key, getattr(method, key))
+            except ValidationError:
+                continue
+            raise Broken(f"{key} can be changed: keep model_config frozen")
+
+    def test_it_searches_every_space(self) -> None:
+        """it searches every registered space and derives a valid cell"""
+        for name in catalogue.spaces():
+            search = rehearse(self.configured(), name, "search.epochs=2")
+            for epoch in range(2):
+                row = search.run_epoch(epoch, lambda done: None)
+                space = catalogue.get_space(name)
+                cell = space.parse(row["architecture"])
+                require(space.validate(cell) == cell, f"it derives {cell} in {name}")
+
+    def test_losses_are_finite(self) -> None:
+        """every loss of a small run is a finite number"""
+        for row in self.whole()["trace"]:
+            for key in ("train_loss", "valid_loss"):
+                loss = row[key]
+                require(loss is None or math.isfinite(loss), f"{key} of epoch {row['epoch']} is {loss}")
+
+    def test_mixtures_fit_the_space(self) -> None:
+        """its mixtures have a weight for each operation of each edge, all finite"""
+        method, search = self.gradient_search()
+        space = search.search.space
+        shape = len(space.edges), len(space.operations)
+        for hook in (method.mixture, method.weight_mixture):
+            mixture = hook(search.search)
+            found = tuple(mixture.weights.shape)
+            require(found == shape, f"{hook.__name__}: weights are of shape {found}, not (edges, operations) = {shape}")
+            require(mixture.weights.isfinite().all(), f"{hook.__name__}: a weight is not finite")
+            if mixture.selected is not None:
+                space.validate(mixture.selected)
+            for part in ("edge_weights", "edge_bias"):
+                value = getattr(mixture, part)
+                require(value is None or tuple(value.shape) == shape[:1], f"{part} is not of shape {shape[:1]}")
+
+    def test_alpha_has_its_own_optimiser(self) -> None:
+        """α and w have optimisers of their own"""
+        _, search = self.search_with_alpha()
+        state = search.search
+        alphas = {id(value) for value in state.alphas.values()}
+        require(optimised(state.alpha_optimizer) == alphas, "α's optimiser does not hold just the α")
+        weights = {id(parameter) for parameter in state.supernet.parameters()}
+        require(optimised(state.weight_optimizer) == weights, "w's optimiser does not hold just w")
+
+    def test_a_gradient_reaches_every_alpha(self) -> None:
+        """a gradient reaches every α: training changes it"""
+        method, search = self.search_with_alpha()
+        initial = {name: value.detach().clone() for name, value in search.search.alphas.items()}
+        learnt: set[str] = set()
+        for epoch in range(EPOCHS):
+            search.search.epoch = epoch
+            for _, step in steps(method, search):
+                step()
+                learnt |= {name for name, value in search.search.alphas.items() if not value.equal(initial[name])}
+        never = ", ".join(sorted(initial.keys() - learnt))
+        require(not never, f"{never} never changed in {EPOCHS} epochs")
+
+    def test_steps_change_what_is_theirs(self) -> None:
+        """a weight step changes w, an α step leaves w, and a weight step of a bilevel method leaves α"""
+        method, search = self.gradient_search()
+        for kind, step in steps(method, search):
+            before = copies(search.search)
+            step()
+            now = changed(before, search.search)
+            if kind == "weight":
+                require("w" in now, "weight_step does not change w")
+                require("α" not in now or not method.bilevel, "weight_step changes α, though the method is bilevel")
+            else:
+                require("w" not in now, "alpha_step changes w")
+
+    def test_deriving_changes_nothing(self) -> None:
+        """derive gives the same valid cell twice and changes nothing"""
+        method = self.configured()
+        search = rehearse(method)
+        search.run_epoch(0, lambda done: None)
+        if isinstance(search, QuerySearch):
+            history = copy.deepcopy(search.history)
+            cells = [search.method.derive(search.history) for _ in range(2)]
+            search.proposed()
+            require(search.history == history, "ask or derive changes the history")
+        else:
+            search.search.epoch = EPOCHS - 1
+            before = copies(search.search)
+            cells = [search.method.derive(search.search) for _ in range(2)]
+            now = changed(before, search.search)
+            require(not now, f"derive changes {' and '.join(now)}")
+        require(cells[0] == cells[1], f"derive gives {cells[0]} and then {cells[1]}")
+        catalogue.get_space(rehearsal.SPACE).validate(cells[0])
+
+    def test_costs_are_counted(self) -> None:
+        """every pass through the supernet is counted"""
+        for epoch in (0, EPOCHS - 1):
+            _, search = self.gradient_search()
+            with passes_made(search.search.supernet) as made:
+                search.run_epoch(epoch, lambda done: None)
+            counted = search.search.passes
+            same = (counted.forward, counted.examples) == (made.forward, made.examples)
+            # a controller's own backward pass counts too
+            require(
+                same and counted.backward >= made.backward,
+                f"it counts {vars(counted)} and makes {vars(made)}: use forward and gradients of the search",
+            )
+
+    def test_global_random_states_are_left_alone(self) -> None:
+        """it draws from its own noise alone: global random states are neither changed nor used"""
+        played = []
+        for seed in (1, 2):
+            with global_random_states(seed):  # the harness uses torch's when it makes a network
+                search = rehearse(self.configured())
+            with global_random_states(seed) as disturbed:
+                played.append(rehearsal.play(search))
+            require(not disturbed, f"it changes the global state of {' and '.join(disturbed)}: draw from its noise")
+        where = difference(*played)
+        require(where is None, f"it depends on a global random state: {where}")
+
+    def test_nothing_that_it_reaches_is_a_test_set_or_a_table(self) -> None:
+        """no object that it can reach is a test set or a table"""
+        search = rehearse(self.configured())
+        search.run_epoch(0, lambda done: None)
+        state: list[Any] = [search.method, search.space] if isinstance(search, QuerySearch) else [search.search]
+        names = [value for module in own_modules(self.method) for value in vars(module).values()]
+        way = forbidden([*state, *names], catalogue.get_space(rehearsal.SPACE).size)
+        require(way is None, f"it reaches {way}")
+
+    def test_it_imports_nothing_of_the_harness(self) -> None:
+        """its modules import methods.base and spaces.base, and nothing of the harness"""
+        found = imported_from_the_harness(self.method)
+        require(not found, "; ".join(found))
+
+    def test_an_interrupted_search_goes_on_bit_for_bit(self) -> None:
+        """a search that is interrupted and goes on ends as an undisturbed one, bit for bit"""
+        expected = self.whole()
+        where = difference(expected, finished(rehearsal.interrupted(self.configured())))
+        require(
+            where is None, f"{where}: keep what changes in a run in search.alphas or let it follow from search.epoch"
+        )
+
+    def test_it_is_the_same_in_other_processes(self) -> None:
+        """two runs at once, each in a fresh process (--jobs 2), end as one here, bit for bit"""
+        expected = self.whole()
+        for found in self.elsewhere():
+            where = difference(expected, finished(found))
+            require(where is None, f"{where}")
+
+
+def checks(contract: MethodContract) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The checks of a contract, in order, by what they are called in print."""
+    for attribute in vars(MethodContract):
+        if attribute.startswith("test_"):
+            check = getattr(contract, attribute)
+            yield (check.__doc__ or attribute).partition("\n")[0], check
+
+
+def contract_of(method: type[Method]) -> MethodContract:
+    """The contract of a method, with its default hyper-parameters."""
+
+    class Contract(MethodContract):
+        pass
+
+    Contract.method = method
+    return Contract()
+
+
+def finished(found: Outcome) -> Outcome:
+    """``found``, if the run finished. Raises :class:`Broken` with the reason otherwise."""
+    require(found["status"] == "finished", f"a small run {found['status']}: {found['reason']}")
+    return found
+
+
+def beyond(annotation: Any, limits: Iterable[Any]) -> list[Any]:
+    """Values just outside of what a hyper-parameter's type and limits admit."""
+    values: list[Any] = [math.nan, math.inf] if annotation in {int, float} else []
+    if get_origin(annotation) is Literal:
+        values.append("no such choice")
+    for limit in limits:
+        values += [getattr(limit, bound) for bound in ("gt", "lt") if hasattr(limit, bound)]
+        values += [getattr(limit, bound) + step for bound, step in (("ge", -1), ("le", 1)) if hasattr(limit, bound)]
+    return values
