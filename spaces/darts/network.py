@@ -1,0 +1,46 @@
+"""The discrete network of one genotype, as it is trained from scratch: without auxiliary head and drop-path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from spaces.base import Architecture, NetworkConfig
+from spaces.darts.encoding import CELL_EDGES, INPUTS, NONE, OPERATIONS
+from spaces.darts.operations import make
+from spaces.darts.skeleton import Cell, Place, Skeleton
+
+
+class DiscreteCell(Cell):
+    """A cell of two operations a node; pooling is not followed by batch normalisation, unlike in the supernet."""
+
+    def __init__(self, genotype: Architecture, place: Place) -> None:
+        super().__init__(place, nn.BatchNorm2d)
+        chosen = genotype[len(CELL_EDGES) :] if place.reduction else genotype[: len(CELL_EDGES)]
+        self.edges = nn.ModuleDict(
+            {
+                f"{target}<-{source}": make(
+                    OPERATIONS[operation],
+                    place.channels,
+                    2 if place.reduction and source < INPUTS else 1,
+                    nn.BatchNorm2d,
+                )
+                for (source, target), operation in zip(CELL_EDGES, chosen, strict=True)
+                if operation != NONE
+            }
+        )
+
+    def node(self, target: int, nodes: Sequence[Tensor], *arguments: Any) -> Tensor:
+        first, second = (
+            self.edges[name](x) for source, x in enumerate(nodes) if (name := f"{target}<-{source}") in self.edges
+        )
+        return first + second  # type: ignore[no-any-return]
+
+
+class DiscreteNetwork(Skeleton):
+    """The network of one genotype: affine batch normalisation with running statistics everywhere."""
+
+    def __init__(self, genotype: Architecture, config: NetworkConfig) -> None:
+        super().__init__(config, lambda place: DiscreteCell(genotype, place))
