@@ -159,15 +159,15 @@ class SearchSpace(abc.ABC):
         """An architecture drawn uniformly from all ``size`` of them."""
 
     @abc.abstractmethod
-    def discretise(self, scores: Tensor, edge_weights: Tensor | None = None) -> Architecture:
+    def discretise(self, scores: Tensor, strengths: Tensor | None = None) -> Architecture:
         """The cell that scores prefer, by the space's own published rule.
 
         With Gumbel noise on ``log p`` for scores it is a cell drawn from p: edge by edge where all edges stay.
 
         Args:
-            scores: (edges, operations), logits: their softmax says how much an edge prefers an operation.
-            edge_weights: (edges,), not negative, how much an edge counts beside others of its node; None: all the same.
-                Has no effect where all edges stay.
+            scores: (edges, operations); the best operation of an edge is the one with the highest score.
+            strengths: (edges, operations), by which the best operations of different edges are compared where a node
+                keeps some of its edges; None: the softmax of each edge's scores.
         """
 
     @abc.abstractmethod

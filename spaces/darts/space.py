@@ -61,20 +61,19 @@ class DARTSSpace(SearchSpace):
     def sample(self, generator: torch.Generator) -> Architecture:
         return encoding.genotype_at(int(torch.randint(self.size, (), generator=generator)))
 
-    def discretise(self, scores: Tensor, edge_weights: Tensor | None = None) -> Architecture:
+    def discretise(self, scores: Tensor, strengths: Tensor | None = None) -> Architecture:
         """The best operation of every edge but ``none``, and of every node the two edges where it is strongest.
 
         The strength of an operation is its share in the softmax of the edge's scores, ``none`` included (section 2.4),
-        times the edge's weight, if any (PC-DARTS). Of equals the first is taken.
+        unless ``strengths`` says otherwise. Of equals the first is taken.
         """
-        strength, best = scores.double().softmax(dim=1)[:, 1:].max(dim=1)
-        if edge_weights is not None:
-            strength = strength * edge_weights
-        strengths, operations = strength.tolist(), best.tolist()
+        best = 1 + scores[:, 1:].argmax(dim=1)
+        strongest = scores.double().softmax(dim=1) if strengths is None else strengths
+        strength = strongest.gather(1, best[:, None]).flatten().tolist()
         genotype = [encoding.NONE] * len(self.edges)
         for edges in encoding.ENTERING:
-            for edge in sorted(edges, key=lambda edge: -strengths[edge])[:2]:
-                genotype[edge] = operations[edge] + 1
+            for edge in sorted(edges, key=lambda edge: -strength[edge])[:2]:
+                genotype[edge] = int(best[edge])
         return tuple(genotype)
 
     def supernet(self, config: NetworkConfig) -> Supernet:
