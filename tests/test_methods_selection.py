@@ -89,9 +89,6 @@ def product_space(edges: int, operations: int) -> SearchSpace:
     """As many edges, each of as many operations."""
 
     class Product(OneEdge):
-        def discretise(self, scores: torch.Tensor, strengths: torch.Tensor | None = None) -> Architecture:
-            return tuple(scores.argmax(dim=1).tolist())
-
         def neighbours(self, architecture: Sequence[int]) -> list[Architecture]:
             cells = itertools.product(range(operations), repeat=edges)
             return [cell for cell in cells if sum(a != b for a, b in zip(cell, architecture, strict=True)) == 1]
