@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
+import torch
 from torch import Tensor, nn
 
 from spaces.base import Architecture, NetworkConfig
-from spaces.darts.encoding import CELL_EDGES, INPUTS, NONE, OPERATIONS
+from spaces.darts.encoding import CELL_EDGES, INPUTS, NODES, NONE, OPERATIONS
 from spaces.darts.operations import make
-from spaces.darts.skeleton import Cell, Place, Skeleton
+from spaces.darts.skeleton import Inputs, Place, Skeleton
 
 
-class DiscreteCell(Cell):
+class DiscreteCell(nn.Module):
     """A cell of two operations a node; pooling is not followed by batch normalisation, unlike in the supernet."""
 
     def __init__(self, genotype: Architecture, place: Place) -> None:
-        super().__init__(place, nn.BatchNorm2d)
+        super().__init__()
+        self.inputs = Inputs(place, nn.BatchNorm2d)
         chosen = genotype[len(CELL_EDGES) :] if place.reduction else genotype[: len(CELL_EDGES)]
         self.edges = nn.ModuleDict(
             {
@@ -32,11 +31,14 @@ class DiscreteCell(Cell):
             }
         )
 
-    def node(self, target: int, nodes: Sequence[Tensor], *arguments: Any) -> Tensor:
-        first, second = (
-            self.edges[name](x) for source, x in enumerate(nodes) if (name := f"{target}<-{source}") in self.edges
-        )
-        return first + second  # type: ignore[no-any-return]
+    def forward(self, before_previous: Tensor, previous: Tensor) -> Tensor:
+        nodes = self.inputs(before_previous, previous)
+        for target in range(INPUTS, NODES):
+            first, second = (
+                self.edges[name](x) for source, x in enumerate(nodes) if (name := f"{target}<-{source}") in self.edges
+            )
+            nodes.append(first + second)
+        return torch.cat(nodes[INPUTS:], dim=1)
 
 
 class DiscreteNetwork(Skeleton):

@@ -7,12 +7,10 @@ their search (8 cells), N = 6 the one they train from scratch (20 cells). There 
 
 from __future__ import annotations
 
-import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from spaces.base import NetworkConfig
@@ -41,27 +39,18 @@ class Place:
     after_reduction: bool
 
 
-class Cell(nn.Module, abc.ABC):
-    """Makes both inputs as wide as the cell, computes the intermediate nodes and concatenates them."""
+class Inputs(nn.Module):
+    """Makes the outputs of the two cells before as wide as the cell, and as small."""
 
     def __init__(self, place: Place, norm: Norm) -> None:
         super().__init__()
         before_previous, previous = place.inputs
         first = FactorizedReduce if place.after_reduction else relu_conv_bn
-        self.preprocess = nn.ModuleList(
-            [first(before_previous, place.channels, norm), relu_conv_bn(previous, place.channels, norm)]
-        )
-        self.reduction = place.reduction
+        self.first = first(before_previous, place.channels, norm)
+        self.second = relu_conv_bn(previous, place.channels, norm)
 
-    def forward(self, before_previous: Tensor, previous: Tensor, *arguments: Any) -> Tensor:
-        nodes: list[Tensor] = [self.preprocess[0](before_previous), self.preprocess[1](previous)]
-        for target in range(INPUTS, NODES):
-            nodes.append(self.node(target, nodes, *arguments))
-        return torch.cat(nodes[INPUTS:], dim=1)
-
-    @abc.abstractmethod
-    def node(self, target: int, nodes: Sequence[Tensor], *arguments: Any) -> Tensor:
-        """The sum of what enters node ``target``, given all nodes before it."""
+    def forward(self, before_previous: Tensor, previous: Tensor) -> list[Tensor]:
+        return [self.first(before_previous), self.second(previous)]
 
 
 class Skeleton(nn.Module):
