@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -9,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 from harness.streams import stream
 from spaces.base import Architecture, Mixture, NetworkConfig, SpaceError, initialise
 from spaces.darts.encoding import CELL_EDGES, OPERATIONS
 from spaces.darts.network import DiscreteNetwork
+from spaces.darts.skeleton import Place
 from spaces.darts.space import PUBLISHED, DARTSSpace
-from spaces.darts.supernet import OUTGOING, DARTSSupernet, MixedCell
+from spaces.darts.supernet import OUTGOING, DARTSSupernet, EdgeNorm, MixedCell
 from spaces.size import parameters
 
 SPACE = DARTSSpace()
@@ -122,13 +123,13 @@ def expected_cell(cell: MixedCell, s0: Tensor, s1: Tensor, mixture: Mixture, K: 
     return torch.cat(nodes[2:], dim=1)
 
 
-def expected_logits(network: DARTSSupernet, images: Tensor, mixture: Mixture, K: int = 1) -> Tensor:
+def expected_logits(network: DARTSSupernet, images: Tensor, mixture: Mixture) -> Tensor:
     """The whole network of five cells, of which the second and the fourth reduce."""
     stem, linear = network.network.stem[0], network.network.head[2]
     s0 = s1 = norm(F.conv2d(images, stem.weight, padding=1))
     for number, cell in enumerate(network.network.cells):
         assert cell.reduction == (number in (1, 3))
-        s0, s1 = s1, expected_cell(cell, s0, s1, mixture, K, after_reduction=number in (2, 4))
+        s0, s1 = s1, expected_cell(cell, s0, s1, mixture, 1, after_reduction=number in (2, 4))
     return s1.mean((2, 3)) @ linear.weight.T + linear.bias
 
 
@@ -137,7 +138,9 @@ def soft() -> Mixture:
 
 
 def with_edge_terms(mixture: Mixture) -> Mixture:
-    return replace(mixture, edge_weights=random("factor", 28).requires_grad_(), edge_bias=random("bias", 28))
+    return replace(
+        mixture, edge_weights=random("factor", 28).requires_grad_(), edge_bias=random("bias", 28).requires_grad_()
+    )
 
 
 def sampled() -> Mixture:
@@ -147,33 +150,66 @@ def sampled() -> Mixture:
     return Mixture(weights.requires_grad_(), selected=tuple(chosen.tolist()))
 
 
+@pytest.mark.parametrize("reduction", [False, True], ids=["normal", "reduce"])
 @pytest.mark.parametrize("K", [1, 2])
-@pytest.mark.parametrize("mixture", [soft(), with_edge_terms(soft()), with_edge_terms(sampled())])
-def test_it_computes_the_sums_of_the_paper(mixture: Mixture, K: int) -> None:
-    network = supernet(replace(SMALL, partial_channels=K))
-    images = random("images", 2, 3, 8, 8)
-    ours, theirs = network(images, mixture), expected_logits(network, images, mixture, K)
+@pytest.mark.parametrize(
+    "mixture",
+    [soft(), with_edge_terms(soft()), with_edge_terms(sampled())],
+    ids=["soft", "soft with edge terms", "sampled with edge terms"],
+)
+def test_a_cell_computes_the_sums_of_the_paper(mixture: Mixture, K: int, reduction: bool) -> None:
+    """Values, and the gradients of weights, mixture and input."""
+    place = Place(inputs=(6, 8), channels=4, reduction=reduction, after_reduction=not reduction)
+    cell = MixedCell(place, replace(SMALL, partial_channels=K)).double()
+    initialise(cell, lambda name: stream(0, name))
+    s0 = random("s0", 2, 6, 4, 4) if reduction else random("s0", 2, 6, 8, 8)
+    s1 = random("s1", 2, 8, 4, 4).requires_grad_()
+    ours, theirs = cell(s0, s1, mixture), expected_cell(cell, s0, s1, mixture, K, not reduction)
     torch.testing.assert_close(ours, theirs)
-    wanted = [part for part in (mixture.weights, mixture.edge_weights) if part is not None]
-    for one, other in zip(
-        torch.autograd.grad(ours[0, 0], wanted), torch.autograd.grad(theirs[0, 0], wanted), strict=True
-    ):
-        torch.testing.assert_close(one, other)
+    parts = [mixture.weights, mixture.edge_weights, mixture.edge_bias, s1, *cell.parameters()]
+    wanted, upstream = [part for part in parts if part is not None], random("upstream", *ours.shape)
+    found, expected = (
+        torch.autograd.grad(y, wanted, upstream, allow_unused=True, materialize_grads=True) for y in (ours, theirs)
+    )
+    torch.testing.assert_close(found, expected)
+
+
+def test_the_network_is_made_of_such_cells() -> None:
+    network, images, mixture = supernet(), random("images", 2, 3, 8, 8), soft()
+    with torch.no_grad():
+        torch.testing.assert_close(network(images, mixture), expected_logits(network, images, mixture))
+
+
+def test_running_statistics_are_kept_for_every_edge() -> None:
+    ours, plain = EdgeNorm(3, 2, running=True).double(), nn.BatchNorm2d(2, affine=False).double()
+    for batch in range(3):
+        x = random(f"x {batch}", 2, 2, 3, 3)
+        torch.testing.assert_close(ours(x, [1], torch.tensor([0.5]).double()), 0.5 * plain(x))
+    ours.eval()
+    plain.eval()
+    torch.testing.assert_close(ours(x, [1]), plain(x))
+    torch.testing.assert_close(ours(x, [2]), x / (1 + 1e-5) ** 0.5)  # not chosen before
 
 
 def test_selecting_computes_what_mixing_with_zeros_computes() -> None:
-    network, mixture, images = supernet(), sampled(), random("images", 2, 3, 8, 8)
+    network, mixture, images = supernet(), sampled(), random("images", 2, 3, 4, 4)
     torch.testing.assert_close(network(images, mixture), network(images, replace(mixture, selected=None)))
 
 
-def test_one_hot_mixture_multiplies_as_often_as_the_discrete_network() -> None:
-    images, counts = random("images", 2, 3, 8, 8), []
-    network = SPACE.network(CONVOLUTIONS, SMALL).double()
-    for compute in (lambda: network(images), lambda: supernet()(images, Mixture.of(CONVOLUTIONS, 8))):
-        with FlopCounterMode(display=False) as counter:
-            compute()
-        counts.append(counter.get_total_flops())
-    assert counts[0] == counts[1] > 0
+def test_an_operation_is_computed_only_on_the_edges_that_selected_it() -> None:
+    network, computed = SPACE.supernet(SMALL), Counter[str]()
+    for cell in network.network.cells:
+        for outgoing in cell.outgoing:
+            for name, operation in outgoing.convolutions.items():
+                operation.register_forward_pre_hook(lambda _, args, name=name: computed.update({name: len(args[1])}))
+    with torch.no_grad():
+        network(torch.zeros(2, 3, 4, 4), Mixture.of(CONVOLUTIONS, 8))
+    expected = Counter[str]()
+    for edge, (operation, (source, _)) in enumerate(zip(CONVOLUTIONS, SPACE.edges, strict=True)):
+        reduction = edge >= 14
+        if operation and (OPERATIONS[operation] != "skip_connect" or (reduction and source in (6, 7))):
+            expected[OPERATIONS[operation]] += 2 if reduction else 3  # cells of a kind
+    assert computed == expected
 
 
 @pytest.mark.parametrize("batch_norm", ["batch", "running"])
@@ -184,10 +220,11 @@ def test_batch_normalisation_of_cells_and_stem(batch_norm: Any) -> None:
             stem = name.startswith("stem")
             assert module.affine == stem
             assert module.track_running_stats == (stem or batch_norm == "running")
-    images, mixture = random("images", 4, 3, 8, 8), soft()
-    trained = network(images, mixture)
-    network.network.cells.eval()  # the stem's running statistics play no part
-    assert torch.allclose(network(images, mixture), trained) == (batch_norm == "batch")
+    images, mixture = random("images", 4, 3, 4, 4), soft()
+    with torch.no_grad():
+        trained = network(images, mixture)
+        network.network.cells.eval()  # the stem's running statistics play no part
+        assert torch.allclose(network(images, mixture), trained) == (batch_norm == "batch")
 
 
 def test_widths_that_K_does_not_divide_are_refused() -> None:
@@ -217,7 +254,7 @@ def inherit(network: DiscreteNetwork, weights: DARTSSupernet, genotype: Architec
 def test_it_computes_what_the_supernet_computes_with_the_same_weights() -> None:
     weights, network = supernet(), DiscreteNetwork(CONVOLUTIONS, SMALL)
     inherit(network, weights, CONVOLUTIONS)
-    images = random("images", 4, 3, 8, 8)
+    images = random("images", 4, 3, 4, 4)
     # in training both normalise by the batch, and the affine parameters of the network are still 1 and 0
     torch.testing.assert_close(network.double()(images), weights(images, Mixture.of(CONVOLUTIONS, 8)))
 
@@ -229,7 +266,7 @@ def test_pooling_differs_by_the_batch_normalisation_of_the_supernet_alone() -> N
         for name, operation in cell.edges.items():
             if isinstance(operation, nn.MaxPool2d):
                 cell.edges[name] = nn.Sequential(operation, Normalise())
-    images = random("images", 4, 3, 8, 8)
+    images = random("images", 4, 3, 4, 4)
     torch.testing.assert_close(network.double()(images), weights(images, Mixture.of(V2, 8)))
 
 

@@ -20,12 +20,7 @@ class DiscreteCell(nn.Module):
         chosen = genotype[len(CELL_EDGES) :] if place.reduction else genotype[: len(CELL_EDGES)]
         self.edges = nn.ModuleDict(
             {
-                f"{target}<-{source}": make(
-                    OPERATIONS[operation],
-                    place.channels,
-                    2 if place.reduction and source < INPUTS else 1,
-                    nn.BatchNorm2d,
-                )
+                f"{target}<-{source}": make(OPERATIONS[operation], place.channels, place.stride(source), nn.BatchNorm2d)
                 for (source, target), operation in zip(CELL_EDGES, chosen, strict=True)
                 if operation != NONE
             }

@@ -38,6 +38,10 @@ class Place:
     reduction: bool
     after_reduction: bool
 
+    def stride(self, source: int) -> int:
+        """Of the edges that leave a node: 2 from the inputs of a reduction cell, else 1."""
+        return 2 if self.reduction and source < INPUTS else 1
+
 
 class Inputs(nn.Module):
     """Makes the outputs of the two cells before as wide as the cell, and as small."""

@@ -191,17 +191,13 @@ class MixedCell(nn.Module):
                 f"partial channels K={config.partial_channels} must divide every width of the supernet; "
                 f"it does not divide {place.channels}"
             )
-        self.groups, self.reduction = config.partial_channels, place.reduction
+        self.groups, self.reduction, self.stride = config.partial_channels, place.reduction, place.stride
         self.mixed = place.channels // self.groups
         running = config.batch_norm == "running"
         self.inputs = Inputs(place, partial(nn.BatchNorm2d, affine=False, track_running_stats=running))
         self.outgoing = nn.ModuleList(
             OutgoingEdges(self.mixed, len(edges), self.stride(node), running) for node, edges in enumerate(OUTGOING)
         )
-
-    def stride(self, source: int) -> int:
-        """2 on edges from the inputs of a reduction cell, else 1."""
-        return 2 if self.reduction and source < INPUTS else 1
 
     def forward(self, before_previous: Tensor, previous: Tensor, mixture: Mixture) -> Tensor:
         rows = slice(len(CELL_EDGES), None) if self.reduction else slice(len(CELL_EDGES))
