@@ -41,7 +41,8 @@ def derived_cells(comparison: Comparison) -> Figure | None:
         return None
     columns = min(2, len(shown))
     rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(WIDTH, 2.2 * rows * len(comparison.space.cells)), layout="constrained")
+    kinds = len(comparison.space.cells)
+    figure = Figure(figsize=(WIDTH, (2.2 if kinds == 1 else 2.5 * kinds) * rows), layout="constrained")
     axes: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
     for spare in axes[len(shown) :]:
         spare.set_axis_off()
@@ -109,7 +110,7 @@ def _draw_nodes_and_edges(
         ax.add_patch(arrow)
         ax.text(
             (source + target) / 2 - (0 if height else 0.04),
-            base + (height or 0.07),
+            base + (height or (0.07 if nodes <= 4 else 0.22)),  # above the circles where the nodes stand closer
             operation_name(name),
             ha="center",
             va="center" if height else "bottom",

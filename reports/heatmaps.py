@@ -45,8 +45,8 @@ def alpha_heatmaps(comparison: Comparison) -> Figure | None:
         row[0].annotate(short(label), weight="bold", **at).set_in_layout(False)
         row[0].set_ylabel("edge")
     grid[0, 0].set_yticks(np.arange(len(edges)) + 0.5, _edge_names(comparison.space))
-    grid[0, 0].invert_yaxis()
     grid[0, 0].set_xticks(np.arange(len(operations)) + 0.5, [operation_name(operation) for operation in operations])
+    grid[0, 0].set(xlim=(0, len(operations)), ylim=(len(edges), 0))  # ticks alone would end in the last row's middle
     figure.colorbar(mesh, ax=grid, location="bottom", aspect=45, label="softmax(α)")
     return figure
 
