@@ -52,7 +52,7 @@ def most_probable(space: SearchSpace, log_p: Tensor, count: int) -> list[Archite
     rows = log_p.double().tolist()
 
     def surprise(cell: Architecture) -> float:
-        return -sum(row[operation] for row, operation in zip(rows, cell, strict=True))
+        return -sum(float(row[operation]) for row, operation in zip(rows, cell, strict=True))
 
     best = space.discretise(log_p)
     while surprise(better := min(space.neighbours(best), key=surprise)) < surprise(best):

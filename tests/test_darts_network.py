@@ -154,8 +154,8 @@ def sampled() -> Mixture:
 @pytest.mark.parametrize("K", [1, 2])
 @pytest.mark.parametrize(
     "mixture",
-    [soft(), with_edge_terms(soft()), with_edge_terms(sampled())],
-    ids=["soft", "soft with edge terms", "sampled with edge terms"],
+    [with_edge_terms(soft()), with_edge_terms(sampled())],
+    ids=["soft", "sampled"],
 )
 def test_a_cell_computes_the_sums_of_the_paper(mixture: Mixture, K: int, reduction: bool) -> None:
     """Values, and the gradients of weights, mixture and input."""

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.retrain import representative
@@ -34,6 +34,7 @@ def test_there_are_as_many_genotypes_as_the_paper_counts() -> None:
     assert [len(edges) for edges in ENTERING] == [2, 3, 4, 5] * 2
 
 
+@settings(deadline=None, max_examples=50)
 @given(numbers)
 def test_numbers_and_strings_denote_one_genotype(number: int) -> None:
     genotype = SPACE.architecture(number)
@@ -56,6 +57,7 @@ def test_numbers_count_sources_then_operations_from_the_last_node_on() -> None:
             SPACE.architecture(number)
 
 
+@settings(deadline=None, max_examples=50)
 @given(numbers, st.data())
 def test_a_damaged_string_is_refused_in_words(number: int, data: st.DataObject) -> None:
     text = SPACE.format(SPACE.architecture(number))
@@ -133,6 +135,7 @@ def test_a_node_keeps_its_two_strongest_edges() -> None:
     assert {e: by_value[e] for e in ENTERING[3] if by_value[e]} == {edge(1, 5): 4, edge(4, 5): 3}
 
 
+@settings(deadline=None, max_examples=50)
 @given(numbers)
 def test_scores_of_a_genotype_derive_it(number: int) -> None:
     genotype = SPACE.architecture(number)
