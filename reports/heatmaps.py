@@ -11,7 +11,6 @@ from harness.runs import RunFolder
 from reports.comparison import Comparison, SeedResult
 from reports.stats import Floats
 from reports.style import WIDTH, operation_name, short
-from spaces.base import SearchSpace
 
 COLOURS = "cividis_r"
 """Perceptually uniform, and as ordered in greyscale as in colour; on white paper the darker is the more probable."""
@@ -44,21 +43,11 @@ def alpha_heatmaps(comparison: Comparison) -> Figure | None:
         at = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, 17), "textcoords": "offset points"}
         row[0].annotate(short(label), weight="bold", **at).set_in_layout(False)
         row[0].set_ylabel("edge")
-    grid[0, 0].set_yticks(np.arange(len(edges)) + 0.5, _edge_names(comparison.space))
+    grid[0, 0].set_yticks(np.arange(len(edges)) + 0.5, comparison.space.edge_names)
     grid[0, 0].set_xticks(np.arange(len(operations)) + 0.5, [operation_name(operation) for operation in operations])
     grid[0, 0].set(xlim=(0, len(operations)), ylim=(len(edges), 0))  # ticks alone would end in the last row's middle
     figure.colorbar(mesh, ax=grid, location="bottom", aspect=45, label="softmax(α)")
     return figure
-
-
-def _edge_names(space: SearchSpace) -> list[str]:
-    """Source and target of each edge; where there are several kinds of cells, numbered in each and with its name."""
-    names = []
-    for cell, edges in space.cells.items():
-        first = min(space.edges[edge][0] for edge in edges)
-        for source, target in (space.edges[edge] for edge in edges):
-            names.append(f"{cell} " * (len(space.cells) > 1) + f"{source - first}→{target - first}")
-    return names
 
 
 def without_alpha(comparison: Comparison) -> list[str]:

@@ -121,6 +121,16 @@ class SearchSpace(abc.ABC):
         return {"cell": range(len(self.edges))}
 
     @property
+    def edge_names(self) -> list[str]:
+        """``0→1`` for each edge; where there are several kinds of cells, numbered from 0 in each and with its name."""
+        names = []
+        for cell, edges in self.cells.items():
+            first = min(self.edges[edge][0] for edge in edges)
+            for source, target in (self.edges[edge] for edge in edges):
+                names.append(f"{cell} " * (len(self.cells) > 1) + f"{source - first}→{target - first}")
+        return names
+
+    @property
     def outputs(self) -> tuple[int, ...]:
         """The nodes that the output of a cell is made of. Default: the last one."""
         return (max(target for _, target in self.edges),)

@@ -151,4 +151,5 @@ def test_a_space_too_large_for_a_table_says_so() -> None:
 
 def test_both_cells_end_in_nodes_of_their_own() -> None:
     assert {name: len(edges) for name, edges in SPACE.cells.items()} == {"normal": 14, "reduce": 14}
+    assert (SPACE.edge_names[0], SPACE.edge_names[-1]) == ("normal 0→2", "reduce 4→5")
     assert SPACE.outputs == (2, 3, 4, 5, 8, 9, 10, 11)
