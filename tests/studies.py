@@ -133,7 +133,8 @@ class StudyWriter:
             "seed": seed,
             **config,
         }
-        space = catalogue.get_space(settings["space"])
+        written_in = settings["space"] if settings["space"] in catalogue.spaces() else "nas-bench-201"
+        space = catalogue.get_space(written_in)
         folder = RunFolder(self.path / folder_name(settings["label"]) / f"seed-{seed}-{settings['identity']}")
         folder.write_json("config.json", settings)
         folder.write_json("environment.json", environment or {"cpu": "a processor", "python": "3.12.0"})
