@@ -29,6 +29,7 @@ from harness.environment import compute_reproducibly
 from harness.errors import HarnessError
 from harness.recipe import Recipe
 from harness.runs import write_atomically
+from harness.tables import check_tabular
 from harness.tables.store import tables_directory
 from spaces.base import Architecture, SearchSpace, isomorphic_groups
 
@@ -89,8 +90,9 @@ def plan(
 ) -> Plan:
     """The plan of a table; ``short`` is a quarter of the recipe's epochs where it is None.
 
-    Raises :class:`HarnessError` where the short budget is not shorter.
+    Raises :class:`HarnessError` where the short budget is not shorter, or the space is too large for a table.
     """
+    check_tabular(space)
     full = recipe.training.epochs
     epochs = short if short is not None else max(1, full // 4)
     if epochs >= full:

@@ -206,7 +206,12 @@ def identity(config: TrainingConfig) -> str:
 
 
 def representative(space: SearchSpace, cell: Architecture) -> Architecture:
-    """The isomorphic cell with the lowest official index, which is trained in the place of all."""
+    """The isomorphic cell with the lowest official index, which is trained in the place of all.
+
+    In a space that is too large to find it, the cell itself.
+    """
+    if not space.enumerable:
+        return cell
     return space.architecture(isomorphic_groups(space)[space.canonical(cell)][0])
 
 

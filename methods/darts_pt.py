@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.base import GradientMethod, Search
-from spaces.base import Mixture
+from spaces.base import Architecture, Mixture
 
 EXCLUDED = -1000.0
 """α of an operation that was not chosen on a decided edge: its softmax is exactly 0, and stays so."""
@@ -20,6 +20,7 @@ class DARTSPT(GradientMethod):
     operation of the edge is left out in turn, and the one without which the supernet's accuracy is lowest is chosen.
     Between decisions w, and α of the undecided edges, learn on. The decisions stand in α, so that the space's rule on α
     gives the cell; before the first one it is the cell of DARTS. The accuracy is on the whole search-validation half.
+    Where a node keeps some of its edges, it keeps in the end those without which the supernet is worst.
 
     The authors add the deciding epochs to those of the search, with a tenth of the learning rate; here they are part of
     the run, at the end of the learning rate's cosine, so that all methods have equal budgets.
@@ -45,6 +46,14 @@ class DARTSPT(GradientMethod):
             alpha[edge] = EXCLUDED
             alpha[edge, chosen] = 0
 
+    @torch.no_grad()
+    def derive(self, search: Search) -> Architecture:
+        cell = super().derive(search)
+        if not search.in_last_epoch or len(search.space.kept(cell)) == len(cell):
+            return cell
+        errors = [100 - without(search, edge, slice(None)) for edge in range(len(cell))]
+        return search.space.discretise(search.alpha, search.alpha.new_tensor(errors)[:, None].expand_as(search.alpha))
+
     def decided_by(self, search: Search) -> int:
         """How many edges are decided as this epoch begins: one in the first epoch of the selection, all in the last."""
         edges, span = len(search.space.edges), max(1, round(self.selection * search.epochs))
@@ -64,9 +73,12 @@ def most_needed_operation(search: Search, edge: int) -> int:
 
     As in the authors' code, the weights that remain on the edge are not normalised again.
     """
-    accuracies = []
-    for operation in range(len(search.space.operations)):
-        weights = search.alpha.softmax(dim=1)
-        weights[edge, operation] = 0
-        accuracies.append(search.validate(Mixture(weights)))
+    accuracies = [without(search, edge, operation) for operation in range(len(search.space.operations))]
     return accuracies.index(min(accuracies))
+
+
+def without(search: Search, edge: int, operations: int | slice) -> float:
+    """Accuracy (%) of the supernet without some operations of an edge."""
+    weights = search.alpha.softmax(dim=1)
+    weights[edge, operations] = 0
+    return search.validate(Mixture(weights))

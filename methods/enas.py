@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from methods.base import Batch, Forward, GradientMethod, Search
+from methods.base import Batch, Forward, GradientMethod, Search, gumbel
 from spaces.base import Architecture, Mixture, SearchSpace
 
 LAYERS = 2
@@ -25,6 +25,9 @@ class ENAS(GradientMethod):
     The result is, of ``candidates`` cells drawn from the controller, the best by one-shot accuracy, all scored on the
     same whole search-validation half; the released NAS-Bench-201 code scores each on another mini-batch. Before the
     last epoch nothing is scored, and the cell is the controller's most probable choice on one edge after the other.
+
+    Where a node keeps some of its edges, the space's rule on log p with the noise of the draw says which; the others
+    then count as ``none``.
     """
 
     name = "enas"
@@ -54,9 +57,7 @@ class ENAS(GradientMethod):
         return torch.optim.Adam(alphas, lr=self.eta, betas=(0.0, 0.999), eps=1e-3)
 
     def mixture(self, search: Search) -> Mixture:
-        with torch.no_grad():
-            cell, _ = self.unroll(search, drawn(search.noise))
-        return Mixture.of(cell, len(search.space.operations))
+        return Mixture.of(self.draw(search, search.noise), len(search.space.operations))
 
     def alpha_step(self, search: Search, train: Batch, valid: Batch) -> Forward | None:
         mixture = self.mixture(search)
@@ -98,16 +99,23 @@ class ENAS(GradientMethod):
         return tuple(cell), torch.stack(rows)
 
     @torch.no_grad()
+    def draw(self, search: Search, noise: torch.Generator) -> Architecture:
+        """A cell, each operation with its probability: the largest log p with Gumbel noise is taken."""
+        scores: list[Tensor] = []
+
+        def choose(_: int, log_p: Tensor) -> int:
+            scores.append(log_p + gumbel(log_p.shape, noise).to(log_p))
+            return int(scores[-1].argmax())
+
+        self.unroll(search, choose)
+        return search.space.discretise(torch.stack(scores))
+
+    @torch.no_grad()
     def derive(self, search: Search) -> Architecture:
         if not search.in_last_epoch:
-            return self.unroll(search, lambda _, log_p: int(log_p.argmax()))[0]
-        draw = drawn(search.noise_ahead())
-        return search.best_by_validation([self.unroll(search, draw)[0] for _ in range(self.candidates)])
-
-
-def drawn(noise: torch.Generator) -> Callable[[int, Tensor], int]:
-    """A choice for :meth:`ENAS.unroll`: each operation with its probability."""
-    return lambda _, log_p: int(torch.multinomial(log_p.detach().exp().cpu(), 1, generator=noise))
+            return search.space.discretise(self.unroll(search, lambda _, log_p: int(log_p.argmax()))[1])
+        noise = search.noise_ahead()
+        return search.best_by_validation([self.draw(search, noise) for _ in range(self.candidates)])
 
 
 def lstm_step(x: Tensor, h: Tensor, c: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:

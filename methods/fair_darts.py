@@ -16,8 +16,8 @@ class FairDARTS(GradientMethod):
     """Every operation has a weight of its own, σ(α), which the zero-one loss drives towards 0 or 1.
 
     As in the authors' search, ``none`` takes no part where the space has it: its weight is 0 and it is never derived.
-    The paper then keeps at most two of the operations above a threshold for each node; in a space whose edges have one
-    operation each, the cell has the operation with the largest weight on every edge, whatever its weight.
+    The paper then keeps at most two of the operations above a threshold for each node; here the cell has the operation
+    with the largest weight on every edge, or on the two edges of a node that the space keeps, whatever its weight.
     """
 
     name = "fair-darts"
@@ -40,7 +40,8 @@ class FairDARTS(GradientMethod):
         return forward
 
     def derive(self, search: Search) -> Architecture:
-        return search.space.discretise(search.alpha.detach().masked_fill(~eligible(search.space), -torch.inf))
+        alpha = search.alpha.detach()
+        return search.space.discretise(alpha.masked_fill(~eligible(search.space), -torch.inf), alpha.sigmoid())
 
 
 def eligible(space: SearchSpace) -> Tensor:

@@ -9,14 +9,14 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.base import Batch, Forward, GradientMethod, Search
-from spaces.base import Mixture, SearchSpace
+from spaces.base import Architecture, Mixture, SearchSpace
 
 
 class PCDARTS(GradientMethod):
     """1/K of the channels pass through the mixed operation, the rest bypass it (eq. 2); the channels are shuffled.
 
-    Edge normalisation weighs the incoming edges of each node by softmax(β) (eq. 4). In NAS-Bench-201 every edge
-    stays, so that β shapes the gradient and not the derived cell.
+    Edge normalisation weighs the incoming edges of each node by softmax(β) (eq. 4). A node that keeps some of its edges
+    compares softmax(β) · softmax(α); in NAS-Bench-201 every edge stays, so that β shapes the gradient alone.
     """
 
     name = "pc-darts"
@@ -48,6 +48,11 @@ class PCDARTS(GradientMethod):
         if search.epoch < round(self.warmup * search.epochs):
             return None
         return super().alpha_step(search, train, valid)
+
+    def derive(self, search: Search) -> Architecture:
+        mixture = self.mixture(search)
+        factors = 1.0 if mixture.edge_weights is None else mixture.edge_weights[:, None]
+        return search.space.discretise(search.alpha.detach(), (mixture.weights * factors).detach())
 
 
 def softmax_over_incoming_edges(beta: Tensor, space: SearchSpace) -> Tensor:

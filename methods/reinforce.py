@@ -9,12 +9,15 @@ import numpy.typing as npt
 import torch
 from pydantic import Field
 
-from methods.base import Evaluation, QueryMethod
+from methods.base import Evaluation, QueryMethod, gumbel
 from spaces.base import Architecture, SearchSpace
 
 
 class REINFORCE(QueryMethod):
     """Sample a cell from softmax(θ), edge by edge; Adam descends -(reward - baseline) log p(cell).
+
+    The sample is the space's rule on θ with Gumbel noise, which is the same where all edges stay; where a node keeps
+    some of them, those it drops count as ``none``.
 
     The reward is the validation accuracy (%). As in the released code, the baseline takes in a reward before it is
     subtracted from it, which scales the gradient and leaves its direction, and the result is the best cell seen, not
@@ -35,8 +38,8 @@ class REINFORCE(QueryMethod):
     )
 
     def ask(self, space: SearchSpace, history: Sequence[Evaluation], noise: torch.Generator) -> Architecture:
-        policy = torch.from_numpy(softmax(self.policy(space, history)))
-        return tuple(torch.multinomial(policy, 1, generator=noise).flatten().tolist())
+        theta = torch.from_numpy(self.policy(space, history))
+        return space.discretise(theta + gumbel(theta.shape, noise))
 
     def policy(self, space: SearchSpace, history: Sequence[Evaluation]) -> npt.NDArray[np.float64]:
         """θ: (edges, operations), the logits after a step of Adam (β = (0.9, 0.999), ε = 1e-8) per evaluation."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import torch
+import heapq
+
 from pydantic import Field
 from torch import Tensor
 
 from methods.base import GradientMethod, Search
-from spaces.base import Architecture, Mixture
+from spaces.base import Architecture, Mixture, SearchSpace
 
 
 class SETN(GradientMethod):
@@ -33,24 +34,34 @@ class SETN(GradientMethod):
     def derive(self, search: Search) -> Architecture:
         if not search.in_last_epoch:
             return super().derive(search)
-        return search.best_by_validation(most_probable(search.alpha.detach().log_softmax(dim=1), self.candidates))
+        log_p = search.alpha.detach().log_softmax(dim=1)
+        return search.best_by_validation(most_probable(search.space, log_p, self.candidates))
 
 
-def most_probable(log_p: Tensor, count: int) -> list[Architecture]:
+def most_probable(space: SearchSpace, log_p: Tensor, count: int) -> list[Architecture]:
     """The ``count`` cells with the highest sum of log p over the edges, best first; all cells where there are fewer.
 
-    Edge by edge, only the ``count`` best beginnings are kept. That is exact: a beginning that ``count`` others beat
-    is beaten by as many whichever way it goes on.
+    From the most probable cell on, the next is always a neighbour of one before it: in each less probable cell one
+    edge, or one of the edges that a node keeps, can be exchanged for a more probable one.
 
     Args:
+        space: whose cells are meant.
         log_p: (edges, operations).
         count: at least 1.
     """
-    operations = log_p.shape[1]
-    cells: list[Architecture] = [()]
-    sums = torch.zeros(1, dtype=torch.float64)
-    for edge in log_p.double().cpu():
-        ordered = (sums[:, None] + edge).flatten().sort(descending=True, stable=True)
-        sums, best = ordered.values[:count], ordered.indices[:count].tolist()
-        cells = [(*cells[i // operations], i % operations) for i in best]
-    return cells
+    rows = log_p.double().tolist()
+
+    def surprise(cell: Architecture) -> float:
+        return -sum(float(row[operation]) for row, operation in zip(rows, cell, strict=True))
+
+    best = space.discretise(log_p)
+    while surprise(better := min(space.neighbours(best), key=surprise)) < surprise(best):
+        best = better
+    waiting, seen, found = [(surprise(best), best)], {best}, list[Architecture]()
+    while waiting and len(found) < count:
+        found.append(heapq.heappop(waiting)[1])
+        for cell in space.neighbours(found[-1]):
+            if cell not in seen:
+                seen.add(cell)
+                heapq.heappush(waiting, (surprise(cell), cell))
+    return found

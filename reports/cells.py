@@ -25,7 +25,7 @@ def cell_png(space_name: str, architecture: str) -> bytes:
 
     space = get_space(space_name)
     with house_style():
-        figure = Figure(figsize=(WIDTH / 1.5, 2.6), layout="constrained")
+        figure = Figure(figsize=(WIDTH / 1.5, 2.6 * len(space.cells)), layout="constrained")
         draw_cell(figure.subplots(), space, space.parse(architecture))
     return save(figure, "png")
 
@@ -41,7 +41,8 @@ def derived_cells(comparison: Comparison) -> Figure | None:
         return None
     columns = min(2, len(shown))
     rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(WIDTH, 2.2 * rows), layout="constrained")
+    kinds = len(comparison.space.cells)
+    figure = Figure(figsize=(WIDTH, (2.2 if kinds == 1 else 2.5 * kinds) * rows), layout="constrained")
     axes: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
     for spare in axes[len(shown) :]:
         spare.set_axis_off()
@@ -57,19 +58,47 @@ def derived_cells(comparison: Comparison) -> Figure | None:
 
 
 def draw_cell(ax: Axes, space: SearchSpace, architecture: Sequence[int]) -> None:
-    """Draw a cell: nodes in a row, joined straight or by arcs, which run below where they start at an odd node."""
-    nodes = 1 + max(target for _, target in space.edges)
-    for (source, target), operation in zip(space.edges, architecture, strict=True):
+    """Draw the cells of an architecture below one another: nodes in a row, joined straight or by arcs.
+
+    Arcs run below where they start at an odd node. Edges that the architecture has not kept are left out.
+    """
+    kept = space.kept(architecture)
+    base, floor, right = 0.0, 0.0, 0.0
+    for name, edges in space.cells.items():
+        first = min(source for source, _ in (space.edges[edge] for edge in edges))
+        ends = [(source - first, target - first) for source, target in (space.edges[edge] for edge in edges)]
+        shown = [(*end, architecture[edge]) for end, edge in zip(ends, edges, strict=True) if edge in kept]
+        nodes = 1 + max(target for _, target in ends)
+        heights = [_height(source, target) for source, target, _ in shown]
+        if len(space.cells) > 1:
+            base = floor - max(0.0, *heights) - (0.8 if floor else 0.0)
+            ax.text(-0.2, base + 0.35, name, ha="right", fontsize=8)
+        _draw_nodes_and_edges(ax, space, shown, nodes, base)
+        floor, right = base + min(-0.75, *heights) - 0.15, max(right, nodes - 0.75)
+    several = len(space.cells) > 1
+    ax.set(xlim=(-0.9 if several else -0.25, right), ylim=(floor, 0.2 if several else 1.45), aspect="equal")
+    ax.set_axis_off()
+
+
+def _height(source: int, target: int) -> float:
+    """How far above the nodes an edge runs, in distances between nodes; negative: below."""
+    span = target - source
+    return 0.0 if span == 1 else (-1 if source % 2 else 1) * (0.5 + 0.12 * span) * span / 2
+
+
+def _draw_nodes_and_edges(
+    ax: Axes, space: SearchSpace, edges: Sequence[tuple[int, int, int]], nodes: int, base: float
+) -> None:
+    """One cell on the height ``base``; ``edges`` are (source, target, operation)."""
+    for source, target, operation in edges:
         name = space.operations[operation]
         stroke = operation_stroke(name, operation)
-        span = target - source
-        side = -1 if source % 2 else 1
-        bend = 0.0 if span == 1 else side * (0.5 + 0.12 * span)
+        height = _height(source, target)
         faint = name == "none"
         arrow = FancyArrowPatch(
-            (source, 0),
-            (target, 0),
-            connectionstyle=f"arc3,rad={-bend}",
+            (source, base),
+            (target, base),
+            connectionstyle=f"arc3,rad={-2 * height / (target - source)}",
             arrowstyle="-|>",
             mutation_scale=9,
             shrinkA=8,
@@ -80,17 +109,15 @@ def draw_cell(ax: Axes, space: SearchSpace, architecture: Sequence[int]) -> None
         )
         ax.add_patch(arrow)
         ax.text(
-            (source + target) / 2 - (0 if bend else 0.04),
-            bend * span / 2 if bend else 0.07,
+            (source + target) / 2 - (0 if height else 0.04),
+            base + (height or (0.07 if nodes <= 4 else 0.22)),  # above the circles where the nodes stand closer
             operation_name(name),
             ha="center",
-            va="center" if bend else "bottom",
+            va="center" if height else "bottom",
             fontsize=7.2,
             color=GREY if faint else BLACK,
-            bbox={"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none"} if bend else None,
+            bbox={"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none"} if height else None,
         )
     for node in range(nodes):
-        ax.plot(node, 0, "o", markersize=13, markerfacecolor="white", markeredgecolor=BLACK, zorder=4)
-        ax.text(node, 0, str(node), ha="center", va="center", fontsize=8, zorder=5)
-    ax.set(xlim=(-0.25, nodes - 0.75), ylim=(-0.9, 1.45), aspect="equal")
-    ax.set_axis_off()
+        ax.plot(node, base, "o", markersize=13, markerfacecolor="white", markeredgecolor=BLACK, zorder=4)
+        ax.text(node, base, str(node), ha="center", va="center", fontsize=8, zorder=5)

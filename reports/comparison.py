@@ -122,6 +122,11 @@ class Comparison:
         """The dataset the methods searched on."""
         return self.study.runs[0].config["dataset"]
 
+    @property
+    def kept_edges(self) -> int:
+        """Number of edges that every cell of the space has."""
+        return len(self.space.kept(self.space.architecture(0)))
+
     def column(self, dataset: str) -> Floats | None:
         """The table's test accuracies (%) of every cell; None without a table."""
         return self.table.test_accuracy(dataset) if self.table else None
@@ -150,7 +155,8 @@ def compare(study: Study, table: str | Path | None = None) -> Comparison:
     loaded: Table | None = None
     problem = ""
     try:
-        loaded = load_table(table if table is not None else study.info.get("table"), space)
+        if table is not None or space.enumerable:
+            loaded = load_table(table if table is not None else study.info.get("table"), space)
     except HarnessError as error:
         if table is not None:
             raise

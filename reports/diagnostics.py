@@ -42,6 +42,7 @@ def collapse_sheet(comparison: Comparison) -> Sheet:
         row += [_mean([identity_paths(comparison.space, cell) for cell in cells]), _mean(lost)]
         row += [100 * agreement(cells) if cells else None, _mean([last_margin(comparison, s) for s in method.finished])]
         rows.append(row)
+    paths = _paths(comparison.space, comparison.space.edges)
     return Sheet(
         "diagnostics-cells",
         "Derived cells on their way",
@@ -49,9 +50,9 @@ def collapse_sheet(comparison: Comparison) -> Sheet:
         f"Ever collapsed: seeds with an epoch after which the {COLLAPSE}; first: the earliest such epoch of each of "
         "these seeds. A cell can meet the rule for a while and leave it again, above all in the first epochs. To the "
         "end: seeds that ended so; since: the epoch from which on they did. Identity paths: paths from the cell's "
-        f"input to its output that hold {SKIP} alone, of {_paths(comparison.space.edges)}. Lost: points by which the "
-        "last cell is below the best on its trajectory. Agreement: as in the stability ranking. Margin: mean over "
-        "edges of the largest softmax(α) less the second largest, after the last epoch; near 0 the choice of "
+        f"input to its output that hold {SKIP} alone, of {paths}. Lost: points by which the last cell is "
+        "below the best on its trajectory. Agreement: as in the stability ranking. Margin: mean over edges of the "
+        "largest softmax(α) less the second largest, after the last epoch; near 0 the choice of "
         "operations is all but a tie.",
         [
             Column("method", "Method", text=True),
@@ -208,28 +209,23 @@ def _sample(method: MethodResults) -> Value:
 
 
 def identity_paths(space: SearchSpace, cell: Architecture) -> int:
-    """Number of paths from an input node of a cell to its last node whose edges are all ``skip_connect``.
+    """Number of paths from an input node of a cell to its output nodes whose edges are all ``skip_connect``.
 
     Input nodes are those that no edge enters.
     """
     skips = [edge for edge, operation in zip(space.edges, cell, strict=True) if space.operations[operation] == SKIP]
-    return _paths(tuple(skips), inputs=_inputs(space.edges), output=max(target for _, target in space.edges))
+    return _paths(space, skips)
 
 
-def _inputs(edges: Sequence[tuple[int, int]]) -> frozenset[int]:
-    return frozenset(source for source, _ in edges) - {target for _, target in edges}
-
-
-def _paths(edges: tuple[tuple[int, int], ...], inputs: frozenset[int] | None = None, output: int | None = None) -> int:
-    """Number of paths along edges from an input to the output; by default those of the edges themselves."""
-    sources = _inputs(edges) if inputs is None else inputs
-    end = max(target for _, target in edges) if output is None else output
+def _paths(space: SearchSpace, edges: Sequence[tuple[int, int]]) -> int:
+    """Number of paths along some of the edges of a space from an input to an output."""
+    inputs = {source for source, _ in space.edges} - {target for _, target in space.edges}
 
     @cache
     def leading_to(node: int) -> int:
-        return (node in sources) + sum(leading_to(source) for source, target in edges if target == node)
+        return (node in inputs) + sum(leading_to(source) for source, target in edges if target == node)
 
-    return leading_to(end)
+    return sum(map(leading_to, space.outputs))
 
 
 # Of several values

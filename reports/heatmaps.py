@@ -44,7 +44,7 @@ def alpha_heatmaps(comparison: Comparison) -> Figure | None:
         at = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, 17), "textcoords": "offset points"}
         row[0].annotate(short(label), weight="bold", **at).set_in_layout(False)
         row[0].set_ylabel("edge")
-    grid[0, 0].set_yticks(np.arange(len(edges)) + 0.5, [f"{source}→{target}" for source, target in edges])
+    grid[0, 0].set_yticks(np.arange(len(edges)) + 0.5, comparison.space.edge_names)
     grid[0, 0].set_xticks(np.arange(len(operations)) + 0.5, [operation_name(operation) for operation in operations])
     figure.colorbar(mesh, ax=grid, location="bottom", aspect=45, label="softmax(α)")
     return figure

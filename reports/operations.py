@@ -11,7 +11,9 @@ from reports.style import operation_name
 
 def operations_sheet(comparison: Comparison) -> Sheet | None:
     """Mean number of edges per operation over the finished seeds of each method; None where no run finished."""
-    operations, edges = comparison.space.operations, len(comparison.space.edges)
+    operations, kept = comparison.space.operations, comparison.kept_edges
+    absent = len(comparison.space.edges) - kept
+    among = [name for name in operations if name != "none" or not absent]
     rows: list[list[Value]] = []
     for method in comparison.methods:
         cells = [comparison.space.parse(seed.cell) for seed in method.finished if seed.cell is not None]
@@ -20,20 +22,21 @@ def operations_sheet(comparison: Comparison) -> Sheet | None:
             rows.append([method.label, f"{len(cells)}/{len(method.seeds)}", *means])
     if not rows:
         return None
-    expected = edges / len(operations)
-    spread = (expected * (1 - 1 / len(operations))) ** 0.5
+    expected = kept / len(among)
+    spread = (expected * (1 - 1 / len(among))) ** 0.5
+    others = f" Besides, {absent} edges are left out and count as none." if absent else ""
     return Sheet(
         "operations",
         "Operations of the final cells",
-        f"Mean number of edges, of {edges}, that hold each operation in the final cells of the finished runs; protocol "
+        f"Mean number of edges, of {kept}, that hold each operation in the final cells of the finished runs; protocol "
         f"{comparison.protocol_name}.",
         f"A uniformly random cell has {expected:.2g} edges of each operation on average, with an sd of {spread:.2f} "
-        "from cell to cell. The figure above shows the way there, with the runs that did not finish.",
+        f"from cell to cell.{others} The figure above shows the way there, with the runs that did not finish.",
         [
             Column("method", "Method", text=True),
             Column("finished", "Runs"),
             *[Column(operation, operation_name(operation), 2) for operation in operations],
         ],
         rows,
-        [["uniformly random cell", None, *[expected] * len(operations)]],
+        [["uniformly random cell", None, *[expected if name in among else absent for name in operations]]],
     )

@@ -8,6 +8,7 @@ from statistics import fmean
 from reports.comparison import Comparison, MethodResults, SeedResult
 from reports.differences import RankUncertainty, rank_uncertainty
 from reports.stats import Summary, pareto_front, summarise, told_apart
+from spaces.base import Architecture, SearchSpace
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,11 @@ def collapse_history(comparison: Comparison, seed: SeedResult) -> list[bool]:
 
 def _mostly_free(comparison: Comparison, text: str) -> bool:
     """Whether two thirds of a cell's edges or more are parameter-free."""
-    cell = comparison.space.parse(text)
-    free = sum(is_parameter_free(comparison.space.operations[operation]) for operation in cell)
-    return 3 * free >= 2 * len(cell)
+    space = comparison.space
+    cell = space.parse(text)
+    return 3 * parameter_free(space, cell) >= 2 * len(space.kept(cell))
+
+
+def parameter_free(space: SearchSpace, cell: Architecture) -> int:
+    """How many edges of a cell are parameter-free."""
+    return sum(is_parameter_free(space.operations[cell[edge]]) for edge in space.kept(cell))

@@ -15,9 +15,9 @@ from reports.ranking import (
     RANKED_FROM,
     by_accuracy,
     collapsed,
-    is_parameter_free,
     mean_with_failures,
     on_front,
+    parameter_free,
     uncertain_ranks,
 )
 from reports.stats import (
@@ -186,7 +186,7 @@ def stability_sheet(comparison: Comparison) -> Sheet:
             rows.append((float("inf"), [*head, *[None] * 8]))
             continue
         parsed = [comparison.space.parse(cell) for cell in cells]
-        free = fmean(sum(is_parameter_free(comparison.space.operations[op]) for op in cell) for cell in parsed)
+        free = fmean(parameter_free(comparison.space, cell) for cell in parsed)
         trajectories = [seed.accuracy[dataset] for seed in method.finished if dataset in seed.accuracy]
         lost = [max(values) - values[-1] for values in trajectories]
         spread: list[Value] = [min(finals), summarise(finals).sd] if finals else [None, None]
@@ -206,7 +206,7 @@ def stability_sheet(comparison: Comparison) -> Sheet:
         f"An sd of 0 is no virtue: a method that collapses to one cell has it. Collapse: % of seeds whose {COLLAPSE}; "
         "with its exact 95 % interval. Agreement: "
         "mean over edges of the share of seeds that chose the edge's most frequent operation. Parameter-free: edges "
-        f"of the derived cell, of {len(comparison.space.edges)}, that are none, skip or pooling. Lost: points by which "
+        f"of the derived cell, of {comparison.kept_edges}, that are none, skip or pooling. Lost: points by which "
         "the last cell is below the best on its own trajectory; a diagnosis with hindsight, of no use to a search.",
         [
             Column("method", "Method", text=True),

@@ -46,6 +46,11 @@ _STROKES = {
     "nor_conv_3x3": Stroke(BLUE, (0, (6, 1.5)), 1.6, "s"),
     "nor_conv_1x1": Stroke(SKY, (0, (5, 1.5, 1, 1.5)), 1.6, "^"),
     "avg_pool_3x3": Stroke(GREEN, (0, (1, 1)), 1.8, "D"),
+    "max_pool_3x3": Stroke(PURPLE, (0, (2, 1)), 1.8, "P"),
+    "sep_conv_3x3": Stroke(BLUE, (0, (6, 1.5)), 1.6, "s"),
+    "sep_conv_5x5": Stroke(SKY, (0, (5, 1.5, 1, 1.5)), 1.6, "^"),
+    "dil_conv_3x3": Stroke(ORANGE, (0, (4, 1)), 1.6, "v"),
+    "dil_conv_5x5": Stroke(BLACK, (0, (3, 1, 1, 1)), 1.4, "*"),
     "none": Stroke(GREY, (0, (2, 3)), 1.0, "x"),
 }
 _NAMES = {
@@ -53,6 +58,11 @@ _NAMES = {
     "nor_conv_3x3": "conv 3×3",
     "nor_conv_1x1": "conv 1×1",
     "avg_pool_3x3": "avg pool",
+    "max_pool_3x3": "max pool",
+    "sep_conv_3x3": "sep 3×3",
+    "sep_conv_5x5": "sep 5×5",
+    "dil_conv_3x3": "dil 3×3",
+    "dil_conv_5x5": "dil 5×5",
 }
 
 

@@ -21,6 +21,9 @@ Architecture = tuple[int, ...]
 BatchNormMode = Literal["batch", "running"]
 """How the supernet's cells normalise when evaluated: by the batch at hand, or by running statistics."""
 
+ENUMERABLE = 10_000_000
+"""Most architectures of a space that can be gone through one by one."""
+
 
 class SpaceError(ValueError):
     """A space was asked for something it does not contain; the message says what and why."""
@@ -28,6 +31,14 @@ class SpaceError(ValueError):
 
 class InvalidArchitecture(SpaceError):
     """An architecture string or tuple that is no point of the space; the message points at the fault."""
+
+
+def misread(space: str, text: str, position: int, expected: str) -> InvalidArchitecture:
+    """The error for a string that is no architecture: what was expected where, and a caret under the fault."""
+    shown = "".join(character if character.isprintable() else "\ufffd" for character in text)  # one column each
+    return InvalidArchitecture(
+        f"not a {space} architecture: expected {expected} at character {position}\n  {shown}\n  {' ' * position}^"
+    )
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ class NetworkConfig:
 
     Attributes:
         channels: C, the width of the first stage (doubled at each of the two reductions).
-        cells: N, the number of cells in each of the three stages.
+        cells: N, the number of cells in each of the three stages, without cells that halve the resolution.
         classes: number of classes of the data.
         batch_norm: see :data:`BatchNormMode`. Training always normalises by the batch.
         partial_channels: K of PC-DARTS; only 1/K of each edge's channels pass through the mixed operation.
@@ -104,6 +115,31 @@ class SearchSpace(abc.ABC):
     edges: ClassVar[tuple[tuple[int, int], ...]]
     size: ClassVar[int]
 
+    @property
+    def cells(self) -> dict[str, range]:
+        """The edges of each kind of cell, by its name. Default: one kind, which has all edges."""
+        return {"cell": range(len(self.edges))}
+
+    @property
+    def edge_names(self) -> list[str]:
+        """``0→1`` for each edge; where there are several kinds of cells, numbered from 0 in each and with its name."""
+        names = []
+        for cell, edges in self.cells.items():
+            first = min(self.edges[edge][0] for edge in edges)
+            for source, target in (self.edges[edge] for edge in edges):
+                names.append(f"{cell} " * (len(self.cells) > 1) + f"{source - first}→{target - first}")
+        return names
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The nodes that the output of a cell is made of. Default: the last one."""
+        return (max(target for _, target in self.edges),)
+
+    @property
+    def enumerable(self) -> bool:
+        """Whether there are few enough architectures to go through all of them, as a table does."""
+        return self.size <= ENUMERABLE
+
     @abc.abstractmethod
     def parse(self, text: str) -> Architecture:
         """The architecture that a string denotes. Raises :class:`InvalidArchitecture`, pointing at the fault."""
@@ -126,15 +162,23 @@ class SearchSpace(abc.ABC):
 
     @abc.abstractmethod
     def neighbours(self, architecture: Sequence[int]) -> list[Architecture]:
-        """All architectures that differ in exactly one edge's operation."""
+        """All architectures one step away: another operation on one edge, where all edges stay."""
 
     @abc.abstractmethod
     def sample(self, generator: torch.Generator) -> Architecture:
-        """An architecture drawn uniformly from all ``size`` strings."""
+        """An architecture drawn uniformly from all ``size`` of them."""
 
     @abc.abstractmethod
-    def discretise(self, scores: Tensor) -> Architecture:
-        """The cell that ``scores`` (edges, operations) prefers, by the space's own published rule."""
+    def discretise(self, scores: Tensor, strengths: Tensor | None = None) -> Architecture:
+        """The cell that scores prefer, by the space's own published rule.
+
+        With Gumbel noise on ``log p`` for scores it is a cell drawn from p: edge by edge where all edges stay.
+
+        Args:
+            scores: (edges, operations); the best operation of an edge is the one with the highest score.
+            strengths: (edges, operations), by which the best operations of different edges are compared where a node
+                keeps some of its edges; None: the softmax of each edge's scores.
+        """
 
     @abc.abstractmethod
     def supernet(self, config: NetworkConfig) -> Supernet:
@@ -147,6 +191,13 @@ class SearchSpace(abc.ABC):
     @abc.abstractmethod
     def reference_cells(self) -> dict[str, Architecture]:
         """Named cells that every comparison shows beside the methods, such as the all-skip cell."""
+
+    def kept(self, architecture: Sequence[int]) -> tuple[int, ...]:
+        """The edges that a cell has. Default: all, of ``none`` too.
+
+        Where nodes keep some of their incoming edges, the others hold ``none`` and are no edges of the cell.
+        """
+        return tuple(range(len(self.validate(architecture))))
 
     def find(self, text: str) -> Architecture:
         """The architecture that an official index or a string denotes. Raises :class:`SpaceError`."""
@@ -173,7 +224,12 @@ class SearchSpace(abc.ABC):
 
 @cache
 def isomorphic_groups(space: SearchSpace) -> dict[str, list[int]]:
-    """The official indices, ascending, of the cells that share a canonical form, by form; not to be changed."""
+    """The official indices, ascending, of the cells that share a canonical form, by form; not to be changed.
+
+    Raises :class:`SpaceError` where there are too many architectures to go through.
+    """
+    if not space.enumerable:
+        raise SpaceError(f"{space.name} has {space.size:,} architectures, too many to go through one by one")
     groups: dict[str, list[int]] = {}
     for index in range(space.size):
         groups.setdefault(space.canonical(space.architecture(index)), []).append(index)

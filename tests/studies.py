@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness import catalogue
 from harness.errors import HarnessError
 from harness.runs import SCHEMA_VERSION, RunFolder, Status, folder_name
 from harness.tables import Table
@@ -132,17 +133,19 @@ class StudyWriter:
             "seed": seed,
             **config,
         }
+        written_in = settings["space"] if settings["space"] in catalogue.spaces() else "nas-bench-201"
+        space = catalogue.get_space(written_in)
         folder = RunFolder(self.path / folder_name(settings["label"]) / f"seed-{seed}-{settings['identity']}")
         folder.write_json("config.json", settings)
         folder.write_json("environment.json", environment or {"cpu": "a processor", "python": "3.12.0"})
-        folder.write_trace([_trace_row(epoch, cell, seconds_per_epoch) for epoch, cell in enumerate(cells, 1)])
+        folder.write_trace([_trace_row(space, epoch, cell, seconds_per_epoch) for epoch, cell in enumerate(cells, 1)])
         if status is not None:
             done = status == "finished"
             result = {
                 "status": status,
                 "reason": reason,
-                "architecture": encoding.to_string(cells[-1]) if done else None,
-                "index": encoding.index(cells[-1]) if done else None,
+                "architecture": space.format(cells[-1]) if done else None,
+                "index": space.index(cells[-1]) if done else None,
                 "search_seconds": seconds_per_epoch * len(cells),
                 "other_seconds": 0.5,
                 "started": "2025-01-01T00:00:00+00:00",
@@ -155,12 +158,12 @@ class StudyWriter:
         return folder.path
 
 
-def _trace_row(epoch: int, cell: Cell, seconds: float) -> Any:
+def _trace_row(space: SearchSpace, epoch: int, cell: Cell, seconds: float) -> Any:
     return {
         "epoch": epoch,
-        "architecture": encoding.to_string(cell),
-        "index": encoding.index(cell),
-        "operations": {name: cell.count(op) for op, name in enumerate(encoding.OPERATIONS)},
+        "architecture": space.format(cell),
+        "index": space.index(cell),
+        "operations": {name: cell.count(op) for op, name in enumerate(space.operations)},
         "train_loss": 2.0 / epoch,
         "train_accuracy": 50.0,
         "valid_loss": 2.1 / epoch,

@@ -16,7 +16,7 @@ def test_list_shows_everything_there_is() -> None:
     output = call("list").output
     for name in ("methods:", "darts ", "random-search ", "spaces:", "datasets:", "cifar10 ", "protocols:", "quick "):
         assert name in output
-    assert re.fullmatch(r"nas-bench-201  .*15,625.*\n", call("list", "spaces").output)
+    assert re.fullmatch(r"darts  .*14 edges.*\nnas-bench-201  .*15,625.*\n", call("list", "spaces").output)
 
 
 def test_list_of_another_kind_says_what_there_is() -> None:

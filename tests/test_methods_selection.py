@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from methods.darts import DARTS
 from methods.darts_pt import DARTSPT, EXCLUDED
 from methods.random_search_ws import RandomSearchWS
 from methods.setn import SETN, most_probable
-from spaces.base import Mixture
+from spaces.base import Architecture, Mixture, SearchSpace
 from tests.one_shot import scores
 from tests.small_search import gradient_search, quiet
 from tests.toy import NAS_BENCH_201, OneEdge, TwoEdges, batch, build_again, build_search, identical, step
@@ -84,13 +85,25 @@ def test_setn_scores_the_most_probable_cells() -> None:
     assert [mixture.selected for mixture in asked] == [(1, 0), (1, 2), (1, 1)]  # logits add to 5, 4.5 and 3; (2, 0): 3
 
 
+def product_space(edges: int, operations: int) -> SearchSpace:
+    """As many edges, each of as many operations."""
+
+    class Product(OneEdge):
+        def neighbours(self, architecture: Sequence[int]) -> list[Architecture]:
+            cells = itertools.product(range(operations), repeat=edges)
+            return [cell for cell in cells if sum(a != b for a, b in zip(cell, architecture, strict=True)) == 1]
+
+    return Product()
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 2**20), st.integers(1, 4), st.integers(2, 4), st.integers(1, 300))
 def test_the_most_probable_cells_are_those_of_a_full_list(seed: int, edges: int, operations: int, count: int) -> None:
     log_p = torch.randn(edges, operations, generator=stream(seed, "alpha"), dtype=torch.float64).log_softmax(dim=1)
+    space = product_space(edges, operations)
     every = list(itertools.product(range(operations), repeat=edges))
     every.sort(key=lambda cell: -sum(float(log_p[edge, operation]) for edge, operation in enumerate(cell)))
-    assert most_probable(log_p, count) == every[:count]
+    assert most_probable(space, log_p, count) == every[:count]
 
 
 # DARTS-PT

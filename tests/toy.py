@@ -53,7 +53,7 @@ class OneEdge(SearchSpace):
     def sample(self, generator: torch.Generator) -> Architecture:
         return tuple(torch.randint(3, (len(self.edges),), generator=generator).tolist())
 
-    def discretise(self, scores: Tensor) -> Architecture:
+    def discretise(self, scores: Tensor, strengths: Tensor | None = None) -> Architecture:
         return tuple(scores.argmax(dim=1).tolist())
 
     def supernet(self, config: NetworkConfig) -> Supernet:

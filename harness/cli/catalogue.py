@@ -127,7 +127,7 @@ def _space(name: str) -> None:
     space = get_space(name)
     click.echo(f"{name}: {space.summary}\n")
     click.echo(f"operations  {', '.join(space.operations)}")
-    click.echo(f"edges       {', '.join(f'{source} to {target}' for source, target in space.edges)}")
+    click.echo(f"edges       {', '.join(space.edge_names)}")
     for title, cell in space.reference_cells().items():
         click.echo(f"{title}  {space.format(cell)}")
 

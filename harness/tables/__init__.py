@@ -77,18 +77,28 @@ def load_table(source: str | Path | None, space: SearchSpace) -> Table:
     """The table named or stored at ``source``: the name of an imported table, or the path of a CSV or Parquet file.
 
     None is the embedded one. Raises :class:`harness.errors.HarnessError` with one line where there is no such table,
-    or it is malformed, hostile, incomplete or of another space.
+    or it is malformed, hostile, incomplete or of another space, and where the space is too large for any.
     """
     from harness.tables.analog import read_embedded
     from harness.tables.csv import read_csv
     from harness.tables.store import END, read_parquet, stored_tables
 
+    check_tabular(space)
     if source is None or str(source) == EMBEDDED:
         return read_embedded(space)
     if stored := stored_tables().get(str(source)):
         return read_parquet(stored, space)
     path = Path(source)
     return read_parquet(path, space) if path.suffix == END else read_csv(path, space)
+
+
+def check_tabular(space: SearchSpace) -> None:
+    """Raise :class:`harness.errors.HarnessError` where no table can hold every cell of a space."""
+    if not space.enumerable:
+        raise HarnessError(
+            f"no table can hold the {space.size:,} cells of {space.name}, which have to be trained: harness run "
+            "--evaluate retrain, or harness retrain"
+        )
 
 
 def table_reference(source: str) -> str | None:

@@ -53,7 +53,8 @@ def read_embedded(space: SearchSpace) -> Table:
     """
     if space.name != SPACE:
         raise HarnessError(
-            f"the embedded table {EMBEDDED} covers {SPACE} only, not {space.name}; give a table of it with --table PATH"
+            f"the embedded table {EMBEDDED} covers {SPACE} only, not {space.name}; give a table of it with --table "
+            "PATH, or train its cells with --evaluate retrain"
         )
     try:
         package = metadata.distribution(EMBEDDED)

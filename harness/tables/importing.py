@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from harness.errors import HarnessError
-from harness.tables import Table
+from harness.tables import Table, check_tabular
 from harness.tables.nats import provenance as nats_provenance
 from harness.tables.nats import read_nats
 from harness.tables.official import PICKLE, ZIP, digests, read_official, version
@@ -43,8 +43,9 @@ def import_table(path: Path, space: SearchSpace, name: str | None = None) -> tup
 
     Raises:
         HarnessError: nothing can be read from there, or it is of another format, incomplete or hostile, or the table
-            cannot be stored. No half-written table is left.
+            cannot be stored, or the space is too large for one. No half-written table is left.
     """
+    check_tabular(space)
     path = Path(path)
     called = name if name is not None else path.resolve().name if path.is_dir() else path.stem
     free_place(called)

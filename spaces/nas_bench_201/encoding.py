@@ -10,7 +10,7 @@ import itertools
 import random
 from functools import cache
 
-from spaces.base import Architecture, InvalidArchitecture, SpaceError
+from spaces.base import Architecture, SpaceError, misread
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 NONE, SKIP, CONV1, CONV3, POOL = range(5)
@@ -62,7 +62,7 @@ def parse(text: str) -> Architecture:
     def expect(token: str, what: str) -> None:
         nonlocal position
         if not text.startswith(token, position):
-            raise _fault(text, position, what)
+            raise misread("NAS-Bench-201", text, position, what)
         position += len(token)
 
     for edge, (source, target) in enumerate(EDGES):
@@ -74,20 +74,13 @@ def parse(text: str) -> Architecture:
         end = text.find("~", start)
         name = text[start : end if end >= 0 else len(text)]
         if name not in OPERATIONS:
-            raise _fault(text, start, f"an operation ({', '.join(OPERATIONS)})")
+            raise misread("NAS-Bench-201", text, start, f"an operation ({', '.join(OPERATIONS)})")
         cell.append(OPERATIONS.index(name))
         position = start + len(name)
         expect(f"~{source}|", f"'~{source}|' (edge {source} to {target})")
     if position != len(text):
-        raise _fault(text, position, "the end: the cell is complete")
+        raise misread("NAS-Bench-201", text, position, "the end: the cell is complete")
     return tuple(cell)
-
-
-def _fault(text: str, position: int, expected: str) -> InvalidArchitecture:
-    shown = "".join(character if character.isprintable() else "\ufffd" for character in text)  # one column each
-    return InvalidArchitecture(
-        f"not a NAS-Bench-201 architecture: expected {expected} at character {position}\n  {shown}\n  {' ' * position}^"
-    )
 
 
 def neighbours(cell: Architecture) -> list[Architecture]:

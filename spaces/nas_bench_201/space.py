@@ -43,7 +43,7 @@ class NASBench201(SearchSpace):
     def sample(self, generator: torch.Generator) -> Architecture:
         return tuple(torch.randint(len(self.operations), (len(self.edges),), generator=generator).tolist())
 
-    def discretise(self, scores: Tensor) -> Architecture:
+    def discretise(self, scores: Tensor, strengths: Tensor | None = None) -> Architecture:
         """The best operation of every edge, ``none`` included; all six edges stay."""
         return tuple(scores.argmax(dim=1).tolist())
 

@@ -1,0 +1,69 @@
+"""Reports of a space with two cells, nodes that drop edges, and no table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from matplotlib.figure import Figure
+
+from harness.results import load_study
+from reports.cells import cell_png, derived_cells
+from reports.comparison import Comparison, compare
+from reports.diagnostics import collapse_sheet, identity_paths
+from reports.export import Sheet
+from reports.operations import operations_sheet
+from reports.sheets import stability_sheet
+from spaces.darts.space import PUBLISHED, DARTSSpace
+from tests import studies
+
+SPACE = DARTSSpace()
+V2 = SPACE.parse(PUBLISHED)
+writer = studies.writer
+
+
+@pytest.fixture
+def study(writer: studies.StudyWriter) -> Comparison:
+    for seed in range(2):
+        writer.add("darts", seed, [SPACE.architecture(seed), V2], datasets=(), space="darts")
+    return compare(load_study(writer.path))
+
+
+def row(sheet: Sheet | None) -> dict[str, Any]:
+    assert sheet is not None
+    return dict(zip([column.key for column in sheet.columns], sheet.rows[0], strict=True))
+
+
+def test_a_missing_table_is_no_problem_where_there_can_be_none(study: Comparison) -> None:
+    assert (study.table, study.table_problem, study.datasets) == (None, "", [])
+
+
+def test_operations_are_counted_beside_those_of_a_random_genotype(study: Comparison) -> None:
+    sheet = operations_sheet(study)
+    found = row(sheet)
+    assert (found["none"], found["max_pool_3x3"], found["skip_connect"], found["sep_conv_3x3"]) == (12, 5, 5, 5)
+    assert sheet is not None
+    ((_, _, none, *others),) = sheet.references
+    assert none == 12
+    assert others == [pytest.approx(16 / 7)] * 7
+    assert "of 16, that hold" in sheet.caption
+
+
+def test_edges_that_are_left_out_are_not_parameter_free(study: Comparison) -> None:
+    assert row(stability_sheet(study))["parameter_free_edges"] == 10
+
+
+def test_identity_paths_end_in_any_node_of_the_output(study: Comparison) -> None:
+    assert identity_paths(SPACE, V2) == 2  # the skips from node 0 of the normal cell
+    assert row(collapse_sheet(study))["identity_paths"] == 2
+
+
+def test_both_cells_are_drawn_without_the_edges_left_out(study: Comparison) -> None:
+    figure = derived_cells(study)
+    assert isinstance(figure, Figure)
+    (drawn,) = [ax for ax in figure.axes if ax.texts]
+    words = [text.get_text() for text in drawn.texts]
+    assert {"normal", "reduce"} <= set(words)
+    assert len(drawn.patches) == 16
+    assert "none" not in words
+    assert cell_png("darts", PUBLISHED).startswith(b"\x89PNG")
