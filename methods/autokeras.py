@@ -49,8 +49,11 @@ class AutoKeras(QueryMethod):
     def ask(self, space: SearchSpace, history: Sequence[Evaluation], noise: torch.Generator) -> Architecture:
         if len(history) < self.initial:
             return space.sample(noise)
-        process = Process(history, self.scale, self.noise_variance)
-        return self.anneal(space, process, noise) or space.sample(noise)
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1, user_api="blas"):  # small matrices: more threads only wait, and change the last bits
+            process = Process(history, self.scale, self.noise_variance)
+            return self.anneal(space, process, noise) or space.sample(noise)
 
     def anneal(self, space: SearchSpace, process: Process, noise: torch.Generator) -> Architecture | None:
         """The best cell not yet evaluated that algorithm 1 comes across; None where it comes across none.
