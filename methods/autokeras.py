@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from pydantic import Field
+from threadpoolctl import threadpool_limits
 
 from methods.base import Evaluation, QueryMethod
 from spaces.base import Architecture, SearchSpace
@@ -49,9 +50,7 @@ class AutoKeras(QueryMethod):
     def ask(self, space: SearchSpace, history: Sequence[Evaluation], noise: torch.Generator) -> Architecture:
         if len(history) < self.initial:
             return space.sample(noise)
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1, user_api="blas"):  # small matrices: more threads only wait, and change the last bits
+        with threadpool_limits(1):  # small matrices: more threads only wait for each other
             process = Process(history, self.scale, self.noise_variance)
             return self.anneal(space, process, noise) or space.sample(noise)
 

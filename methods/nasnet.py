@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from pydantic import Field
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from methods.base import Evaluation, QueryMethod
@@ -41,7 +42,8 @@ class NASNet(QueryMethod):
     )
 
     def ask(self, space: SearchSpace, history: Sequence[Evaluation], noise: torch.Generator) -> Architecture:
-        return self.controller(space, history, noise.initial_seed()).draw(noise)
+        with threadpool_limits(1):  # small matrices: more threads only wait for each other
+            return self.controller(space, history, noise.initial_seed()).draw(noise)
 
     def controller(self, space: SearchSpace, history: Sequence[Evaluation], seed: int) -> Controller:
         """The controller after an update for each full batch of the history; its initial weights follow from the seed.
