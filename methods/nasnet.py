@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from pydantic import Field
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from methods.base import Evaluation, QueryMethod
@@ -42,7 +42,7 @@ class NASNet(QueryMethod):
     )
 
     def ask(self, space: SearchSpace, history: Sequence[Evaluation], noise: torch.Generator) -> Architecture:
-        with threadpool_limits(1):  # small matrices: more threads only wait for each other
+        with one_thread():
             return self.controller(space, history, noise.initial_seed()).draw(noise)
 
     def controller(self, space: SearchSpace, history: Sequence[Evaluation], seed: int) -> Controller:
@@ -143,6 +143,17 @@ class Learner:
         self._total = decay * self._total + (1 - decay) * reward
         self._weight = decay * self._weight + (1 - decay)
         return reward - baseline
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """In the block, PyTorch computes on one thread: on small matrices more only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 _LATEST: dict[tuple[NASNet, type[SearchSpace], int], Learner] = {}

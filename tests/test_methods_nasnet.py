@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from threadpoolctl import threadpool_limits
 
 from harness.streams import stream
+from methods import nasnet
 from methods.base import Evaluation
 from methods.nasnet import Learner, NASNet
 from methods.random_search import RandomSearch
@@ -23,9 +23,12 @@ from tests.toy import OneEdge, TwoEdges, identical
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """As when a search asks: on small matrices more threads only wait for each other."""
-    with threadpool_limits(1):
+    """As when a search asks."""
+    threads = torch.get_num_threads()
+    with nasnet.one_thread():
+        assert torch.get_num_threads() == 1
         yield
+    assert torch.get_num_threads() == threads
 
 
 def test_the_objective_is_clipped_as_by_hand() -> None:
