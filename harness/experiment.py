@@ -167,10 +167,9 @@ def _planned(
         seed=seed,
         threads=threads,
     )
-    told = answers if isinstance(method, QueryMethod) else None
-    if told is not None:
-        assert isinstance(method, QueryMethod)
-        told = told if method.multi_fidelity else told.in_full
+    told = None
+    if answers is not None and isinstance(method, QueryMethod):
+        told = answers if method.multi_fidelity else answers.in_full
         config["answers"] = told.digest
         if told.oracle:
             config["oracle_on_test"] = True
