@@ -27,6 +27,9 @@ from harness.search import network_config
 from methods.base import GradientMethod, Method, QueryMethod
 from spaces.base import SearchSpace, SpaceError
 
+ORACLE = "+oracle-on-test"
+"""What the labels of runs end with that were answered by test accuracies."""
+
 State = Literal["new", "goes on", "finished", "diverged"]
 """Of a planned run. A failed or timed out run goes on; a finished or diverged one would only repeat itself."""
 
@@ -164,9 +167,13 @@ def _planned(
         seed=seed,
         threads=threads,
     )
-    told = answers if isinstance(method, QueryMethod) else None
-    if told is not None:
+    told = None
+    if answers is not None and isinstance(method, QueryMethod):
+        told = answers if method.multi_fidelity else answers.in_full
         config["answers"] = told.digest
+        if told.oracle:
+            config["oracle_on_test"] = True
+            config["label"] += ORACLE
     config["identity"] = identity(config)
     folder = RunFolder(study / folder_name(config["label"]) / f"seed-{seed}-{config['identity']}")
     return PlannedRun(folder, folder.config or config, state_of(folder), told)

@@ -2,7 +2,8 @@
 
 The budget is what a bilevel gradient search processes under the same protocol: all search images forward once an epoch.
 A cell costs its training epochs on the search-train half and one pass over the search-validation half. A cell that
-would overrun the budget is not begun.
+would overrun the budget is not begun. A multi-fidelity method may ask for fewer epochs than ``epochs_per_cell``; a cell
+that it asks for again is trained from scratch again.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from harness.protocol import Protocol
 from harness.runs import TraceRow
 from harness.search import Mean, Tick, cosine, network_config
 from harness.streams import stream
-from methods.base import Forward, QueryMethod
-from spaces.base import Architecture, SearchSpace, initialise
+from methods.base import Forward, Query, QueryMethod
+from spaces.base import SearchSpace, initialise
 
 
 class QuerySearch(Asking):
@@ -36,26 +37,31 @@ class QuerySearch(Asking):
         seed: int,
         device: torch.device,
     ) -> None:
-        super().__init__(method, space, seed, device)
+        super().__init__(method, space, seed, device, method.shorter_trainings())
         self.data, self.protocol, self.seed, self.device = data, protocol, seed, device
 
     def run_epoch(self, epoch: int, tick: Tick) -> TraceRow:
         """Spend one more epoch's budget, and its row. Raises :class:`Diverged` where a cell's loss is not finite."""
-        affordable = 2 * (epoch + 1) // (self.method.epochs_per_cell + 1)  # an epoch pays for both halves
-        due = affordable - len(self.history)
+        affordable = 2 * (epoch + 1)  # passes over a half: an epoch pays for both halves
+        before = paid = sum(map(self._price, self.epochs))
         trained = Mean()
-        for number in range(due):
+        while paid + (price := self._price(self.proposed().epochs)) <= affordable:
             trained = Mean()
 
-            def part(done: float, before: int = number) -> None:
-                tick((before + done) / due)
+            def part(done: float, paid: int = paid, price: int = price) -> None:
+                tick((paid - before + done * price) / (affordable - before))
 
             self.tell(self._evaluate(self.proposed(), epoch, trained, part))
+            paid += price
         return self.row(epoch, trained)
 
-    def _evaluate(self, cell: Architecture, epoch: int, trained: Mean, tick: Tick) -> float:
+    def _price(self, epochs: int | None) -> int:
+        """Passes over a half of the images that a cell costs: its epochs, and one to validate it."""
+        return (epochs or self.method.epochs_per_cell) + 1
+
+    def _evaluate(self, query: Query, epoch: int, trained: Mean, tick: Tick) -> float:
         """Validation accuracy (%) of a cell's network, trained from scratch by the protocol's weight optimiser."""
-        network = self.space.network(cell, network_config(self.protocol, self.data.classes))
+        network = self.space.network(query.architecture, network_config(self.protocol, self.data.classes))
         number = len(self.history)
         initialise(network, lambda name: stream(self.seed, "weights", f"cell-{number}", name))
         network.to(self.device).train()
@@ -63,7 +69,7 @@ class QuerySearch(Asking):
         optimizer = torch.optim.SGD(
             network.parameters(), w.learning_rate, w.momentum, weight_decay=w.weight_decay, nesterov=w.nesterov
         )
-        epochs, streams = self.method.epochs_per_cell, self.streams
+        epochs, streams = query.epochs or self.method.epochs_per_cell, self.streams
         for turn in range(epochs):
             for group in optimizer.param_groups:
                 group["lr"] = cosine(w.learning_rate, w.learning_rate_min, turn, epochs)

@@ -47,6 +47,7 @@ class Answered(TypedDict, total=False):
     """The part of ``config.json`` that a search has which a table answers."""
 
     answers: str  # SHA-256 of ``answers.npy``
+    oracle_on_test: bool  # there, and true, where ``valid_accuracy`` is the table's test accuracy
 
 
 class RunConfig(Answered):

@@ -1,7 +1,8 @@
 """The search loop of query-based methods that a table answers: a look-up in the place of each training.
 
 The budget is the protocol's: simulated seconds, which the trainings behind the table took, or a number of cells. A cell
-that would overrun it is not bought. Asking for a cell again costs as much again.
+that would overrun it is not bought. Asking for a cell again costs as much again. A shorter training costs its own
+seconds; a number of cells counts it as one, like any other.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from harness.asking import Asking
 from harness.protocol import Protocol
 from harness.runs import TraceRow
 from harness.search import Mean, Tick
-from methods.base import QueryMethod
+from methods.base import Query, QueryMethod
 from spaces.base import SearchSpace
 
 
@@ -28,7 +29,7 @@ class TableSearch(Asking):
     def __init__(
         self, method: QueryMethod, space: SearchSpace, answers: Answers, protocol: Protocol, seed: int
     ) -> None:
-        super().__init__(method, space, seed, torch.device("cpu"))
+        super().__init__(method, space, seed, torch.device("cpu"), list(answers.shorter))
         self.answers = answers
         settings = protocol.queries
         self._in_cells = settings.evaluations is not None
@@ -40,9 +41,10 @@ class TableSearch(Asking):
         """Spend one more epoch's share of the budget, and its row."""
         affordable = self._budget * (epoch + 1) / self._epochs
         before = self._paid
-        while self._paid + self._price(index := self.space.index(self.proposed())) <= affordable:
-            self._simulated += self._seconds(index)
-            self.tell(float(self.answers.valid_accuracy[index]))
+        while self._paid + self._price(query := self.proposed()) <= affordable:
+            told = self.answers.after(query.epochs)
+            self._simulated += self._seconds(query)
+            self.tell(float(told.valid_accuracy[self.space.index(query.architecture)]))
             tick((self._paid - before) / (affordable - before))
         row = self.row(epoch, Mean())
         row["evaluations"] = len(self.history)
@@ -54,11 +56,12 @@ class TableSearch(Asking):
     def _paid(self) -> float:
         return float(len(self.history)) if self._in_cells else self._simulated
 
-    def _price(self, index: int) -> float:
-        return 1.0 if self._in_cells else self._seconds(index)
+    def _price(self, query: Query) -> float:
+        return 1.0 if self._in_cells else self._seconds(query)
 
-    def _seconds(self, index: int) -> float:
-        return 0.0 if self.answers.seconds is None else float(self.answers.seconds[index])
+    def _seconds(self, query: Query) -> float:
+        seconds = self.answers.after(query.epochs).seconds
+        return 0.0 if seconds is None else float(seconds[self.space.index(query.architecture)])
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the search depends on."""

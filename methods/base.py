@@ -242,6 +242,13 @@ class GradientMethod(Method):
         return search.space.discretise(search.alpha.detach())
 
 
+class Query(NamedTuple):
+    """An architecture to evaluate, and by how many epochs of training; None: in full, by the longest there is."""
+
+    architecture: Architecture
+    epochs: int | None = None
+
+
 class Evaluation(NamedTuple):
     """One architecture that a query-based method asked for, and the validation accuracy (%) it was told."""
 
@@ -252,8 +259,11 @@ class Evaluation(NamedTuple):
 class QueryMethod(Method):
     """A method that asks for architectures to be evaluated and is told their validation accuracy; no supernet.
 
-    The history is the whole state: a method that needs more recomputes it from the history.
+    The history is the whole state: a method that needs more recomputes it from the history. ``multi_fidelity`` says
+    whether it also asks for trainings shorter than the full one, in :meth:`query`.
     """
+
+    multi_fidelity: ClassVar[bool] = False
 
     epochs_per_cell: int = Field(10, ge=1, description="epochs each proposed cell is trained before it is validated")
 
@@ -261,8 +271,25 @@ class QueryMethod(Method):
     def ask(self, space: SearchSpace, history: Sequence[Evaluation], noise: torch.Generator) -> Architecture:
         """The next architecture to evaluate, given all evaluations so far in order."""
 
+    def query(
+        self, space: SearchSpace, history: Sequence[Evaluation], noise: torch.Generator, shorter: Sequence[int]
+    ) -> Query:
+        """The next evaluation; ``shorter`` are the epochs, ascending, of the trainings there are besides the full one.
+
+        Which training was behind which evaluation follows, like all else, from the history: it is what was asked for.
+        Default: what :meth:`ask` asks for, in full.
+        """
+        return Query(self.ask(space, history, noise))
+
+    def shorter_trainings(self) -> Sequence[int]:
+        """Epochs, ascending and below ``epochs_per_cell``, offered to :meth:`query` where cells are trained."""
+        return ()
+
     def derive(self, history: Sequence[Evaluation]) -> Architecture:
-        """The result of the search so far. Default: the first of the cells with the highest validation accuracy."""
+        """The result of the search so far. Default: the first of the cells with the highest validation accuracy.
+
+        The history is then of the evaluations by the longest training that any cell has had, and of no others.
+        """
         return max(history, key=lambda evaluation: evaluation.valid_accuracy).architecture
 
 

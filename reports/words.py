@@ -32,14 +32,26 @@ def opening(comparison: Comparison) -> list[str]:
 
 
 def scope(comparison: Comparison) -> str:
-    """What was compared, in a sentence."""
+    """What was compared, in a sentence; before it, which of it was chosen by test accuracy."""
     counts = sorted({len(method.seeds) for method in comparison.methods})
     seeds = f"{_count(counts[0], 'seed')} each" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds each"
     if len(comparison.methods) == 1:
         seeds = _count(counts[0], "seed")
+    methods = _count(len(comparison.methods), "method").capitalize()
     return (
-        f"{_count(len(comparison.methods), 'method').capitalize()}, {seeds}, searching {comparison.space.name} on "
+        f"{_oracles(comparison)}{methods}, {seeds}, searching {comparison.space.name} on "
         f"{comparison.searched_on} under protocol {comparison.protocol_name}."
+    )
+
+
+def _oracles(comparison: Comparison) -> str:
+    """Which methods searched by the accuracies that they are ranked by; empty where none did."""
+    found = {run.label for run in comparison.study.runs if run.config.get("oracle_on_test")}
+    if not found:
+        return ""
+    return (
+        f"Oracle on test: {_and(sorted(found))} searched by test accuracy, the accuracy that the ranking is by; that "
+        "is no result of a search but a bound on what one could reach. "
     )
 
 

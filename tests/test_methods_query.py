@@ -18,8 +18,11 @@ from harness.answers import Answers
 from harness.protocol import load_protocol
 from harness.streams import stream
 from harness.table_search import TableSearch
+from methods.autokeras import AutoKeras
 from methods.base import Evaluation, QueryMethod
+from methods.bohb import BOHB
 from methods.local_search import LocalSearch
+from methods.nasnet import NASNet
 from methods.random_search import RandomSearch
 from methods.regularized_evolution import RegularizedEvolution
 from methods.reinforce import REINFORCE
@@ -30,7 +33,15 @@ from tests.toy import OneEdge, TwoEdges
 Accuracy = Sequence[float] | np.ndarray
 """Accuracies (%) by official index."""
 
-METHODS = [RegularizedEvolution(), LocalSearch(), LocalSearch(query_until_lower=True), REINFORCE()]
+METHODS = [
+    RegularizedEvolution(),
+    LocalSearch(),
+    LocalSearch(query_until_lower=True),
+    REINFORCE(),
+    NASNet(batch=5, hidden=8, learning_rate=0.01),
+    AutoKeras(cooling=0.5),
+    BOHB(),
+]
 every_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.label())
 
 CELLS = np.array([SPACE.architecture(index) for index in range(SPACE.size)])
@@ -236,10 +247,14 @@ def test_it_searches_other_spaces_and_goes_on_when_all_cells_are_known(method: Q
     assert method.derive(history) == space.architecture(space.size - 1)
 
 
-@pytest.mark.parametrize("method", [RegularizedEvolution(), LocalSearch()], ids=lambda method: method.name)
-def test_it_finds_better_cells_than_random_search_at_equal_budget(method: QueryMethod) -> None:
+@pytest.mark.parametrize(
+    ("method", "count", "seeds"),
+    [(RegularizedEvolution(), 100, 20), (LocalSearch(), 100, 20), (BOHB(), 100, 20), (AutoKeras(cooling=0.5), 50, 6)],
+    ids=lambda given: getattr(given, "name", None),
+)
+def test_it_finds_better_cells_than_random_search_at_equal_budget(method: QueryMethod, count: int, seeds: int) -> None:
     def mean(method: QueryMethod) -> float:
-        results = [method.derive(search(method, SMOOTH, 100, seed)) for seed in range(20)]
+        results = [method.derive(search(method, SMOOTH, count, seed)) for seed in range(seeds)]
         return float(np.mean([SMOOTH[SPACE.index(cell)] for cell in results]))
 
     assert mean(method) > mean(RandomSearch()) + 0.5
@@ -253,6 +268,14 @@ def test_it_finds_better_cells_than_random_search_at_equal_budget(method: QueryM
         (REINFORCE, "learning_rate", 0),
         (REINFORCE, "momentum", 1),
         (LocalSearch, "epochs_per_cell", 0),
+        (NASNet, "learning_rate", 0),
+        (NASNet, "clip", 1),
+        (NASNet, "batch", 0),
+        (AutoKeras, "cooling", 1),
+        (AutoKeras, "noise_variance", 0),
+        (BOHB, "eta", 1),
+        (BOHB, "top", 0),
+        (BOHB, "random_fraction", 1.5),
     ],
 )
 def test_settings_out_of_range_are_refused(method: type[QueryMethod], setting: str, refused: int) -> None:

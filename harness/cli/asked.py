@@ -48,6 +48,7 @@ class SearchOptions:
     data_dir: Path | None
     jobs: int | None
     device: str
+    oracle_on_test: bool
 
 
 _OPTIONS = [
@@ -79,6 +80,11 @@ _OPTIONS = [
         "--jobs", type=click.IntRange(min=1), help="Runs at once; cores are shared out.  [default: all cores]"
     ),
     device_option,
+    click.option(
+        "--oracle-on-test",
+        is_flag=True,
+        help="Answer query-based methods by the test accuracy of a table without validation; reports say so.",
+    ),
 ]
 
 
@@ -146,20 +152,31 @@ def asked(given: SearchOptions, overrides: Sequence[str]) -> Asked:
     at_once = min(given.jobs or cores(), len(methods) * len(given.seeds))
     threads = max(1, cores() // at_once)
     source = known_table(study) if given.table is None else table_reference(given.table)
-    told = _answers(methods, rules, space, source)
+    told = _answers(methods, rules, space, source, given.oracle_on_test)
     planned = plan(study, methods, given.seeds, space, rules, training, threads, told)
     return Asked(rules, space, training, study, source, at_once, threads, planned)
 
 
-def _answers(methods: Sequence[Method], protocol: Protocol, space: SearchSpace, source: str | None) -> Answers | None:
-    """What the table tells the query-based methods; None where it tells nothing. Raises as :func:`answers` does."""
+def _answers(
+    methods: Sequence[Method], protocol: Protocol, space: SearchSpace, source: str | None, oracle: bool
+) -> Answers | None:
+    """What the table tells the query-based methods; None where it tells nothing. Raises as :func:`answers` does.
+
+    Also where an oracle is asked for that nothing would ask.
+    """
     from harness.answers import answers
     from harness.tables import load_table
     from methods.base import QueryMethod
 
-    if protocol.queries.answers != "table" or not any(isinstance(method, QueryMethod) for method in methods):
+    asking = [method for method in methods if isinstance(method, QueryMethod)]
+    if oracle and not asking:
+        raise HarnessError("--oracle-on-test is for query-based methods, and none is run; leave it out")
+    if oracle and protocol.queries.answers != "table":
+        raise HarnessError("--oracle-on-test is for cells that a table answers; add --set queries.answers=table")
+    if protocol.queries.answers != "table" or not asking:
         return None
-    return answers(load_table(source, space), protocol)
+    shorter = any(method.multi_fidelity for method in asking)
+    return answers(load_table(source, space), protocol, shorter=shorter, oracle=oracle)
 
 
 def _default_study(protocol: Protocol, unchanged: Protocol, space: str) -> str:
