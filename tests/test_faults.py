@@ -18,11 +18,12 @@ from harness.errors import HarnessError
 from harness.executor import Attempt, Workers
 from harness.experiment import PlannedRun, plan
 from harness.protocol import load_protocol
-from harness.runs import RunFolder, Status
+from harness.runs import RunFolder
 from harness.session import conduct
 from harness.tracking import TrackingError, connect
 from harness.tracking.store import redacted
 from tests.command_line import call
+from tests.heard import Heard
 from tests.small_search import Killed, outcome
 from tests.small_search import run as search
 from tests.toy import NAS_BENCH_201
@@ -192,29 +193,6 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, text in PROGRAMS.items():
         (place / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(place)
-
-
-class Heard:
-    """A listener that notes what it is told."""
-
-    def __init__(self) -> None:
-        self.starts = 0
-        self.retries: list[str] = []
-        self.endings: list[tuple[Status, str]] = []
-
-    def started(self, run: RunFolder) -> None:
-        self.starts += 1
-
-    def progress(self, run: RunFolder, done: float) -> None: ...
-    def epoch(self, run: RunFolder, row: Any) -> None: ...
-    def noted(self, run: RunFolder, text: str) -> None: ...
-    def refused(self, run: RunFolder, reason: str) -> None: ...
-
-    def retried(self, run: RunFolder, reason: str) -> None:
-        self.retries.append(reason)
-
-    def ended(self, run: RunFolder, status: Status, reason: str) -> None:
-        self.endings.append((status, reason))
 
 
 def execute(program: str, folder: Path, timeout: float | None = None, **options: Any) -> tuple[Heard, list[Attempt]]:

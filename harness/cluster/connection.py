@@ -91,7 +91,7 @@ class Cluster:
             all(look["offers"].get(name, 0) >= resources[name] for name in resources) for look in found.values()
         ):
             warn(f"no Dask worker {f'offers {needed}' if found and needed else 'is there'} yet; runs wait for one")
-        self.threads = _threads(found.values())
+        self.threads = threads(found.values())
 
     def share(self, jobs: int | None, runs: int) -> tuple[int, int]:
         """As many at once as Dask finds workers for, or ``jobs``."""
@@ -120,7 +120,7 @@ def _look(meeting: Meeting, dask_worker: Worker) -> dict[str, Any]:
     }
 
 
-def _threads(looks: Iterable[Mapping[str, Any]]) -> int:
+def threads(looks: Iterable[Mapping[str, Any]]) -> int:
     """Cores for each run on the machine where they are fewest; 1 where there is no machine yet."""
     machines: dict[str, tuple[int, int]] = {}
     for look in looks:
