@@ -9,7 +9,7 @@ import shutil
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,12 +61,20 @@ def connect(address: str, runs: Path, resources: Mapping[str, float], warn: Call
     folder = Path(os.path.abspath(runs)) / f".dask-{uuid.uuid4().hex[:12]}"
     try:
         write_atomically(folder / "token", folder.name.encode())
-        with FileLock(folder / "lock"):
+        with _locked(folder):
             yield Cluster(client, Meeting(folder, software()), resources, warn)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         with suppress(Exception):  # a scheduler that is gone
             client.close(timeout=GRACE)
+
+
+def _locked(folder: Path) -> AbstractContextManager[object]:
+    """The lock that keeps out the machines that locks reach. Raises :class:`HarnessError` where there are none."""
+    try:
+        return FileLock(folder / "lock").acquire()
+    except OSError as error:
+        raise HarnessError(f"no locks in {folder.parent} ({error.strerror}); choose another --runs folder") from None
 
 
 class Cluster:
