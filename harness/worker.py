@@ -211,7 +211,7 @@ def build(
 
     config = folder.config
     torch.set_num_threads(config["threads"])
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms would import a compiler: two seconds
     device = torch.device(device_name)
     protocol = Protocol.model_validate(config["protocol"])
     method = get_method(config["method"])(**config["hyperparameters"])

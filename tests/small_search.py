@@ -72,7 +72,7 @@ def run(folder: RunFolder, killed_at: Callable[[worker.Event], bool] = lambda ev
         worker.run(folder, None, "cpu", emit)
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(False)
+        torch.set_deterministic_debug_mode("default")
 
 
 def outcome(folder: RunFolder) -> dict[str, Any]:

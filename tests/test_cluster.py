@@ -15,10 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 from filelock import FileLock
 
+from harness.answers import Answers
 from harness.catalogue import get_method
 from harness.cluster import connection
 from harness.cluster.connection import connect
@@ -26,9 +28,9 @@ from harness.cluster.meeting import Meeting, problem, software
 from harness.data import load_training_set
 from harness.errors import HarnessError
 from harness.executor import Workers
-from harness.experiment import PlannedRun, plan
+from harness.experiment import PlannedRun, begin, plan
 from harness.protocol import load_protocol
-from harness.runs import RunFolder
+from harness.runs import RunFolder, write_atomically
 from harness.session import conduct
 from tests.command_line import call, refusal
 from tests.heard import Heard
@@ -38,7 +40,27 @@ from tests.toy import NAS_BENCH_201
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = {
-    "hangs": "import time\ndef main():\n    time.sleep(600)\n",
+    "hangs": "import os\ndef main():\n    os.read(0, 1)\n",
+    "waits_half_way": """
+import os, time
+from harness import worker
+from harness.runs import write_atomically
+
+def work(progress, data_directory, device, emit):
+    mark = progress.folder.path / "half-way"
+
+    def listen(event):
+        emit(event)
+        if event["kind"] == "epoch" and event["done"] == 2 and "struck" in os.listdir(mark.parent):
+            if not mark.exists():
+                write_atomically(mark, str(os.getppid()).encode())
+                time.sleep(100)
+
+    return worker.search(progress, data_directory, device, listen)
+
+def main():
+    worker.main(work)
+""",
     "kills_its_dask_worker": "import os\ndef main():\n    os.kill(os.getppid(), 9)\n    os.read(0, 1)\n",
     "coordinates": """
 import sys
@@ -125,44 +147,37 @@ def await_workers(address: str, count: int) -> None:
 
 
 def planned(study: Path) -> list[PlannedRun]:
-    """Four runs, of two methods and two seeds."""
-    rules, training = load_protocol("quick", [*TINY, "search.epochs=6"]), load_training_set("digits")
-    methods = [get_method("gdas")(), get_method("darts")()]
-    return plan(study, methods, [0, 1], NAS_BENCH_201, rules, training, 1)
+    """Four searches that a table answers, since those with a supernet take longer to start."""
+    rules = load_protocol("quick", [*TINY, "search.epochs=4", "queries.answers=table", "queries.evaluations=40"])
+    methods = [get_method("regularized-evolution")(), get_method("random-search")()]
+    told = Answers(np.linspace(20, 90, NAS_BENCH_201.size), None)
+    return plan(study, methods, [0, 1], NAS_BENCH_201, rules, load_training_set("digits"), 1, told)
 
 
 def test_a_killed_dask_worker_costs_a_retry_and_no_bit(place: Path, address: str, tmp_path: Path) -> None:
     runs = planned(tmp_path / "study")
-    by_path = {str(run.folder.path): run for run in runs}
-    struck: list[PlannedRun] = []
+    struck = runs[0].folder
+    write_atomically(struck.path / "struck", b"")
 
-    def strike(process: subprocess.Popen[bytes]) -> None:
-        """Kill a Dask worker when the run that it works on is half-way."""
+    def strike() -> None:
+        """Kill the Dask worker whose run is half-way, and waits there."""
+        eventually((struck.path / "half-way").exists)
+        os.kill(int((struck.path / "half-way").read_text()), signal.SIGKILL)
 
-        def half_way() -> list[PlannedRun]:
-            commands = [word for child in psutil.Process(process.pid).children() for word in child.cmdline()]
-            found = [by_path[word] for word in commands if word in by_path]
-            return [run for run in found if len(run.folder.read_trace()) >= 2]
-
-        eventually(half_way)
-        struck.extend(half_way())
-        process.kill()
-
-    with worker(place, address) as one, worker(place, address):
+    with worker(place, address), worker(place, address):
         await_workers(address, 2)
         with connect(address, tmp_path, {"GPU": 1}, no_warning) as cluster:
-            striking = threading.Thread(target=strike, args=[one])
+            striking = threading.Thread(target=strike)
             striking.start()
-            executor = cluster.executor(Workers(4, "cpu", None, None))
+            executor = cluster.executor(Workers(4, "cpu", None, None, "waits_half_way"))
             assert conduct(runs, None, executor, {"jobs": 4, "threads": 1}, fresh=False, track=False) == 0
             striking.join()
-    (lost,) = struck
     for run, alone in zip(runs, planned(tmp_path / "undisturbed"), strict=True):
-        alone.folder.write_json("config.json", alone.config)
+        begin(alone, {}, fresh=False)
         search(alone.folder)
         assert outcome(run.folder) == outcome(alone.folder)
         attempts = run.folder.read_json("attempts.json") or []
-        assert len(attempts) == (run is lost)
+        assert [attempt["epochs"] for attempt in attempts] == ([2] if run.folder is struck else [])
         assert all(attempt["reason"].startswith("its Dask worker tcp://127.0.0.1:") for attempt in attempts)
         assert run.folder.read_json("environment.json")["cpu"]
         assert not list(run.folder.path.glob("checkpoint*"))
