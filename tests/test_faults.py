@@ -261,6 +261,25 @@ def test_what_is_a_result_is_not_tried_again(program: str, timeout: float | None
     assert [ending for ending, _ in heard.endings] == [status]
 
 
+# --- another machine than the one that planned
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("dataset_digest", "digits on this machine .* is not what the run was planned on .*; put the same files there"),
+        ("method_source", "the source of gdas is no longer what the run was planned with; run again"),
+    ],
+)
+def test_a_run_is_not_begun_with_other_images_or_source_than_planned(field: str, said: str, tmp_path: Path) -> None:
+    run = planned(tmp_path / "study")
+    run.folder.write_json("config.json", {**run.config, field: "0" * 64})
+    with pytest.raises(HarnessError, match=said):
+        search(run.folder)
+    assert run.folder.result is None
+    assert run.folder.read_trace() == []
+
+
 # --- secrets
 
 
