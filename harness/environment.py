@@ -40,7 +40,7 @@ def compute_reproducibly(threads: int) -> None:
     reproducibly. Ours does not, and a step of DARTS at 16 pixels spends 5 % of its time on it.
     """
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms would import a compiler: two seconds
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -62,9 +62,52 @@ class Listener(Protocol):
         """The run cannot go on now and has no result; after a repair the same command goes on."""
 
 
+class Executor(Protocol):
+    """What works on runs: processes of this machine, or those of a cluster."""
+
+    def execute(self, runs: Sequence[RunFolder], listener: Listener) -> None:
+        """Work until every run has ended or cannot go on. However it is left, by Ctrl-C too, no worker goes on."""
+
+
+@dataclass
+class Attempted:
+    """A run that is to be worked on, and what became of that so far."""
+
+    run: RunFolder
+    deaths: int = 0  # of its processes
+    seconds: float = 0.0  # that they worked
+
+    def tried_again(self, death: str, retries: int, listener: Listener) -> bool:
+        """Count a death, add it to the run's ``attempts.json``, and tell; whether the run is to be tried again."""
+        self.deaths += 1
+        attempt = Attempt(ended=now(), reason=death, epochs=len(self.run.read_trace()))
+        self.run.write_json("attempts.json", [*(self.run.read_json("attempts.json") or []), attempt])
+        if self.deaths > retries:
+            return False
+        how = "goes on from its last checkpoint" if checkpoint.existing(self.run.path) else "starts again"
+        listener.retried(self.run, f"{death}; {how} (retry {self.deaths} of {retries})")
+        return True
+
+    def fail(self, death: str, listener: Listener) -> None:
+        """Record the end of a run that is not tried again after this death."""
+        times = f", attempt {self.deaths} of {self.deaths}" if self.deaths > 1 else ""
+        self.end("failed", f"{death}{times}; see {self.run.path / 'log.txt'}", listener)
+
+    def end(self, status: Status, reason: str, listener: Listener) -> None:
+        """Record the end of a run that did not do so itself, and tell."""
+        begun = datetime.fromtimestamp(time.time() - self.seconds, timezone.utc).isoformat(timespec="seconds")
+        self.run.write_json("result.json", result(status, reason, self.run.read_trace(), begun, self.seconds))
+        listener.ended(self.run, status, reason)
+
+
+def never() -> bool:
+    """Nobody calls the work off."""
+    return False
+
+
 @dataclass(frozen=True)
 class Workers:
-    """How workers are started.
+    """How workers are started on this machine.
 
     Attributes:
         jobs: how many run at once.
@@ -84,12 +127,16 @@ class Workers:
     retries: int = RETRIES
 
     def execute(self, runs: Sequence[RunFolder], listener: Listener) -> None:
-        """Run all folders. However it is left, by Ctrl-C too, no worker goes on."""
-        waiting = deque(_Attempted(run) for run in runs)
+        """Run all folders; see :class:`Executor`."""
+        self.go_on([Attempted(run) for run in runs], listener)
+
+    def go_on(self, attempted: Sequence[Attempted], listener: Listener, called_off: Callable[[], bool] = never) -> None:
+        """Run folders that may have been tried before, until all have ended or the work is called off."""
+        waiting = deque(attempted)
         running: list[_Worker] = []
         events: queue.Queue[tuple[_Worker, Event | None]] = queue.Queue()
         try:
-            while waiting or running:
+            while (waiting or running) and not called_off():
                 while waiting and len(running) < self.jobs:
                     due = waiting.popleft()
                     running.append(_Worker(due.run, self._start(due), events, due))
@@ -101,7 +148,8 @@ class Workers:
                     continue
                 if event is None:
                     running.remove(worker)
-                    if self._tries_again(worker, listener):
+                    worker.attempted.seconds = worker.age
+                    if worker.died and worker.attempted.tried_again(worker.death, self.retries, listener):
                         waiting.append(worker.attempted)  # behind the others: by then there may be memory again
                     else:
                         worker.close(self.timeout, listener)
@@ -121,18 +169,7 @@ class Workers:
             elif worker.process.poll() is not None:
                 worker.kill()  # what it started would keep its output open
 
-    def _tries_again(self, worker: _Worker, listener: Listener) -> bool:
-        """Whether the run of a worker that has ended is tried again; a death is recorded and told."""
-        if not worker.died:
-            return False
-        deaths = worker.record_death()
-        if deaths > self.retries:
-            return False
-        how = "goes on from its last checkpoint" if checkpoint.existing(worker.run.path) else "starts again"
-        listener.retried(worker.run, f"{_death(worker.process.returncode)}; {how} (retry {deaths} of {self.retries})")
-        return True
-
-    def _start(self, due: _Attempted) -> subprocess.Popen[str]:
+    def _start(self, due: Attempted) -> subprocess.Popen[str]:
         """A worker in a session of its own: Ctrl-C reaches it through us alone."""
         run = due.run
         # The working directory is not searched for modules, unless it is here: what is in it may be called anything.
@@ -153,15 +190,6 @@ class Workers:
             )
 
 
-@dataclass
-class _Attempted:
-    """A run that is to be worked on, and what became of that so far."""
-
-    run: RunFolder
-    deaths: int = 0  # of its processes
-    seconds: float = 0.0  # that they worked
-
-
 @dataclass(eq=False)
 class _Worker:
     """A running worker, and the thread that listens to it."""
@@ -169,7 +197,7 @@ class _Worker:
     run: RunFolder
     process: subprocess.Popen[str]
     events: queue.Queue[tuple[_Worker, Event | None]]
-    attempted: _Attempted
+    attempted: Attempted
     settled: bool = False  # whether it has said how it ended
     late: bool = False
     begun: float = field(default_factory=time.monotonic)
@@ -195,6 +223,11 @@ class _Worker:
         """Of a worker that has ended: whether nothing says how, nor did we stop it."""
         return not self.settled and not self.late and self.run.result is None
 
+    @property
+    def death(self) -> str:
+        """How a worker that died did so."""
+        return _death(self.process.returncode)
+
     def kill(self) -> None:
         """End the worker, and whatever processes a plug-in has started in it."""
         with suppress(ProcessLookupError, PermissionError):  # nothing is left of it; macOS calls that not permitted
@@ -216,32 +249,16 @@ class _Worker:
                 self.settled = True
                 listener.refused(self.run, event["reason"])
 
-    def record_death(self) -> int:
-        """Count the death of this worker, and add it to the run's ``attempts.json``; how many it is."""
-        self.attempted.deaths += 1
-        self.attempted.seconds, self.begun = self.age, time.monotonic()
-        attempt = Attempt(ended=now(), reason=_death(self.process.returncode), epochs=len(self.run.read_trace()))
-        self.run.write_json("attempts.json", [*(self.run.read_json("attempts.json") or []), attempt])
-        return self.attempted.deaths
-
     def close(self, timeout: float | None, listener: Listener) -> None:
         """Record the end of a worker that did not do so itself."""
         if self.settled:
             return
         if (ending := self.run.result) is not None:  # it died before it could say so
             listener.ended(self.run, ending["status"], ending["reason"])
-            return
-        status: Status = "failed"
-        if self.late:
-            status, reason = "timed out", f"longer than {timeout:g} seconds"
+        elif self.late:
+            self.attempted.end("timed out", f"longer than {timeout:g} seconds", listener)
         else:
-            deaths = self.attempted.deaths
-            times = f", attempt {deaths} of {deaths}" if deaths > 1 else ""
-            reason = f"{_death(self.process.returncode)}{times}; see {self.run.path / 'log.txt'}"
-        begun = datetime.fromtimestamp(time.time() - self.age, timezone.utc).isoformat(timespec="seconds")
-        ending = result(status, reason, self.run.read_trace(), begun, self.age)
-        self.run.write_json("result.json", ending)
-        listener.ended(self.run, status, reason)
+            self.attempted.fail(self.death, listener)
 
     def ask_to_end(self) -> None:
         """Close the worker's standard input, on which it ends by itself."""

@@ -15,10 +15,10 @@ from statistics import fmean, stdev
 
 from harness.batches import check_size
 from harness.data import TestSet, TrainingSet, load_test_set
-from harness.environment import cores, environment
 from harness.errors import HarnessError
 from harness.executor import Workers
 from harness.experiment import PlannedRun, state_of
+from harness.place import Place
 from harness.recipe import Recipe, load_recipe
 from harness.runs import (
     SCHEMA_VERSION,
@@ -89,22 +89,23 @@ class Retraining:
         data_directory: Path | None,
         timeout: float | None,
         track: bool,
+        place: Place,
     ) -> None:
         """Train whatever is not finished, one training seed after another. Raises as :func:`conduct` does.
 
         Args:
-            jobs: trainings at once, which share the cores; None: as many as there are cores.
+            jobs: trainings at once; None: as many as the place has cores or workers for.
             device: PyTorch's name.
             data_directory: as given by the user.
             timeout: seconds after which a training is stopped; None: never.
             track: mirror the trainings into MLflow.
+            place: where the trainings run.
         """
-        at_once = max(1, min(jobs or cores(), len(cells) * len(self.seeds)))
-        threads = max(1, cores() // at_once)
+        at_once, threads = place.share(jobs, len(cells) * len(self.seeds))
         planned = [self.plan(cell, seed, threads) for seed in self.seeds for cell in cells]
         trainings = list({run.folder.path: run for run in planned}.values())
-        workers = Workers(at_once, device, data_directory, timeout, PROGRAM)
-        conduct(trainings, None, workers, environment(device, at_once, threads), fresh=False, track=track)
+        executor = place.executor(Workers(at_once, device, data_directory, timeout, PROGRAM))
+        conduct(trainings, None, executor, place.facts(device, at_once, threads), fresh=False, track=track)
 
     def final_cells(
         self,
@@ -114,6 +115,7 @@ class Retraining:
         data_directory: Path | None,
         timeout: float | None,
         track: bool,
+        place: Place,
     ) -> None:
         """Retrain the final cells of the searches that finished, and join the accuracies to the searches.
 
@@ -124,7 +126,7 @@ class Retraining:
             return
         try:
             cells = list(dict.fromkeys(cell for _, cell in found))
-            self.carry_out(cells, jobs, device, data_directory, timeout, track)
+            self.carry_out(cells, jobs, device, data_directory, timeout, track, place)
         finally:
             joined = [run.folder for run, cell in found if self._join(run.folder, cell)]
         if track and joined:

@@ -13,7 +13,7 @@ from rich.console import Console
 from harness import checkpoint
 from harness.errors import HarnessError
 from harness.evaluation import look_up
-from harness.executor import Workers
+from harness.executor import Executor
 from harness.experiment import PlannedRun, begin
 from harness.progress import Display, Line, display
 from harness.runs import RunFolder, Status, TraceRow, TrainingResult
@@ -25,7 +25,7 @@ from harness.tracking.mirror import Mirror
 def conduct(
     runs: Sequence[PlannedRun],
     table: Table | None,
-    workers: Workers,
+    executor: Executor,
     environment: dict[str, Any],
     *,
     fresh: bool,
@@ -36,7 +36,7 @@ def conduct(
     Args:
         runs: what is planned; with ``fresh``, what they left before is deleted first.
         table: where derived cells are looked up; None: nowhere.
-        workers: how to run them.
+        executor: what works on them.
         environment: facts recorded with every run.
         track: mirror the runs into MLflow.
 
@@ -47,7 +47,7 @@ def conduct(
     with ExitStack() as claims:
         for folder in {run.folder.path.parent for run in todo}:
             claims.enter_context(_claim(folder))
-        return _conduct(runs, todo, table, workers, environment, fresh, track)
+        return _conduct(runs, todo, table, executor, environment, fresh, track)
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def _conduct(
     runs: Sequence[PlannedRun],
     todo: Sequence[PlannedRun],
     table: Table | None,
-    workers: Workers,
+    executor: Executor,
     environment: dict[str, Any],
     fresh: bool,
     track: bool,
@@ -86,7 +86,7 @@ def _conduct(
             session.take_stock(todo)
             for run in todo:
                 begin(run, environment, fresh)
-            workers.execute([run.folder for run in todo], session)
+            executor.execute([run.folder for run in todo], session)
     finally:
         late = mirror.close() if mirror else []
         if late:

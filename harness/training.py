@@ -17,7 +17,7 @@ from torch import nn
 from harness import worker
 from harness.batches import Images, moments, shrink
 from harness.cost import Cost
-from harness.data import TestSet, TrainingSet, load_test_set, load_training_set
+from harness.data import TestSet, TrainingSet, load_test_set
 from harness.environment import compute_reproducibly
 from harness.errors import Diverged
 from harness.recipe import Recipe
@@ -42,7 +42,7 @@ def train(
     config: TrainingConfig = progress.folder.read_json("config.json")
     compute_reproducibly(config["threads"])
     space, recipe = get_space(config["space"]), Recipe.model_validate(config["recipe"])
-    training_set = load_training_set(config["dataset"], data_directory, download=False)
+    training_set = worker.training_set(progress.folder, data_directory)
     cell = space.parse(config["architecture"])
     training = Training(cell, space, training_set, recipe, config["seed"], torch.device(device_name))
     progress.resume(training, emit)

@@ -29,6 +29,7 @@ from harness.errors import Diverged, HarnessError
 from harness.runs import RunFolder, RunResult, Status, TraceRow, search_seconds
 
 if TYPE_CHECKING:
+    from harness.data import TrainingSet
     from harness.query_search import QuerySearch
     from harness.search import GradientSearch
     from harness.table_search import TableSearch
@@ -116,6 +117,7 @@ def run(folder: RunFolder, data_directory: Path | None, device: str, emit: Emit,
 
 
 def _run(folder: RunFolder, data_directory: Path | None, device: str, emit: Emit, work: Work) -> None:
+    _record_environment(folder, device)
     progress = Progress(folder)
     status: Status = "finished"
     reason = ""
@@ -134,6 +136,30 @@ def _run(folder: RunFolder, data_directory: Path | None, device: str, emit: Emit
     if status in {"finished", "diverged"}:
         checkpoint.delete(folder.path)
     emit({"kind": "ended", "status": status, "reason": reason})
+
+
+def _record_environment(folder: RunFolder, device: str) -> None:
+    """Note what the run runs on, which need not be the machine it was asked for on."""
+    from harness.environment import check_device, environment
+
+    check_device(device)
+    known = folder.read_json("environment.json") or {}
+    facts = environment(device, known.get("jobs", 1), known.get("threads", 1))
+    folder.write_json("environment.json", {**known, **facts})
+
+
+def training_set(folder: RunFolder, data_directory: Path | None) -> TrainingSet:
+    """The images of a run. Raises :class:`HarnessError` where they are not those it was planned on."""
+    from harness.data import load_training_set
+
+    config = folder.config
+    found = load_training_set(config["dataset"], data_directory, download=False)
+    if found.digest != config["dataset_digest"]:
+        raise HarnessError(
+            f"{found.name} on this machine (digest {found.digest[:12]}) is not what the run was planned on "
+            f"({config['dataset_digest'][:12]}); put the same files there"
+        )
+    return found
 
 
 def result(status: Status, reason: str, rows: list[TraceRow], started: str, seconds: float) -> RunResult:
@@ -176,8 +202,8 @@ def build(
     from harness.answers import Answers
     from harness.batches import search_data
     from harness.catalogue import get_method, get_space
-    from harness.data import load_training_set
     from harness.environment import compute_reproducibly
+    from harness.experiment import method_source
     from harness.protocol import Protocol
     from harness.query_search import QuerySearch
     from harness.search import GradientSearch
@@ -189,13 +215,13 @@ def build(
     device = torch.device(device_name)
     protocol = Protocol.model_validate(config["protocol"])
     method = get_method(config["method"])(**config["hyperparameters"])
+    if method_source(type(method)) != config["method_source"]:
+        raise HarnessError(f"the source of {method.name} is no longer what the run was planned with; run again")
     space = get_space(config["space"])
     if isinstance(method, QueryMethod) and "answers" in config:
         return TableSearch(method, space, Answers.read(folder.path / "answers.npy"), protocol, config["seed"])
     # the whole set is given up before the search begins, and with it before its memory is measured
-    data = search_data(
-        load_training_set(config["dataset"], data_directory, download=False), protocol, config["seed"], device
-    )
+    data = search_data(training_set(folder, data_directory), protocol, config["seed"], device)
     if isinstance(method, GradientMethod):
         return GradientSearch(method, space, data, protocol, config["seed"], device)
     assert isinstance(method, QueryMethod)

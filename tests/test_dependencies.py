@@ -140,7 +140,9 @@ def test_nothing_imports_the_tests() -> None:
     ("module", "absent"),
     [
         ("harness", ("torch", "mlflow", "pandas", "pydantic", "click")),
-        ("harness.cli.main", ("torch", "mlflow", "pandas", "scipy", "sklearn", "matplotlib")),
+        ("harness.cli.main", ("torch", "mlflow", "pandas", "scipy", "sklearn", "matplotlib", "distributed", "dask")),
+        ("harness.cli.run", ("torch", "mlflow", "pandas", "scipy", "sklearn", "matplotlib", "distributed", "dask")),
+        ("harness.cluster.task", ("torch", "mlflow", "pandas", "distributed")),
         ("harness.catalogue", ("torch", "mlflow", "pandas")),
         ("spaces.nas_bench_201.space", ("mlflow", "pandas", "pydantic", "harness", "methods")),
         ("methods.darts", ("mlflow", "pandas", "harness", "reports")),

@@ -18,11 +18,12 @@ from harness.errors import HarnessError
 from harness.executor import Attempt, Workers
 from harness.experiment import PlannedRun, plan
 from harness.protocol import load_protocol
-from harness.runs import RunFolder, Status
+from harness.runs import RunFolder
 from harness.session import conduct
 from harness.tracking import TrackingError, connect
 from harness.tracking.store import redacted
 from tests.command_line import call
+from tests.heard import Heard
 from tests.small_search import Killed, outcome
 from tests.small_search import run as search
 from tests.toy import NAS_BENCH_201
@@ -194,29 +195,6 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(place)
 
 
-class Heard:
-    """A listener that notes what it is told."""
-
-    def __init__(self) -> None:
-        self.starts = 0
-        self.retries: list[str] = []
-        self.endings: list[tuple[Status, str]] = []
-
-    def started(self, run: RunFolder) -> None:
-        self.starts += 1
-
-    def progress(self, run: RunFolder, done: float) -> None: ...
-    def epoch(self, run: RunFolder, row: Any) -> None: ...
-    def noted(self, run: RunFolder, text: str) -> None: ...
-    def refused(self, run: RunFolder, reason: str) -> None: ...
-
-    def retried(self, run: RunFolder, reason: str) -> None:
-        self.retries.append(reason)
-
-    def ended(self, run: RunFolder, status: Status, reason: str) -> None:
-        self.endings.append((status, reason))
-
-
 def execute(program: str, folder: Path, timeout: float | None = None, **options: Any) -> tuple[Heard, list[Attempt]]:
     """What a listener hears of one run, and the attempts recorded."""
     run, heard = RunFolder(folder / "run"), Heard()
@@ -281,6 +259,25 @@ def test_what_is_a_result_is_not_tried_again(program: str, timeout: float | None
     assert heard.starts == 1
     assert attempts == []
     assert [ending for ending, _ in heard.endings] == [status]
+
+
+# --- another machine than the one that planned
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ("dataset_digest", "digits on this machine .* is not what the run was planned on .*; put the same files there"),
+        ("method_source", "the source of gdas is no longer what the run was planned with; run again"),
+    ],
+)
+def test_a_run_is_not_begun_with_other_images_or_source_than_planned(field: str, said: str, tmp_path: Path) -> None:
+    run = planned(tmp_path / "study")
+    run.folder.write_json("config.json", {**run.config, field: "0" * 64})
+    with pytest.raises(HarnessError, match=said):
+        search(run.folder)
+    assert run.folder.result is None
+    assert run.folder.read_trace() == []
 
 
 # --- secrets

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from harness.answers import Answers
     from harness.data import TrainingSet
     from harness.experiment import PlannedRun
+    from harness.place import Place
     from harness.protocol import Protocol
     from methods.base import Method
     from spaces.base import SearchSpace
@@ -122,14 +123,13 @@ class Asked:
     planned: list[PlannedRun]
 
 
-def asked(given: SearchOptions, overrides: Sequence[str]) -> Asked:
-    """What the options come to; ``overrides`` are those of ``--set`` that concern the search.
+def asked(given: SearchOptions, overrides: Sequence[str], place: Place) -> Asked:
+    """What the options come to at a place; ``overrides`` are those of ``--set`` that concern the search.
 
     Raises :class:`HarnessError` for whatever cannot be.
     """
     from harness.catalogue import get_space
     from harness.data import load_training_set
-    from harness.environment import check_device, cores
     from harness.experiment import check_possible, configure, known_table, plan, split_overrides
     from harness.protocol import load_protocol
     from harness.results import runs_directory
@@ -141,7 +141,7 @@ def asked(given: SearchOptions, overrides: Sequence[str]) -> Asked:
     methods = configure(list(dict.fromkeys(given.names)), hyperparameters)
     rules = load_protocol(given.protocol, settings)
     space = get_space(given.space_name)
-    check_device(given.device)
+    place.check(given.device)
     training = load_training_set(rules.dataset, given.data_dir)
     for method in methods:
         check_possible(method, space, rules, training)
@@ -149,8 +149,7 @@ def asked(given: SearchOptions, overrides: Sequence[str]) -> Asked:
 
     name = given.study_name or _default_study(rules, load_protocol(given.protocol), given.space_name)
     study = _study_folder(runs_directory(given.runs), name)
-    at_once = min(given.jobs or cores(), len(methods) * len(given.seeds))
-    threads = max(1, cores() // at_once)
+    at_once, threads = place.share(given.jobs, len(methods) * len(given.seeds))
     source = known_table(study) if given.table is None else table_reference(given.table)
     told = _answers(methods, rules, space, source, given.oracle_on_test)
     planned = plan(study, methods, given.seeds, space, rules, training, threads, told)

@@ -21,8 +21,9 @@ def estimate_command(given: SearchOptions) -> None:
     """
     from harness.estimate import estimate
     from harness.experiment import check_comparable
+    from harness.place import ThisMachine
 
-    found = asked(given, given.overrides)
+    found = asked(given, given.overrides, ThisMachine())
     study, planned, rules, threads = found.study, found.planned, found.rules, found.threads
     check_comparable(study, planned)
     todo = sum(not run.cached for run in planned)

@@ -7,13 +7,17 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.place import Place
 
 DEFAULT_SPACE = "nas-bench-201"
 
@@ -67,6 +71,32 @@ def check_folder(runs: Path) -> Path:
     return runs
 
 
+def working_place(executor: str, scheduler: str | None, resources: tuple[str, ...], runs: Path | None) -> Place:
+    """What the options of :func:`place_options` mean; a cluster is left when the command ends."""
+    from harness.place import ThisMachine
+    from harness.results import runs_directory
+
+    if executor == "local":
+        if scheduler or resources:
+            raise HarnessError("--scheduler and --worker-resources are for a cluster; add --executor dask")
+        return ThisMachine()
+    if not scheduler:
+        raise HarnessError("--executor dask needs the address of a scheduler; add --scheduler tcp://HOST:PORT")
+    from harness.cluster.connection import connect
+
+    needed = dict(_resource(text) for text in resources)
+    return click.get_current_context().with_resource(
+        connect(scheduler, check_folder(runs_directory(runs)), needed, warn)
+    )
+
+
+def _resource(text: str) -> tuple[str, float]:
+    name, _, amount = text.partition("=")
+    if not name or not re.fullmatch(r"[0-9]+(\.[0-9]+)?(e[0-9]{1,2})?", amount):
+        raise HarnessError(f"--worker-resources {text!r} is no NAME=AMOUNT such as GPU=1")
+    return name, float(amount)
+
+
 def program() -> str:
     """What the user has to type for this program: ``harness``, or its path where the shell would not find it."""
     called = Path(sys.argv[0]).absolute()
@@ -96,3 +126,26 @@ recipe_settings_option = click.option(
     metavar="KEY=VALUE",
     help="Change a setting of the recipe (training.epochs=12).",
 )
+
+
+def place_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say where it works, ``executor``, ``scheduler`` and ``resources``."""
+    for option in (
+        click.option(
+            "--worker-resources",
+            "resources",
+            multiple=True,
+            metavar="NAME=AMOUNT",
+            help="What a run takes of what Dask workers offer (GPU=1).",
+        ),
+        click.option("--scheduler", metavar="ADDRESS", help="Of the Dask cluster: tcp://HOST:PORT."),
+        click.option(
+            "--executor",
+            type=click.Choice(["local", "dask"]),
+            default="local",
+            show_default=True,
+            help="Where runs go: processes here, or a Dask cluster that shares the --runs folder (docs/cluster.md).",
+        ),
+    ):
+        command = option(command)
+    return command

@@ -65,7 +65,7 @@ def retrain_command(
     """
     from harness.catalogue import get_space
     from harness.data import load_training_set
-    from harness.environment import check_device
+    from harness.place import ThisMachine
     from harness.results import runs_directory
     from harness.retrain import prepare, representative, summary
     from harness.runs import TRAININGS
@@ -74,13 +74,14 @@ def retrain_command(
 
     space = get_space(space_name)
     cell = space.find(architecture)
-    place = check_folder(runs_directory(runs))
-    check_device(device)
+    folder, place = check_folder(runs_directory(runs)), ThisMachine()
+    place.check(device)
     training = load_training_set(dataset, data_dir)
-    retraining = prepare(place, space, training, recipe_name, overrides, seeds, data_dir)
+    retraining = prepare(folder, space, training, recipe_name, overrides, seeds, data_dir)
     warn(training.warning, retraining.test.warning)
     with stoppable():
-        retraining.carry_out([cell], jobs, device, data_dir, 60 * timeout if timeout else None, not no_mlflow)
+        seconds = 60 * timeout if timeout else None
+        retraining.carry_out([cell], jobs, device, data_dir, seconds, not no_mlflow, place)
 
     accuracies = retraining.accuracies(cell)
     recipe = retraining.recipe
@@ -93,6 +94,6 @@ def retrain_command(
         f"{parameters(space.network(cell, config)):,} parameters"
     )
     click.echo(f"{dataset} test accuracy, recipe {recipe.title}: {summary(accuracies)}")
-    click.echo(f"trainings in {shlex.quote(str(place / TRAININGS))}")
+    click.echo(f"trainings in {shlex.quote(str(folder / TRAININGS))}")
     if None in accuracies:
         sys.exit(1)

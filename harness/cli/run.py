@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.asked import SearchOptions, asked, search_options
-from harness.cli.options import Seeds, program, stoppable, warn
+from harness.cli.options import Seeds, place_options, program, stoppable, warn, working_place
 from harness.errors import HarnessError
 from harness.executor import RETRIES
 
@@ -54,6 +54,7 @@ RECIPE = "recipe."
     show_default=True,
     help="How often a search whose process was killed, by a lack of memory say, goes on from its checkpoint.",
 )
+@place_options
 @click.option("--fresh", is_flag=True, help="Start over: delete what these runs left before.")
 @click.option("--no-mlflow", is_flag=True, help="Do not mirror the runs into MLflow.")
 @click.option("--dry-run", is_flag=True, help="Print the runs and stop.")
@@ -64,6 +65,9 @@ def run_command(
     training_seeds: list[int],
     timeout: float | None,
     retries: int,
+    executor: str,
+    scheduler: str | None,
+    resources: tuple[str, ...],
     fresh: bool,
     no_mlflow: bool,
     dry_run: bool,
@@ -74,14 +78,14 @@ def run_command(
 
     Exit code: 0 all runs finished, 1 some did not, 2 wrong usage or input, 130 interrupted.
     """
-    from harness.environment import environment
     from harness.executor import Workers
     from harness.experiment import check_comparable, open_study
     from harness.session import conduct
     from harness.tables import load_table
 
     of_recipe = [text for text in given.overrides if text.startswith(RECIPE)]
-    found = asked(given, [text for text in given.overrides if text not in of_recipe])
+    place = working_place(executor, scheduler, resources, given.runs)
+    found = asked(given, [text for text in given.overrides if text not in of_recipe], place)
     rules, study, planned, runs = found.rules, found.study, found.planned, found.study.parent
     retraining = _retraining(
         evaluate, runs, found.space, found.training, recipe_name, of_recipe, training_seeds, given.data_dir
@@ -96,11 +100,11 @@ def run_command(
     open_study(study, planned, shlex.join([program(), *sys.argv[1:]]), found.source)
     seconds = 60 * timeout if timeout else None
     workers = Workers(found.at_once, given.device, given.data_dir, seconds, retries=retries)
-    facts = environment(given.device, found.at_once, found.threads)
+    facts = place.facts(given.device, found.at_once, found.threads)
     with stoppable():
-        unfinished = conduct(planned, loaded, workers, facts, fresh=fresh, track=not no_mlflow)
+        unfinished = conduct(planned, loaded, place.executor(workers), facts, fresh=fresh, track=not no_mlflow)
         if retraining:
-            retraining.final_cells(planned, given.jobs, given.device, given.data_dir, seconds, not no_mlflow)
+            retraining.final_cells(planned, given.jobs, given.device, given.data_dir, seconds, not no_mlflow, place)
     click.echo(f"study {study.name}: {len(planned) - unfinished} of {len(planned)} runs finished, in {study}")
     if retraining and not _print_retrained(planned, retraining):
         unfinished += 1

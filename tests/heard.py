@@ -1,0 +1,30 @@
+"""What a listener hears of runs, for tests; imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.runs import RunFolder, Status
+
+
+class Heard:
+    """A listener that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.starts = 0
+        self.retries: list[str] = []
+        self.endings: list[tuple[Status, str]] = []
+
+    def started(self, run: RunFolder) -> None:
+        self.starts += 1
+
+    def progress(self, run: RunFolder, done: float) -> None: ...
+    def epoch(self, run: RunFolder, row: Any) -> None: ...
+    def noted(self, run: RunFolder, text: str) -> None: ...
+    def refused(self, run: RunFolder, reason: str) -> None: ...
+
+    def retried(self, run: RunFolder, reason: str) -> None:
+        self.retries.append(reason)
+
+    def ended(self, run: RunFolder, status: Status, reason: str) -> None:
+        self.endings.append((status, reason))
