@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from methods.base import GradientMethod
 from spaces.base import Architecture, NetworkConfig, SearchSpace
@@ -18,26 +18,40 @@ BENCHMARK_IMAGE_SIZE = 32
 """Pixels of its images."""
 
 
-def benchmark_size(space: SearchSpace, cell: Architecture) -> tuple[int, int]:
-    """Parameters of a cell's :data:`BENCHMARK` network, and multiply-accumulate operations of one image."""
-    network = space.network(cell, BENCHMARK)
-    return parameters(network), flops(network, BENCHMARK_IMAGE_SIZE)
+class Size(NamedTuple):
+    """Parameters of a network, and multiply-accumulate operations of one image."""
+
+    parameters: int
+    flops: int
 
 
-def operation_costs(space: SearchSpace, config: NetworkConfig, measure: Callable[[nn.Module], int]) -> Tensor:
-    """What each operation on each edge adds to the size of a cell's network, (edges, operations), float64.
+def benchmark_size(space: SearchSpace, cell: Architecture) -> Size:
+    """The size of a cell's :data:`BENCHMARK` network."""
+    return size_of(space, cell, BENCHMARK, BENCHMARK_IMAGE_SIZE)
 
-    It is exact where sizes add up over the edges, as parameters and FLOPs do. The first operation is the one that the
-    others are compared with; in NAS-Bench-201 it is ``none``.
+
+def size_of(space: SearchSpace, cell: Architecture, config: NetworkConfig, image_size: int) -> Size:
+    """The size of a cell's network."""
+    network = space.network(cell, config)
+    return Size(parameters(network), flops(network, image_size))
+
+
+def operation_costs(space: SearchSpace, config: NetworkConfig, image_size: int) -> Tensor:
+    """What each operation on each edge adds to the size of a cell's network: (edges, operations, 2), float64.
+
+    The last axis is that of :class:`Size`. It is exact where sizes add up over the edges, as parameters and FLOPs do.
+    The first operation is the one that the others are compared with; in NAS-Bench-201 it is ``none``.
     """
     first = (0,) * len(space.edges)
-    nothing = measure(space.network(first, config))
-    costs = torch.zeros(len(space.edges), len(space.operations), dtype=torch.float64)
-    for edge in range(len(space.edges)):
-        for operation in range(1, len(space.operations)):
-            cell = (*first[:edge], operation, *first[edge + 1 :])
-            costs[edge, operation] = measure(space.network(cell, config)) - nothing
-    return costs
+    sizes = [
+        [
+            size_of(space, (*first[:edge], operation, *first[edge + 1 :]), config, image_size)
+            for operation in range(len(space.operations))
+        ]
+        for edge in range(len(space.edges))
+    ]
+    found = torch.tensor(sizes, dtype=torch.float64)
+    return found - found[:, :1]
 
 
 def costs_to_pay(
@@ -47,10 +61,9 @@ def costs_to_pay(
 
     Of each kind of cost, the dearest cell pays the method's weight.
     """
-    kinds: list[tuple[float, Callable[[nn.Module], int]]] = [
-        (method.flops_weight, lambda network: flops(network, image_size)),
-        (method.parameters_weight, parameters),
-    ]
-    paid = [(weight, operation_costs(space, config, measure)) for weight, measure in kinds if weight]
-    terms = [weight * costs / costs.amax(dim=1).sum().clamp(min=1) for weight, costs in paid]
-    return torch.stack(terms).sum(dim=0).to(device, torch.float32) if terms else None
+    weights = [method.parameters_weight, method.flops_weight]  # as in Size
+    if not any(weights):
+        return None
+    costs = operation_costs(space, config, image_size)
+    shares = costs / costs.amax(dim=1, keepdim=True).sum(dim=0, keepdim=True).clamp(min=1)
+    return (shares @ torch.tensor(weights, dtype=torch.float64)).to(device, torch.float32)

@@ -22,6 +22,11 @@ CPU = torch.device("cpu")
 PLAIN = ["diagnostics.gap=false", "diagnostics.hessian=false", "diagnostics.ranking_cells=0"]
 TINY = ["data.images=32", "data.image_size=4", "search.batch_size=8", "search.epochs=3", *PLAIN]
 """Two steps an epoch, without diagnostics."""
+CHEAPER: dict[str, dict[str, Any]] = {
+    "random-search": {"epochs_per_cell": 1},
+    "spos": {"population": 5, "generations": 3, "crossovers": 3, "mutations": 3},
+}
+"""Settings of methods that are searched with."""
 TIMING = {"weight_seconds", "alpha_seconds", "derivation_seconds", "peak_memory_mib"}
 """Fields of a trace row that differ each time."""
 
@@ -53,8 +58,7 @@ class Killed(BaseException):
 
 def start(folder: Path, name: str, *overrides: str, seed: int = 0) -> RunFolder:
     """A run's folder, ready for the worker."""
-    options = {"epochs_per_cell": 1} if name == "random-search" else {}
-    method = catalogue.get_method(name)(**options)
+    method = catalogue.get_method(name)(**CHEAPER.get(name, {}))
     planned = plan(folder, [method], [seed], NAS_BENCH_201, protocol(*overrides), load_training_set("digits"), 1)[0]
     planned.folder.write_json("config.json", planned.config)
     return planned.folder

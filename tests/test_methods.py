@@ -14,11 +14,12 @@ from harness import catalogue
 from harness.streams import stream
 from methods.base import Batch, Evaluation, Forward, GradientMethod, Search
 from spaces.base import Mixture
+from tests.small_search import CHEAPER
 from tests.toy import NAS_BENCH_201, batch, build_search, copies, gradient_methods, identical, step
 
 
 def create(name: str) -> Any:
-    return catalogue.get_method(name)()
+    return catalogue.get_method(name)(**CHEAPER.get(name, {}))
 
 
 GRADIENT_METHODS = gradient_methods()
@@ -39,7 +40,7 @@ def last_epoch(name: str, **options: Any) -> tuple[GradientMethod, Search]:
 
 @every_method
 def test_it_says_what_it_is(name: str) -> None:
-    method = create(name)
+    method = catalogue.get_method(name)()
     assert method.name == name == method.label()
     assert method.paper
     assert method.summary

@@ -119,7 +119,7 @@ def describe(cell: Architecture, space: SearchSpace, table: Table) -> dict[str, 
 
     canonical = space.canonical(cell)
     isomorphic = isomorphic_groups(space)[canonical]
-    parameters, flops = benchmark_size(space, cell)
+    size = benchmark_size(space, cell)
     datasets = {}
     recorded = table.query(space.index(cell))
     for dataset in table.datasets:
@@ -144,8 +144,8 @@ def describe(cell: Architecture, space: SearchSpace, table: Table) -> dict[str, 
         "canonical": canonical,
         "isomorphic": isomorphic,
         "operations": [space.operations[operation] for operation in cell],
-        "parameters": parameters,
-        "flops": flops,
+        "parameters": size.parameters,
+        "flops": size.flops,
         "datasets": datasets,
         "table": table.provenance,
     }
