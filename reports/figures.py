@@ -201,7 +201,9 @@ def _reference_handles(comparison: Comparison) -> list[Line2D]:
 
 
 def _legend(figure: Figure, handles: list[Line2D]) -> None:
-    figure.legend(handles=handles, loc="outside upper left", ncols=3, handlelength=2.4, columnspacing=1.4)
+    wide = max(len(str(handle.get_label())) for handle in handles) > 24
+    columns = 2 if wide else 3
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns, handlelength=2.4, columnspacing=1.4)
 
 
 def _closed(edges: Floats, column: Floats) -> Floats:
