@@ -23,6 +23,7 @@ PLAIN = ["diagnostics.gap=false", "diagnostics.hessian=false", "diagnostics.rank
 TINY = ["data.images=32", "data.image_size=4", "search.batch_size=8", "search.epochs=3", *PLAIN]
 """Two steps an epoch, without diagnostics."""
 CHEAPER: dict[str, dict[str, Any]] = {
+    "darts-es": {"early_stopping": False},  # a Hessian between any two epochs; its own tests break it off
     "random-search": {"epochs_per_cell": 1},
     "spos": {"population": 5, "generations": 3, "crossovers": 3, "mutations": 3},
 }
