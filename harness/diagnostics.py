@@ -27,6 +27,9 @@ from harness.streams import stream
 from methods.base import GradientMethod, Passes, Search
 from spaces.base import Architecture, Mixture, SearchSpace
 
+NO_HESSIAN = "leave it out with: --fresh --set diagnostics.hessian=false"
+"""What to do where the Hessian is a diagnostic alone."""
+
 
 class Diagnosis:
     """The measurements of one search.
@@ -62,11 +65,15 @@ class Diagnosis:
                 found["mixture_accuracy"] = self._accuracy(mixture)
                 found["derived_accuracy"] = self._accuracy(single_path(mixture, cell))
             if self.settings.hessian:
-                chosen = self._drawn(self._valid.batch_size, "batch")
-                (batch,) = replace(chosen, batch_size=len(chosen)).in_order()
-                loss = F.cross_entropy(self.search.supernet(batch.images, mixture), batch.labels)
-                found["hessian_eigenvalue"] = largest_eigenvalue(loss, self.search.alpha)
+                found["hessian_eigenvalue"], _ = self.eigenvalue(mixture)
         return found
+
+    def eigenvalue(self, mixture: Mixture, otherwise: str = NO_HESSIAN) -> tuple[float | None, int]:
+        """See :func:`largest_eigenvalue`, of the loss under a mixture on one batch; and how many images that holds."""
+        chosen = self._drawn(self._valid.batch_size, "batch")
+        (batch,) = replace(chosen, batch_size=len(chosen)).in_order()
+        loss = F.cross_entropy(self.search.supernet(batch.images, mixture), batch.labels)
+        return largest_eigenvalue(loss, self.search.alpha, otherwise), len(chosen)
 
     @property
     def ranks(self) -> bool:
@@ -133,22 +140,19 @@ def single_path(mixture: Mixture, cell: Architecture) -> Mixture:
     return replace(one_hot, edge_weights=mixture.edge_weights)
 
 
-def largest_eigenvalue(loss: Tensor, alpha: Tensor) -> float | None:
+def largest_eigenvalue(loss: Tensor, alpha: Tensor, otherwise: str = NO_HESSIAN) -> float | None:
     """The largest eigenvalue of the Hessian of ``loss`` with respect to α; None where it is not finite.
 
     The weight decay of α is no part of ``loss``: with its term the eigenvalue is larger by just the weight decay. Zela
     et al. (Understanding and robustifying DARTS, ICLR 2020, arXiv:1909.09656) report it with the term.
 
-    Raises :class:`HarnessError` where second derivatives cannot be computed.
+    Raises :class:`HarnessError` where second derivatives cannot be computed, with what to do ``otherwise``.
     """
     try:
         found = hessian(loss, alpha).double().cpu()
     except RuntimeError as error:
         text = " ".join(str(error).split())[:200]
-        raise HarnessError(
-            f"the Hessian with respect to α cannot be computed ({text}); leave it out with: --fresh --set "
-            "diagnostics.hessian=false"
-        ) from None
+        raise HarnessError(f"the Hessian with respect to α cannot be computed ({text}); {otherwise}") from None
     if not bool(found.isfinite().all()):
         return None
     return float(torch.linalg.eigvalsh((found + found.T) / 2)[-1])

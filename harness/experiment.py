@@ -99,9 +99,14 @@ def check_possible(method: Method, space: SearchSpace, protocol: Protocol, train
         try:
             with torch.device("meta"):
                 space.supernet(network_config(protocol, training.classes, **method.supernet_options()))
-            method.initial_alphas(space, torch.Generator())
+            alphas = method.initial_alphas(space, torch.Generator())
         except SpaceError as error:
             raise HarnessError(f"{method.label()} under protocol {protocol.name}: {error}") from None
+        if (method.flops_weight or method.parameters_weight) and "alpha" not in alphas:
+            raise HarnessError(
+                f"{method.label()}: {method.name} has no α that could learn what a cell costs; leave out "
+                "flops_weight and parameters_weight"
+            )
 
 
 def method_source(method: type[Method]) -> str:

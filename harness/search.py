@@ -6,6 +6,7 @@ methods have no α step. After each epoch the cell is derived and the state reco
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +16,11 @@ from torch import Tensor, nn
 
 from harness.batches import SearchData
 from harness.cost import Cost
-from harness.diagnostics import Diagnosis, undisturbed
+from harness.diagnostics import Diagnosis, steady_mixture, undisturbed
 from harness.errors import Diverged
 from harness.protocol import Protocol
 from harness.runs import SupernetRanking, TraceRow
+from harness.sizes import costs_to_pay
 from harness.streams import Streams, stream
 from methods.base import Batch, Forward, GradientMethod, Passes, Search
 from spaces.base import Architecture, Mixture, NetworkConfig, SearchSpace, initialise
@@ -83,8 +85,10 @@ class GradientSearch:
             alpha_optimizer=method.alpha_optimizer(list(alphas.values()), adam),
             noise=self.streams["method"],
             validate=self._validate,
+            curvature=self._curvature,
             clip_norm=w.clip_norm,
             epochs=protocol.epochs(method.name),
+            costs=costs_to_pay(method, space, network_config(protocol, data.classes), protocol.data.image_size, device),
         )
         self._diagnosis = Diagnosis(method, self.search, data.valid, protocol.diagnostics, seed)
 
@@ -96,12 +100,13 @@ class GradientSearch:
             group["lr"] = cosine(w.learning_rate, w.learning_rate_min, epoch, search.epochs)
         alpha_first = self.protocol.order(self.method.name) == "alpha-first"
         with self.cost.timing("derivation"):
-            self.method.begin_epoch(search)
+            if not search.stopped:
+                self.method.begin_epoch(search)
         trained, validated = Mean(), Mean()
         streams, steps = self.streams, self.data.train.batches
         validation = self.data.valid.shuffled(streams["valid-order"], streams["valid-augmentation"])
         training = self.data.train.shuffled(streams["train-order"], streams["train-augmentation"])
-        for step, train in enumerate(training):
+        for step, train in enumerate(() if search.stopped else training):
             valid = next(validation) if self.method.bilevel else None
             if valid is not None and alpha_first:
                 validated.add(self._alpha_step(train, valid), len(valid.labels))
@@ -150,6 +155,17 @@ class GradientSearch:
             correct = [self.search.forward(batch, mixture).correct for batch in valid.measured()]
         return 100 * int(torch.stack(correct).sum()) / len(valid)
 
+    def _curvature(self) -> float:
+        """See :data:`methods.base.Curvature`."""
+        search, passes = self.search, self.search.passes
+        with undisturbed(search.supernet):
+            mixture = steady_mixture(self.method, search)
+            found, images = self._diagnosis.eigenvalue(mixture, f"{self.method.name} needs it: choose another space")
+        passes.forward += 1
+        passes.backward += 1 + search.alpha.numel()
+        passes.examples += images
+        return math.nan if found is None else found
+
     def _check_finite(self, trained: Mean, validated: Mean) -> None:
         what = None
         if not math.isfinite(trained.loss or 0.0):
@@ -177,6 +193,8 @@ class GradientSearch:
             "weight_optimizer": search.weight_optimizer.state_dict(),
             "alpha_optimizer": search.alpha_optimizer.state_dict(),
             "streams": self.streams.state_dict(),
+            "memory": copy.deepcopy(search.memory),
+            "stopped": search.stopped,
             "passes": vars(search.passes).copy(),
             "cost": self.cost.state_dict(),
         }
@@ -191,6 +209,7 @@ class GradientSearch:
         search.weight_optimizer.load_state_dict(state["weight_optimizer"])
         search.alpha_optimizer.load_state_dict(state["alpha_optimizer"])
         self.streams.load_state_dict(state["streams"])
+        search.memory, search.stopped = state.get("memory", {}), state.get("stopped", False)  # older ones have neither
         search.passes = Passes(**state["passes"])
         self.cost.load_state_dict(state["cost"])
 

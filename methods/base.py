@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor, nn
 
 from spaces.base import Architecture, Mixture, SearchSpace, Supernet
@@ -57,6 +57,15 @@ hook that calls it, and that of :meth:`GradientMethod.begin_epoch` and :meth:`Gr
 sees neither the test set nor a table.
 """
 
+Curvature = Callable[[], float]
+"""The largest eigenvalue of ∇²_α of the validation loss now, without the weight decay of α; NaN where not finite.
+
+It is computed on one batch of the search-validation half, without augmentation, the same one whenever asked for, under
+the method's mixture (softmax(α) where that draws noise). As with :data:`Validate`, w, α, the running statistics and
+every random stream are left as they were, the passes are counted (a backward pass for the gradient and for each row of
+the Hessian), and the time is charged to the hook that calls it.
+"""
+
 
 @dataclass
 class Search:
@@ -70,10 +79,15 @@ class Search:
         alpha_optimizer: what :meth:`GradientMethod.alpha_optimizer` returned.
         noise: the method's own random stream (a CPU generator).
         validate: accuracy (%) under a mixture on the whole search-validation half; see :data:`Validate`.
+        curvature: largest eigenvalue of the Hessian of the validation loss in α; see :data:`Curvature`.
         clip_norm: largest gradient norm of w, or None; never applied to α.
         epochs: number of epochs of this run.
         epoch: the epoch in progress, 0 to ``epochs - 1``.
         passes: counts of what was computed so far.
+        memory: what a method must remember beside α and w: numbers and tensors, in lists and dictionaries.
+        stopped: set by a method that ends before the last epoch: no more steps are made, none of its hooks but
+            :meth:`GradientMethod.derive` is called, and the epochs that are left cost nothing.
+        costs: what the loss of α pays for the whole weight of each operation, (edges, operations); None: nothing.
     """
 
     space: SearchSpace
@@ -83,10 +97,14 @@ class Search:
     alpha_optimizer: torch.optim.Optimizer
     noise: torch.Generator
     validate: Validate
+    curvature: Curvature
     clip_norm: float | None
     epochs: int
     epoch: int = 0
     passes: Passes = field(default_factory=Passes)
+    memory: dict[str, Any] = field(default_factory=dict)
+    stopped: bool = False
+    costs: Tensor | None = None
 
     @property
     def alpha(self) -> nn.Parameter:
@@ -113,11 +131,18 @@ class Search:
         return max(dict.fromkeys(cells), key=lambda cell: self.validate(Mixture.of(cell, operations)))
 
     def forward(self, batch: Batch, mixture: Mixture) -> Forward:
-        """The supernet's cross-entropy on a batch under a mixture; counted as one forward pass."""
+        """The supernet's cross-entropy on a batch under a mixture; counted as one forward pass.
+
+        Where the mixture is differentiable in α and its operations have ``costs``, the gradient of the loss is also
+        that of the expected cost Σ_e Σ_o weights[e, o] · costs[e, o]; the value stays the cross-entropy alone.
+        """
         self.passes.forward += 1
         self.passes.examples += len(batch.labels)
         logits = self.supernet(batch.images, mixture)
         loss = nn.functional.cross_entropy(logits, batch.labels)
+        if self.costs is not None and mixture.weights.grad_fn is not None:
+            expected = (mixture.weights * self.costs).sum()
+            loss = loss + (expected - expected.detach())
         return Forward(loss, (logits.detach().argmax(dim=1) == batch.labels).sum())
 
     def gradients(self, loss: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
@@ -187,9 +212,22 @@ class GradientMethod(Method):
 
     Override what differs. ``bilevel`` says whether α learns from validation batches in steps of its own; a
     single-level method sets it to False and updates α in :meth:`weight_step`.
+
+    Every method whose mixture is differentiable in α can also be made to prefer cheap cells, by the weights below: its
+    α then descends the cross-entropy plus weight · expected cost (see :meth:`Search.forward`), where 1 is the cost of
+    the dearest cell.
     """
 
     bilevel: ClassVar[bool] = True
+
+    flops_weight: float = Field(0.0, ge=0, description="what the loss of α pays for the FLOPs of the dearest cell")
+    parameters_weight: float = Field(0.0, ge=0, description="what it pays for the parameters of the dearest cell")
+
+    @model_serializer(mode="wrap")
+    def _without_unpaid_costs(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A weight of 0 is left out, so that a search that pays for no cost is the same run that it was before."""
+        settings: dict[str, Any] = handler(self)
+        return {key: value for key, value in settings.items() if value or key not in GradientMethod.model_fields}
 
     @abc.abstractmethod
     def mixture(self, search: Search) -> Mixture:

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from harness.sizes import benchmark_size
 from reports.comparison import Comparison, MethodResults
-from reports.ranking import by_accuracy, mean_seconds, on_front
+from reports.ranking import CostOf, by_accuracy, mean_cost, on_front, search_cost
 from reports.stats import Floats
 from reports.style import (
     BLACK,
@@ -66,8 +67,24 @@ def accuracy_over_epochs(comparison: Comparison, dataset: str) -> Figure | None:
 
 
 def accuracy_and_cost(comparison: Comparison, dataset: str) -> Figure | None:
-    """Accuracy against search seconds: a small point a seed, a large one the mean, and the Pareto front of means."""
-    ranked = [one for one in by_accuracy(comparison, dataset) if mean_seconds(one.method) is not None]
+    """Accuracy against search seconds: see :func:`_accuracy_against`."""
+    return _accuracy_against(comparison, dataset, search_cost, "search cost (seconds)")
+
+
+def accuracy_and_flops(comparison: Comparison, dataset: str) -> Figure | None:
+    """Accuracy against the FLOPs of the derived cell's network: see :func:`_accuracy_against`."""
+    millions = {
+        text: benchmark_size(comparison.space, comparison.space.parse(text)).flops / 1e6
+        for text in {seed.cell for method in comparison.methods for seed in method.finished}
+        if text is not None
+    }
+    label = "FLOPs of the derived cell's network (million multiply-accumulates)"
+    return _accuracy_against(comparison, dataset, lambda seed: millions.get(seed.cell or ""), label)
+
+
+def _accuracy_against(comparison: Comparison, dataset: str, cost: CostOf, label: str) -> Figure | None:
+    """Accuracy against a cost: a small point a seed, a large one the mean, and the Pareto front of means."""
+    ranked = [one for one in by_accuracy(comparison, dataset) if mean_cost(one.method, cost) is not None]
     if not ranked:
         return None
     figure = Figure(figsize=(WIDTH, 3.4 + 0.1 * len(ranked)), layout="constrained")
@@ -78,23 +95,23 @@ def accuracy_and_cost(comparison: Comparison, dataset: str) -> Figure | None:
     handles: list[Line2D] = []
     for one in ranked:
         colour, marker = _look(comparison, one.method)
-        pairs = [(seed.seconds, seed.final(dataset)) for seed in one.method.finished]
-        points = [(cost, value) for cost, value in pairs if cost is not None and value is not None]
-        costs += [cost for cost, _ in points]
+        pairs = [(cost(seed), seed.final(dataset)) for seed in one.method.finished]
+        points = [(spent, value) for spent, value in pairs if spent is not None and value is not None]
+        costs += [spent for spent, _ in points]
         values += [value for _, value in points]
         ax.plot(*zip(*points, strict=True), linestyle="", marker=marker, color=colour, alpha=0.55, markersize=4.5)
-        means[one.label] = (mean_seconds(one.method) or 0.0, one.summary.mean)
+        means[one.label] = (mean_cost(one.method, cost) or 0.0, one.summary.mean)
         mean = Line2D([], [], linestyle="", marker=marker, color=colour, markersize=10, label=short(one.label))
         mean.set(markerfacecolor="none", markeredgewidth=2, zorder=3)
         mean.set_data(*[[value] for value in means[one.label]])
         handles.append(ax.add_line(mean))
-    front = [means[label] for label in on_front(comparison, dataset)]
+    front = [means[label] for label in on_front(comparison, dataset, cost)]
     if len(front) > 1:
         handles += ax.step(*zip(*front, strict=True), where="post", color=BLACK, linewidth=1, label="Pareto front")
     best = _references(comparison, dataset, [ax], values, "y")
     accuracy_scale(ax, "y", min(values + best[1:]), best[0])
     cost_scale(ax, costs)
-    ax.set(xlabel="search cost (seconds)", ylabel=f"test accuracy on {dataset} (%)")
+    ax.set(xlabel=label, ylabel=f"test accuracy on {dataset} (%)")
     _legend(figure, handles + _reference_handles(comparison))
     return figure
 
@@ -184,7 +201,9 @@ def _reference_handles(comparison: Comparison) -> list[Line2D]:
 
 
 def _legend(figure: Figure, handles: list[Line2D]) -> None:
-    figure.legend(handles=handles, loc="outside upper left", ncols=3, handlelength=2.4, columnspacing=1.4)
+    wide = max(len(str(handle.get_label())) for handle in handles) > 24
+    columns = 2 if wide else 3
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns, handlelength=2.4, columnspacing=1.4)
 
 
 def _closed(edges: Floats, column: Floats) -> Floats:

@@ -11,7 +11,13 @@ from reports.cells import derived_cells
 from reports.comparison import Comparison
 from reports.critical_difference import critical_difference
 from reports.eigenvalues import eigenvalues_over_epochs
-from reports.figures import accuracy_and_cost, accuracy_over_epochs, operations_over_epochs, table_distribution
+from reports.figures import (
+    accuracy_and_cost,
+    accuracy_and_flops,
+    accuracy_over_epochs,
+    operations_over_epochs,
+    table_distribution,
+)
 from reports.heatmaps import alpha_heatmaps
 from reports.page import Drawn
 from reports.profiles import regret_profiles
@@ -79,6 +85,13 @@ FIGURES = [
         _headline(accuracy_and_cost),
         "Accuracy against search cost",
         f"Small: a finished seed. Large and open: a method's mean. The line is the Pareto front of means. {_SCALE}",
+    ),
+    Entry(
+        "accuracy-and-flops",
+        _headline(accuracy_and_flops),
+        "Accuracy against the FLOPs of the derived cell",
+        "Small: a finished seed's cell. Large and open: a method's mean. The line is the Pareto front of means. FLOPs "
+        f"are of the network with C=16, N=5 and ten classes, for one image of 32×32 pixels. {_SCALE}",
     ),
     Entry(
         "rank-intervals",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -47,18 +48,32 @@ def mean_with_failures(method: MethodResults, finals: list[float], random_mean: 
     return fmean(values) if values else None
 
 
+CostOf = Callable[[SeedResult], float | None]
+"""A cost of one run; None where it has none."""
+
+
+def search_cost(seed: SeedResult) -> float | None:
+    """Search cost in seconds."""
+    return seed.seconds
+
+
+def mean_cost(method: MethodResults, cost: CostOf) -> float | None:
+    """Mean cost of the finished runs."""
+    costs = [value for seed in method.finished if (value := cost(seed)) is not None]
+    return fmean(costs) if costs else None
+
+
 def mean_seconds(method: MethodResults) -> float | None:
     """Mean search cost of the finished runs, in seconds."""
-    seconds = [seed.seconds for seed in method.finished if seed.seconds is not None]
-    return fmean(seconds) if seconds else None
+    return mean_cost(method, search_cost)
 
 
-def on_front(comparison: Comparison, dataset: str) -> list[str]:
-    """Labels on the Pareto front of mean accuracy and mean search seconds, the cheapest first."""
+def on_front(comparison: Comparison, dataset: str, cost: CostOf = search_cost) -> list[str]:
+    """Labels on the Pareto front of mean accuracy and mean cost, the cheapest first; by default of search seconds."""
     points = [
-        (seconds, one.summary.mean, one.label)
+        (spent, one.summary.mean, one.label)
         for one in by_accuracy(comparison, dataset)
-        if (seconds := mean_seconds(one.method)) is not None
+        if (spent := mean_cost(one.method, cost)) is not None
     ]
     front = pareto_front([gain for _, gain, _ in points], [cost for cost, _, _ in points])
     return [label for (_, _, label), kept in sorted(zip(points, front, strict=True)) if kept]

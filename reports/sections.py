@@ -47,8 +47,8 @@ def _differences(comparison: Comparison) -> list[Block]:
 
 
 def _evidence(comparison: Comparison) -> list[Block]:
-    names = ["accuracy-over-epochs", "table-distribution", "regret-profiles", "accuracy-and-cost", "rank-intervals"]
-    return [Picture(name) for name in names]
+    above = ["accuracy-over-epochs", "table-distribution", "regret-profiles"]
+    return [Picture(name) for name in [*above, "accuracy-and-cost", "accuracy-and-flops", "rank-intervals"]]
 
 
 def _cells(comparison: Comparison) -> list[Block]:

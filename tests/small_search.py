@@ -23,6 +23,12 @@ __all__ = ["CPU", "PLAIN", "TIMING", "TINY", "Killed", "data", "gradient_search"
 CPU = torch.device("cpu")
 TINY = ["data.images=32", "data.image_size=4", "search.batch_size=8", "search.epochs=3", *PLAIN]
 """Two steps an epoch, without diagnostics."""
+CHEAPER: dict[str, dict[str, Any]] = {
+    "darts-es": {"early_stopping": False},  # a Hessian between any two epochs; its own tests break it off
+    "random-search": {"epochs_per_cell": 1},
+    "spos": {"population": 5, "generations": 3, "crossovers": 3, "mutations": 3},
+}
+"""Settings of methods that are searched with."""
 
 
 def protocol(*overrides: str) -> Protocol:
@@ -48,8 +54,7 @@ def without(row: Any, apart: set[str]) -> dict[str, Any]:
 
 def start(folder: Path, name: str, *overrides: str, seed: int = 0) -> RunFolder:
     """A run's folder, ready for the worker."""
-    options = {"epochs_per_cell": 1} if name == "random-search" else {}
-    method = catalogue.get_method(name)(**options)
+    method = catalogue.get_method(name)(**CHEAPER.get(name, {}))
     planned = plan(folder, [method], [seed], NAS_BENCH_201, protocol(*overrides), load_training_set("digits"), 1)[0]
     planned.folder.write_json("config.json", planned.config)
     return planned.folder

@@ -17,6 +17,7 @@ from harness.contract import MethodContract
 from harness.contract.rehearsal import Outcome
 from methods.base import Batch, Forward, GradientMethod, Search
 from spaces.base import Mixture
+from tests.small_search import CHEAPER
 from tests.toy import build_search, gradient_methods, step
 
 ROOT = Path(__file__).parents[1]
@@ -26,8 +27,12 @@ import json
 from harness import catalogue
 from harness.contract import rehearsal
 from harness.contract.checks import contract_of
-found = {name: rehearsal.whole(contract_of(catalogue.get_method(name)).configured()) for name in catalogue.methods()}
-print(json.dumps(found))
+from tests.small_search import CHEAPER
+
+def whole(name):
+    return rehearsal.whole(contract_of(catalogue.get_method(name), **CHEAPER.get(name, {})).configured())
+
+print(json.dumps({name: whole(name) for name in catalogue.methods()}))
 """
 """A small run of every method, one after the other."""
 
@@ -47,7 +52,7 @@ class TestEveryMethod(MethodContract):
 
     @pytest.fixture(autouse=True)
     def chosen(self, name: str) -> None:
-        self.method = catalogue.get_method(name)  # type: ignore[misc]
+        self.method, self.settings = catalogue.get_method(name), CHEAPER.get(name, {})  # type: ignore[misc]
 
     def elsewhere(self) -> list[Outcome]:
         return [in_a_fresh_process()[self.method.name]]

@@ -211,6 +211,7 @@ def test_figures_and_tables_lie_beside_the_page(full: Report) -> None:
     names = {
         "accuracy-over-epochs",
         "accuracy-and-cost",
+        "accuracy-and-flops",
         "table-distribution",
         "derived-cells",
         "operations-over-epochs",

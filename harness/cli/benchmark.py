@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from harness.tables import Table
     from spaces.base import Architecture, SearchSpace
 
-CHANNELS, CELLS, CLASSES, IMAGE_SIZE = 16, 5, 10, 32
-"""The network whose size is printed: the one that NAS-Bench-201 trains on CIFAR-10."""
-
 
 @click.group("benchmark")
 def benchmark_command() -> None:
@@ -117,12 +114,12 @@ def describe(cell: Architecture, space: SearchSpace, table: Table) -> dict[str, 
     the lowest and highest isomorphic cell), ``recorded`` (all that the table has of it, by metric; see
     :class:`harness.tables.Table`); ``table``, its provenance.
     """
-    from spaces.base import NetworkConfig, isomorphic_groups
-    from spaces.size import flops, parameters
+    from harness.sizes import benchmark_size
+    from spaces.base import isomorphic_groups
 
     canonical = space.canonical(cell)
     isomorphic = isomorphic_groups(space)[canonical]
-    network = space.network(cell, NetworkConfig(CHANNELS, CELLS, CLASSES))
+    size = benchmark_size(space, cell)
     datasets = {}
     recorded = table.query(space.index(cell))
     for dataset in table.datasets:
@@ -147,8 +144,8 @@ def describe(cell: Architecture, space: SearchSpace, table: Table) -> dict[str, 
         "canonical": canonical,
         "isomorphic": isomorphic,
         "operations": [space.operations[operation] for operation in cell],
-        "parameters": parameters(network),
-        "flops": flops(network, IMAGE_SIZE),
+        "parameters": size.parameters,
+        "flops": size.flops,
         "datasets": datasets,
         "table": table.provenance,
     }
@@ -167,10 +164,15 @@ def _recorded(values: dict[str, float]) -> Iterator[tuple[str, str]]:
 
 def _printed(facts: dict[str, Any], space: SearchSpace) -> str:
     """What :func:`describe` found, for people."""
+    from harness.sizes import BENCHMARK, BENCHMARK_IMAGE_SIZE
+
     counts = Counter(facts["operations"])
     same = len(facts["isomorphic"])
     table = facts["table"]
-    network = f"C={CHANNELS}, N={CELLS}, {CLASSES} classes, {IMAGE_SIZE}×{IMAGE_SIZE} images"
+    image_size = BENCHMARK_IMAGE_SIZE
+    network = (
+        f"C={BENCHMARK.channels}, N={BENCHMARK.cells}, {BENCHMARK.classes} classes, {image_size}×{image_size} images"
+    )
     lines = [
         ("architecture", facts["architecture"]),
         ("official index", f"{facts['index']} of {space.name}"),

@@ -298,13 +298,13 @@ def checks(contract: MethodContract) -> Iterator[tuple[str, Callable[[], None]]]
             yield (check.__doc__ or attribute).partition("\n")[0], check
 
 
-def contract_of(method: type[Method]) -> MethodContract:
-    """The contract of a method, with its default hyper-parameters."""
+def contract_of(method: type[Method], **settings: Any) -> MethodContract:
+    """The contract of a method, with its default hyper-parameters but for ``settings``."""
 
     class Contract(MethodContract):
         pass
 
-    Contract.method = method
+    Contract.method, Contract.settings = method, settings
     return Contract()
 
 

@@ -1,0 +1,77 @@
+"""SPOS: single path one-shot neural architecture search with uniform sampling (Guo et al., ECCV 2020)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from methods.base import GradientMethod, Search
+from spaces.base import Architecture, Mixture, SearchSpace
+
+
+class SPOS(GradientMethod):
+    """Train w on one uniformly drawn cell a batch; then evolve cells by their accuracy on the validation half (alg. 1).
+
+    There is no α and no α step. Every generation consists of crossovers and mutations of the ``parents`` best cells so
+    far. A cell is scored once, with the shared weights, on the whole search-validation half. The paper computes the
+    statistics of batch normalisation anew for each cell; here they are those of each batch.
+
+    The published settings ask for 1000 cells, of which those that are new cost a pass over half of the images each: as
+    many forward passes, at most, as 1000 epochs of training, without the backward ones. Before the last epoch nothing
+    is scored, and the cell is the first of the first generation: a uniformly drawn one.
+    """
+
+    name = "spos"
+    paper = "Guo, Zhang, Mu, Heng, Liu, Wei & Sun: Single path one-shot. ECCV 2020, arXiv:1904.00420"
+    summary = "supernet trained on uniformly drawn cells; evolution by one-shot accuracy"
+    bilevel: ClassVar[bool] = False
+
+    population: int = Field(50, ge=1, description="cells of the first generation, drawn uniformly")
+    generations: int = Field(20, ge=1, description="T, the first one included")
+    parents: int = Field(10, ge=1, description="k, best cells so far, from which a generation is made")
+    crossovers: int = Field(25, ge=0, description="children of two parents in a generation")
+    mutations: int = Field(25, ge=0, description="children of one parent in a generation")
+    mutation: float = Field(0.1, ge=0, le=1, description="probability that a mutation draws an edge's operation anew")
+
+    def initial_alphas(self, space: SearchSpace, generator: torch.Generator) -> dict[str, Tensor]:
+        return {}
+
+    def mixture(self, search: Search) -> Mixture:
+        return Mixture.of(search.space.sample(search.noise), len(search.space.operations))
+
+    def derive(self, search: Search) -> Architecture:
+        noise, space = search.noise_ahead(), search.space
+        if not search.in_last_epoch:
+            return space.sample(noise)
+        scores: dict[Architecture, float] = {}
+        generation = [space.sample(noise) for _ in range(self.population)]
+        for number in range(self.generations):
+            if number > 0:
+                best = sorted(scores, key=lambda cell: -scores[cell])[: self.parents]
+                generation = [crossover(pick(best, noise), pick(best, noise), noise) for _ in range(self.crossovers)]
+                generation += [mutated(pick(best, noise), self.mutation, space, noise) for _ in range(self.mutations)]
+            for cell in generation:
+                if cell not in scores:
+                    scores[cell] = search.validate(Mixture.of(cell, len(space.operations)))
+        return max(scores, key=lambda cell: scores[cell])
+
+
+def pick(cells: list[Architecture], noise: torch.Generator) -> Architecture:
+    """One of the cells, each as likely."""
+    return cells[int(torch.randint(len(cells), (1,), generator=noise))]
+
+
+def crossover(one: Architecture, other: Architecture, noise: torch.Generator) -> Architecture:
+    """A cell whose every edge has the operation of either parent, each as likely."""
+    sides = torch.randint(2, (len(one),), generator=noise).tolist()
+    return tuple(pair[side] for pair, side in zip(zip(one, other, strict=True), sides, strict=True))
+
+
+def mutated(cell: Architecture, probability: float, space: SearchSpace, noise: torch.Generator) -> Architecture:
+    """The cell with each edge's operation drawn anew with a probability; the same one may come again."""
+    anew = space.sample(noise)
+    redrawn = (torch.rand(len(cell), generator=noise) < probability).tolist()
+    return tuple(new if drawn else old for old, new, drawn in zip(cell, anew, redrawn, strict=True))
