@@ -97,6 +97,10 @@ class Diagnostics(Section):
     ranking_cells: int = Field(
         ge=0, description="cells that the supernet ranks after the last epoch, the same for every run; 0: none"
     )
+    perturbation: bool = Field(
+        False,  # of runs begun before there was this field
+        description="after the last epoch, what each operation of each edge is worth to the supernet's accuracy",
+    )
     images: Annotated[int, Field(ge=2)] | None = Field(
         description="search-validation images, at most, of an accuracy above; null: every one"
     )

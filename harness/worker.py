@@ -160,9 +160,9 @@ def search(progress: Progress, data_directory: Path | None, device: str, emit: E
     searched = build(progress.folder, data_directory, device)
     progress.resume(searched, emit)
     progress.to_the_end(searched, config["epochs"], emit)
-    ranking = searched.ranking()
-    if ranking is not None:
-        progress.folder.write_json("diagnostics.json", ranking)
+    last = searched.last_diagnosis()
+    if last is not None:
+        progress.folder.write_json("diagnostics.json", last)
     seconds = searched.cost.seconds["diagnostics"]
     return {"diagnostics_seconds": seconds} if seconds else {}
 

@@ -19,7 +19,10 @@ from methods.base import GradientMethod
 from tests.toy import NAS_BENCH_201
 
 CPU = torch.device("cpu")
-PLAIN = ["diagnostics.gap=false", "diagnostics.hessian=false", "diagnostics.ranking_cells=0"]
+PLAIN = [
+    *("diagnostics.gap=false", "diagnostics.hessian=false"),
+    *("diagnostics.ranking_cells=0", "diagnostics.perturbation=false"),
+]
 TINY = ["data.images=32", "data.image_size=4", "search.batch_size=8", "search.epochs=3", *PLAIN]
 """Two steps an epoch, without diagnostics."""
 TIMING = {"weight_seconds", "alpha_seconds", "derivation_seconds", "peak_memory_mib"}
