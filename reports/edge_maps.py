@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter
 
 from reports.ablation import ablations, perturbation
 from reports.comparison import Comparison
@@ -51,7 +52,9 @@ def edge_ablation(comparison: Comparison) -> Figure | None:
         return None
     most = max(1.0, *(float(np.abs(one.values).max()) for one in maps))
     linear = comparison.noise(comparison.headline) if comparison.headline else 0.0
-    return _draw(comparison, maps, SymLogNorm(linear or 0.1, vmin=-most, vmax=most), "points (logarithmic)")
+    return _draw(
+        comparison, maps, SymLogNorm(linear or 0.1, vmin=-most, vmax=most), "points of test accuracy (logarithmic)"
+    )
 
 
 def perturbations(comparison: Comparison) -> Figure | None:
@@ -63,11 +66,13 @@ def perturbations(comparison: Comparison) -> Figure | None:
             cells = np.array([comparison.space.parse(seed.cell) for seed, _ in found if seed.cell is not None])
             chosen = np.sum(cells[:, :, None] == np.arange(len(comparison.space.operations)), axis=0)
             values: Floats = np.mean([lost for _, lost in found], axis=0)
-            maps.append(_Map(method.label, values, [[_signed(value) for value in row] for row in values], chosen))
+            maps.append(
+                _Map(method.label, values, [[_signed(value).lstrip("+") for value in row] for row in values], chosen)
+            )
     if not maps:
         return None
     most = max(float(np.abs(one.values).max()) for one in maps) or 1.0
-    return _draw(comparison, maps, Normalize(-most, most), "points lost")
+    return _draw(comparison, maps, Normalize(-most, most), "points of search-validation accuracy lost")
 
 
 def _signed(value: float) -> str:
@@ -87,7 +92,6 @@ def _draw(comparison: Comparison, maps: list[_Map], norm: Normalize, label: str)
         axes[axes.index(spare) - columns].xaxis.set_tick_params(labelbottom=True)
     for ax, one in zip(axes, maps, strict=False):
         mesh = ax.pcolormesh(one.values, cmap=COLOURS, norm=norm, edgecolors="white", linewidth=0.6)
-        ax.autoscale(False)
         _print(ax, one, norm)
         ax.set_title(short(one.label))
         ax.spines[:].set_visible(False)
@@ -96,9 +100,10 @@ def _draw(comparison: Comparison, maps: list[_Map], norm: Normalize, label: str)
     for first in axes[::columns]:
         first.set_ylabel("edge")
     axes[0].set_yticks(np.arange(len(edges)) + 0.5, [f"{source}→{target}" for source, target in edges])
-    axes[0].invert_yaxis()
     axes[0].set_xticks(np.arange(len(operations)) + 0.5, [operation_name(operation) for operation in operations])
-    figure.colorbar(mesh, ax=grid, location="bottom", aspect=45, label=label)
+    axes[0].set(xlim=(0, len(operations)), ylim=(len(edges), 0))
+    bar = figure.colorbar(mesh, ax=grid, location="bottom", aspect=45, label=label)
+    bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
     return figure
 
 

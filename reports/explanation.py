@@ -86,7 +86,10 @@ def _carries(comparison: Comparison, found: Sequence[Ablation]) -> str:
     over = f"mean over {len(found)} seeds" if len(found) > 1 else "one seed"
     if lost[most] <= noise:
         than = f"more than retraining alone moves the accuracy, {noise:.2f} points" if noise else "anything"
-        return f"no edge alone carries {than} ({over})."
+        least = int(lost.argmin())
+        source, target = comparison.space.edges[least]
+        better = f"; without edge {source}→{target} it is {-lost[least]:.1f} points better"
+        return f"no edge of the cell alone carries {than}{better if -lost[least] > noise else ''} ({over})."
     source, target = comparison.space.edges[most]
     how = "without it" if NONE in comparison.space.operations else "with another operation on it"
     return f"edge {source}→{target} carries most: {how} {lost[most]:.1f} points less ({over})."

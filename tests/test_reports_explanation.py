@@ -121,7 +121,19 @@ def test_the_edge_that_carries_most_is_named_with_what_it_carries(writer: StudyW
 def test_a_cell_of_which_no_edge_carries_anything_is_said_to_be_so(writer: StudyWriter) -> None:
     writer.add("darts", 0, [(encoding.NONE,) * 6])
     (sentence,) = explanation_words(read(writer))
-    assert "no edge alone carries more than retraining alone moves the accuracy, 0.17 points (one seed)" in sentence
+    assert (
+        "no edge of the cell alone carries more than retraining alone moves the accuracy, 0.17 points (one seed)"
+        in sentence
+    )
+
+
+def test_a_cell_that_is_better_without_its_edges_is_said_to_be_so(writer: StudyWriter) -> None:
+    writer.add("darts", 0, [ALL_SKIP])
+    gains = [row[encoding.NONE] for row in by_hand(ALL_SKIP)]
+    assert min(gains) > 0.17
+    source, target = encoding.EDGES[int(np.argmax(gains))]
+    (sentence,) = explanation_words(read(writer))
+    assert f"0.17 points; without edge {source}→{target} it is {max(gains):.1f} points better (one seed)." in sentence
 
 
 def test_the_map_averages_the_seeds_that_chose_another_operation(writer: StudyWriter) -> None:
