@@ -16,10 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Protocol, TypedDict
+from typing import Protocol
 
 from harness import checkpoint
-from harness.runs import RunFolder, Status, TraceRow, write_atomically
+from harness.runs import Attempt, RunFolder, Status, TraceRow, write_atomically
 from harness.worker import Event, now, result
 
 GRACE = 5.0
@@ -27,14 +27,6 @@ GRACE = 5.0
 
 RETRIES = 2
 """How often a run whose process died without a result is tried again."""
-
-
-class Attempt(TypedDict):
-    """An entry of ``attempts.json``: a process of the run that died without a result."""
-
-    ended: str  # ISO 8601, UTC
-    reason: str
-    epochs: int  # done by then
 
 
 class Listener(Protocol):
@@ -220,8 +212,8 @@ class _Worker:
         """Count the death of this worker, and add it to the run's ``attempts.json``; how many it is."""
         self.attempted.deaths += 1
         self.attempted.seconds, self.begun = self.age, time.monotonic()
-        attempt = Attempt(ended=now(), reason=_death(self.process.returncode), epochs=len(self.run.read_trace()))
-        self.run.write_json("attempts.json", [*(self.run.read_json("attempts.json") or []), attempt])
+        reason = _death(self.process.returncode)
+        self.run.add_attempt(Attempt(ended=now(), reason=reason, epochs=len(self.run.read_trace())))
         return self.attempted.deaths
 
     def close(self, timeout: float | None, listener: Listener) -> None:

@@ -1,0 +1,159 @@
+"""``harness retry``: what is begun again, from where, what stays, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from harness.runs import RunFolder
+from methods.base import Search
+from methods.darts import DARTS
+from methods.gdas import GDAS
+from spaces.base import Mixture
+from tests import command_line
+from tests.command_line import call, folders, refusal
+from tests.small_search import outcome
+from tests.studies import edit_json
+
+TINY = [
+    *("--set", "search.epochs=3", "--set", "data.images=64", "--set", "data.image_size=4"),
+    *("--set", "supernet.channels=4", "--set", "data.crop_padding=1", "--set", "diagnostics.hessian=false"),
+    *("--set", "diagnostics.gap=false", "--set", "diagnostics.ranking_cells=0"),
+    *("--set", "diagnostics.perturbation=false", "--no-mlflow"),
+]
+work = command_line.work
+inline = command_line.inline
+pytestmark = pytest.mark.usefixtures("inline")
+
+
+class Fault:
+    """An error of a method's own, until it is repaired."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.patch, self.repaired = monkeypatch, False
+
+    def put_into(self, method: type[Any], epoch: int) -> None:
+        """Make a method raise from an epoch on."""
+        whole = method.mixture
+
+        def mixture(of: Any, search: Search) -> Mixture:
+            if search.epoch >= epoch and not self.repaired:
+                raise LookupError("its own fault")
+            found: Mixture = whole(of, search)
+            return found
+
+        self.patch.setattr(method, "mixture", mixture)
+
+
+@pytest.fixture
+def fault(monkeypatch: pytest.MonkeyPatch) -> Fault:
+    return Fault(monkeypatch)
+
+
+def search(*names: str) -> Result:
+    methods = [option for name in names for option in ("--method", name)]
+    return call("run", *methods, "--seeds", "1", "--study", "s", *TINY)
+
+
+def by_label(work: Path) -> dict[str, RunFolder]:
+    return {run.config["label"]: run for run in folders(work)}
+
+
+def contents(folder: RunFolder) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.path.iterdir()}
+
+
+def test_failed_runs_go_on_and_end_bit_for_bit_and_finished_ones_stay(work: Path, fault: Fault) -> None:
+    assert call("run", "--method", "darts", "--seeds", "1", "--runs", "whole", *TINY).exit_code == 0
+    (whole,) = (outcome(RunFolder(file.parent)) for file in work.glob("whole/*/*/*/config.json"))
+    fault.put_into(DARTS, 2)
+    assert search("darts", "snas").exit_code == 1
+    runs = by_label(work)
+    finished = contents(runs["snas"])
+    assert runs["darts"].result is not None
+    first = runs["darts"].result["ended"]
+
+    again = call("retry", "s", "--failed", "--no-mlflow")  # the fault is still there
+    assert again.exit_code == 1
+    assert "darts seed 0: goes on after epoch 2 of 3" in again.output
+    assert "study s: 0 of 1 retried runs finished" in again.output
+    fault.repaired = True
+
+    again = call("retry", "s", "--failed", "--no-mlflow")
+    assert again.exit_code == 0, again.exception
+    assert "study s: 1 of 1 retried runs finished" in again.output
+    assert "snas" not in again.output
+    assert outcome(runs["darts"]) == whole
+    assert runs["darts"].evaluation is not None
+    attempts = runs["darts"].read_json("attempts.json")
+    assert [(attempt["status"], attempt["epochs"]) for attempt in attempts] == [("failed", 2)] * 2
+    assert all("its own fault" in attempt["reason"] for attempt in attempts)
+    assert attempts[0]["ended"] == first
+    assert contents(runs["snas"]) == finished
+    assert "nothing to retry; 2 of 2 runs finished" in call("retry", "s").output
+
+
+def test_a_run_that_failed_before_its_first_checkpoint_starts_again(work: Path, fault: Fault) -> None:
+    fault.put_into(GDAS, 0)
+    assert search("gdas").exit_code == 1
+    again = call("retry", "--no-mlflow")  # the latest study
+    assert "gdas seed 0: started" in again.output
+    ((run),) = folders(work)
+    (attempt,) = run.read_json("attempts.json")
+    assert attempt["epochs"] == 0
+
+
+def test_interrupted_runs_go_on_unless_failed_ones_alone_are_asked_for(work: Path) -> None:
+    assert search("darts").exit_code == 0
+    (run,) = folders(work)
+    (run.path / "result.json").unlink()
+    assert "nothing to retry; 0 of 1 runs finished" in call("retry", "s", "--failed").output
+    again = call("retry", "s", "--no-mlflow")
+    assert again.exit_code == 0, again.exception
+    assert run.result is not None
+    assert run.read_json("attempts.json") is None  # it had not ended
+
+
+def test_a_run_that_diverged_is_left_as_it_is(work: Path) -> None:
+    assert search("darts").exit_code == 0
+    (run,) = folders(work)
+    edit_json(run.path / "result.json", status="diverged", reason="the loss became nan")
+    before = contents(run)
+    assert "nothing to retry" in call("retry", "s").output
+    assert contents(run) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method_source": "0" * 64}, "the source of gdas has changed since gdas seed 0 began"),
+        ({"schema": 1}, "gdas seed 0 is of another version of the harness"),
+        ({"dataset_digest": "0" * 64}, "the images of digits are not those that study 's' searched on"),
+        ({"method": "gdsa"}, "unknown method 'gdsa', did you mean 'gdas'"),
+    ],
+)
+def test_a_run_that_could_not_go_on_as_what_it_is_is_refused(
+    change: dict[str, Any], message: str, work: Path, fault: Fault
+) -> None:
+    fault.put_into(GDAS, 1)
+    assert search("gdas").exit_code == 1
+    (run,) = folders(work)
+    edit_json(run.path / "config.json", **change)
+    before = contents(run)
+    assert message in refusal(call("retry", "s"))
+    assert contents(run) == before
+
+
+def test_bad_input_is_refused_in_one_line(work: Path) -> None:
+    assert "no study in" in refusal(call("retry"))
+    assert search("random-search").exit_code == 0
+    assert "no study 't' in runs; there are: s" in refusal(call("retry", "t"))
+    (run,) = folders(work)
+    edit_json(run.path / "result.json", status="failed")
+    assert "--device tpu cannot be used" in refusal(call("retry", "s", "--device", "tpu"))
+    assert "is not in the range" in refusal(call("retry", "s", "--jobs", "0"))
+    assert json.loads((run.path / "result.json").read_text())["status"] == "failed"
