@@ -27,7 +27,7 @@ from harness.cost import resident_peak
 from harness.diagnostics import Diagnosis, sample_cells, single_path, steady_mixture
 from harness.errors import Diverged, HarnessError
 from harness.experiment import PlannedRun
-from harness.protocol import NO_DIAGNOSTICS, Diagnostics
+from harness.protocol import NO_DIAGNOSTICS, Diagnostics, stored_protocol
 from harness.query_search import QuerySearch
 from harness.runs import RunConfig, RunFolder, write_atomically
 from harness.search import GradientSearch
@@ -158,7 +158,7 @@ def measure(
         with tempfile.TemporaryDirectory() as place:
             folder = RunFolder(Path(place))
             content: RunConfig = json.loads(config)
-            diagnostics = Diagnostics.model_validate(content["protocol"]["diagnostics"])
+            diagnostics = stored_protocol(content["protocol"]).diagnostics
             content["protocol"]["diagnostics"] = NO_DIAGNOSTICS.model_dump(mode="json")  # measured apart
             folder.write_json("config.json", content)
             if answers is not None:

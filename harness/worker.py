@@ -177,7 +177,7 @@ def build(
     from harness.batches import search_data
     from harness.catalogue import get_method, get_space
     from harness.data import load_training_set
-    from harness.protocol import Protocol
+    from harness.protocol import stored_protocol
     from harness.query_search import QuerySearch
     from harness.search import GradientSearch
     from harness.table_search import TableSearch
@@ -187,7 +187,7 @@ def build(
     torch.set_num_threads(config["threads"])
     torch.use_deterministic_algorithms(True, warn_only=True)
     device = torch.device(device_name)
-    protocol = Protocol.model_validate(config["protocol"])
+    protocol = stored_protocol(config["protocol"])
     method = get_method(config["method"])(**config["hyperparameters"])
     space = get_space(config["space"])
     if isinstance(method, QueryMethod) and "answers" in config:

@@ -15,7 +15,7 @@ from harness.cost import Cost
 from harness.data import load_training_set
 from harness.errors import HarnessError
 from harness.experiment import check_comparable, open_study, plan
-from harness.protocol import NO_DIAGNOSTICS, Protocol
+from harness.protocol import NO_DIAGNOSTICS, stored_protocol
 from harness.search import GradientSearch
 from harness.worker import Event
 from methods.base import Search
@@ -219,10 +219,11 @@ def test_diagnostics_change_neither_hash_nor_identity_and_such_runs_are_comparab
 def test_a_protocol_of_before_diagnostics_measures_none() -> None:
     stored = protocol().model_dump(mode="json")
     del stored["diagnostics"]
-    old = Protocol.model_validate(stored)
+    old = stored_protocol(stored)
     assert old.diagnostics == NO_DIAGNOSTICS
     stored["diagnostics"] = protocol(*ON).diagnostics.model_dump(mode="json", exclude={"perturbation"})
-    assert Protocol.model_validate(stored).diagnostics.perturbation is False  # of before perturbations
+    some = stored_protocol(stored).diagnostics  # of before perturbations
+    assert (some.hessian, some.perturbation) == (True, False)
     assert old.hash == protocol().hash
     search = GradientSearch(DARTS(), NAS_BENCH_201, data(old), old, 0, CPU)
     assert not any(RECORDED & set(row) for row in epochs(search))
