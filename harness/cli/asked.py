@@ -76,7 +76,9 @@ _OPTIONS = [
     runs_option,
     data_option,
     click.option(
-        "--jobs", type=click.IntRange(min=1), help="Runs at once; cores are shared out.  [default: all cores]"
+        "--jobs",
+        type=click.IntRange(min=1),
+        help="Runs at once; cores are shared out.  [default: all cores, as far as the memory goes]",
     ),
     device_option,
 ]
@@ -125,6 +127,7 @@ def asked(given: SearchOptions, overrides: Sequence[str]) -> Asked:
     from harness.data import load_training_set
     from harness.environment import check_device, cores
     from harness.experiment import check_possible, configure, known_table, plan, split_overrides
+    from harness.memory import bounded
     from harness.protocol import load_protocol
     from harness.results import runs_directory
     from harness.tables import table_reference
@@ -143,10 +146,15 @@ def asked(given: SearchOptions, overrides: Sequence[str]) -> Asked:
 
     name = given.study_name or _default_study(rules, load_protocol(given.protocol), given.space_name)
     study = _study_folder(runs_directory(given.runs), name)
-    at_once = min(given.jobs or cores(), len(methods) * len(given.seeds))
-    threads = max(1, cores() // at_once)
     source = known_table(study) if given.table is None else table_reference(given.table)
     told = _answers(methods, rules, space, source)
+    at_once = min(given.jobs or cores(), len(methods) * len(given.seeds))
+    threads = max(1, cores() // at_once)  # whatever memory is free now: the last bits of a result depend on them
+    if given.jobs is None:
+        at_once, line = bounded(
+            at_once, methods, len(given.seeds), space, rules, training, given.device, told is not None
+        )
+        warn(line)
     planned = plan(study, methods, given.seeds, space, rules, training, threads, told)
     return Asked(rules, space, training, study, source, at_once, threads, planned)
 
