@@ -1,33 +1,42 @@
 """How much memory the runs of a command will take, predicted before they start, and how many of them fit at once.
 
-A prediction takes one forward pass of two images per method, here, and no data. What a search holds at its peak is
-mostly what the forward pass keeps for the backward pass, which grows with the batch; the factors below were measured.
+A prediction takes two forward passes of two images per method, here, and no data. What a search holds at its peak goes
+with what a forward pass keeps for the backward pass, which grows with the batch; the factors below were measured.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from harness.batches import Images, SearchData
+from harness.batches import AT_ONCE, Images, SearchData
 from harness.data import TrainingSet
 from harness.protocol import Protocol
 from harness.search import GradientSearch, network_config
 from methods.base import GradientMethod, Method
-from spaces.base import SearchSpace
+from spaces.base import Mixture, SearchSpace
 
 MIB = 2**20
+
+CLASSES = 10
+"""Their number makes no difference that counts."""
 
 PROCESS = 360 * MIB
 """A process that has imported what a run needs and has not begun: measured with PyTorch 2.13 on Linux."""
 
-STEP, HESSIAN = 2.5, 7.0
-"""Bytes at the peak of a step, and of a Hessian with respect to α, for each that the forward pass keeps: measured."""
+STEP = 2.5
+"""Bytes at the peak of a step for each that the forward pass under the method's mixture keeps."""
+
+HESSIAN = 11.5
+"""Bytes at the peak of a Hessian with respect to α for each that a forward pass of all operations keeps."""
+
+ACCURACY = 0.55
+"""Bytes at the peak of measuring an accuracy for each that a forward pass of all operations keeps in one cell a stage."""
 
 SPARE = 0.1
 """The part of the free memory that is left alone."""
@@ -79,37 +88,55 @@ def predicted(
         return PROCESS
     read = 2.0 * training.images.nbytes  # the data set and its parts, for a moment; then it is given up
     try:
-        weights, kept = _trained(method, space, protocol, training.classes)
+        if isinstance(method, GradientMethod):
+            work = _searching(method, space, protocol)
+        else:
+            work = _training(space, protocol)
     except Exception:
         return PROCESS + read
-    used = 3 * protocol.data.image_size**2 * (protocol.data.images or len(training.labels))
-    factor = HESSIAN if protocol.diagnostics.hessian and isinstance(method, GradientMethod) else STEP
-    searched = used + 4 * weights + factor * kept * protocol.search.batch_size  # w, its gradient, momentum, a copy
-    return PROCESS + max(read, searched)
+    used = 3.0 * protocol.data.image_size**2 * (protocol.data.images or len(training.labels))
+    return PROCESS + max(read, used + work)
 
 
-def _trained(method: Method, space: SearchSpace, protocol: Protocol, classes: int) -> tuple[float, float]:
-    """Bytes of the weights that a search trains, and bytes that a forward pass keeps for each image."""
-    count, size, one = 2, protocol.data.image_size, torch.ones(3, 1, 1)
-    images = torch.zeros(count, 3, size, size, dtype=torch.uint8)
-    few = Images(images, torch.zeros(count, dtype=torch.int64), one, one, protocol.data, count)
+def _searching(method: GradientMethod, space: SearchSpace, protocol: Protocol) -> float:
+    """Bytes that a supernet takes: its weights, and the largest of what is done with it."""
+    few = _images(protocol)
     (batch,) = few.in_order()
-    if isinstance(method, GradientMethod):
-        search = GradientSearch(method, space, SearchData(few, few, classes), protocol, 0, torch.device("cpu")).search
-        kept = _kept(search.supernet, lambda: search.forward(batch, method.mixture(search)).loss)
-        return _bytes_of(search.supernet), kept / count
-    config = network_config(protocol, classes)
+    search = GradientSearch(method, space, SearchData(few, few, CLASSES), protocol, 0, torch.device("cpu")).search
+    shape = (len(space.edges), len(space.operations))
+    all_operations = Mixture(torch.full(shape, 1 / shape[1], requires_grad=True))
+    own, every = (_kept(search.supernet, batch.images, mixture) for mixture in (method.mixture(search), all_operations))
+    return _weights(search.supernet) + max(
+        STEP * own * protocol.search.batch_size,
+        HESSIAN * every * protocol.search.batch_size * protocol.diagnostics.hessian,
+        ACCURACY * every / protocol.supernet.cells * AT_ONCE,
+    )
+
+
+def _training(space: SearchSpace, protocol: Protocol) -> float:
+    """Bytes that the largest of the space's reference cells takes while it is trained."""
+    (batch,) = _images(protocol).in_order()
+    config = network_config(protocol, CLASSES)
     networks = [space.network(cell, config) for cell in space.reference_cells().values()]
-    most = max(_kept(network, lambda network=network: network(batch.images)) for network in networks)
-    return max(map(_bytes_of, networks)), most / count
+    return max(
+        _weights(network) + STEP * _kept(network, batch.images) * protocol.search.batch_size for network in networks
+    )
 
 
-def _bytes_of(network: nn.Module) -> float:
-    return float(sum(parameter.nbytes for parameter in network.parameters()))
+def _images(protocol: Protocol) -> Images:
+    """Two black images, as the protocol shows them to a network."""
+    images = torch.zeros(2, 3, protocol.data.image_size, protocol.data.image_size, dtype=torch.uint8)
+    one = torch.ones(3, 1, 1)
+    return Images(images, torch.zeros(2, dtype=torch.int64), one, one, protocol.data, 2)
 
 
-def _kept(network: nn.Module, forward: Callable[[], Tensor]) -> float:
-    """Bytes of what a forward pass keeps for the backward pass, the network's parameters left out."""
+def _weights(network: nn.Module) -> float:
+    """Bytes of a network's weights, their gradient, their momentum and a copy."""
+    return 4.0 * sum(parameter.nbytes for parameter in network.parameters())
+
+
+def _kept(network: nn.Module, images: Tensor, *mixture: Mixture) -> float:
+    """Bytes for each image that a forward pass keeps for the backward pass, the network's parameters left out."""
     own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     kept: dict[int, Tensor] = {}  # held, so that no address is used twice
 
@@ -118,8 +145,9 @@ def _kept(network: nn.Module, forward: Callable[[], Tensor]) -> float:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        forward()
-    return float(sum(tensor.untyped_storage().nbytes() for place, tensor in kept.items() if place not in own))
+        network(images, *mixture)
+    total = sum(tensor.untyped_storage().nbytes() for place, tensor in kept.items() if place not in own)
+    return total / len(images)
 
 
 def free_bytes(device: str) -> float | None:

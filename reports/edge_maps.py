@@ -112,7 +112,7 @@ def _print(ax: Axes, one: _Map, norm: Normalize) -> None:
     for edge, row in enumerate(one.printed):
         for operation, text in enumerate(row):
             dark = abs(float(norm(one.values[edge, operation])) - 0.5) > 0.38
-            place = {"ha": "center", "va": "center_baseline", "fontsize": 6.5}
-            ax.text(operation + 0.5, edge + 0.5, text, color="white" if dark else BLACK, **place).set_in_layout(False)
+            number = ax.text(operation + 0.5, edge + 0.5, text, color="white" if dark else BLACK, fontsize=6.5)
+            number.set(ha="center", va="center_baseline", in_layout=False)
         most = int(one.chosen[edge].argmax())
         ax.add_patch(Rectangle((most + 0.04, edge + 0.06), 0.92, 0.88, fill=False, edgecolor=BLACK, linewidth=1.1))
