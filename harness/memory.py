@@ -36,7 +36,7 @@ HESSIAN = 11.5
 """Bytes at the peak of a Hessian with respect to α for each that a forward pass of all operations keeps."""
 
 ACCURACY = 0.55
-"""Bytes at the peak of measuring an accuracy for each that a forward pass of all operations keeps in one cell a stage."""
+"""Bytes at the peak of measuring an accuracy for each that a forward pass of all operations keeps in a cell a stage."""
 
 SPARE = 0.1
 """The part of the free memory that is left alone."""
@@ -88,10 +88,7 @@ def predicted(
         return PROCESS
     read = 2.0 * training.images.nbytes  # the data set and its parts, for a moment; then it is given up
     try:
-        if isinstance(method, GradientMethod):
-            work = _searching(method, space, protocol)
-        else:
-            work = _training(space, protocol)
+        work = _searching(method, space, protocol) if isinstance(method, GradientMethod) else _training(space, protocol)
     except Exception:
         return PROCESS + read
     used = 3.0 * protocol.data.image_size**2 * (protocol.data.images or len(training.labels))
