@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import Result
 
-from harness.runs import RunFolder
+from harness import worker
+from harness.data import load_training_set
+from harness.experiment import open_study, plan
+from harness.protocol import load_protocol
+from harness.runs import RunFolder, Status
 from methods.base import Search
-from methods.darts import DARTS
 from methods.gdas import GDAS
 from spaces.base import Mixture
 from tests import command_line
 from tests.command_line import call, folders, refusal
 from tests.small_search import outcome
-from tests.studies import edit_json
+from tests.toy import NAS_BENCH_201
 
 TINY = [
     *("--set", "search.epochs=3", "--set", "data.images=64", "--set", "data.image_size=4"),
@@ -68,18 +70,18 @@ def contents(folder: RunFolder) -> dict[str, bytes]:
 
 
 def test_failed_runs_go_on_and_end_bit_for_bit_and_finished_ones_stay(work: Path, fault: Fault) -> None:
-    assert call("run", "--method", "darts", "--seeds", "1", "--runs", "whole", *TINY).exit_code == 0
+    assert call("run", "--method", "gdas", "--seeds", "1", "--runs", "whole", *TINY).exit_code == 0
     (whole,) = (outcome(RunFolder(file.parent)) for file in work.glob("whole/*/*/*/config.json"))
-    fault.put_into(DARTS, 2)
-    assert search("darts", "snas").exit_code == 1
+    fault.put_into(GDAS, 2)
+    assert search("gdas", "snas").exit_code == 1
     runs = by_label(work)
     finished = contents(runs["snas"])
-    assert runs["darts"].result is not None
-    first = runs["darts"].result["ended"]
+    assert runs["gdas"].result is not None
+    first = runs["gdas"].result["ended"]
 
     again = call("retry", "s", "--failed", "--no-mlflow")  # the fault is still there
     assert again.exit_code == 1
-    assert "darts seed 0: goes on after epoch 2 of 3" in again.output
+    assert "gdas seed 0: goes on after epoch 2 of 3" in again.output
     assert "study s: 0 of 1 retried runs finished" in again.output
     fault.repaired = True
 
@@ -87,9 +89,9 @@ def test_failed_runs_go_on_and_end_bit_for_bit_and_finished_ones_stay(work: Path
     assert again.exit_code == 0, again.exception
     assert "study s: 1 of 1 retried runs finished" in again.output
     assert "snas" not in again.output
-    assert outcome(runs["darts"]) == whole
-    assert runs["darts"].evaluation is not None
-    attempts = runs["darts"].read_json("attempts.json")
+    assert outcome(runs["gdas"]) == whole
+    assert runs["gdas"].evaluation is not None
+    attempts = runs["gdas"].read_json("attempts.json")
     assert [(attempt["status"], attempt["epochs"]) for attempt in attempts] == [("failed", 2)] * 2
     assert all("its own fault" in attempt["reason"] for attempt in attempts)
     assert attempts[0]["ended"] == first
@@ -118,12 +120,20 @@ def test_interrupted_runs_go_on_unless_failed_ones_alone_are_asked_for(work: Pat
     assert run.read_json("attempts.json") is None  # it had not ended
 
 
+def ended(work: Path, status: Status, **config: Any) -> RunFolder:
+    """A study ``s`` of one run that ended so, without the search."""
+    rules = load_protocol("quick", TINY[1:-1:2])
+    (run,) = plan(work / "runs" / "s", [GDAS()], [0], NAS_BENCH_201, rules, load_training_set("digits"), 1)
+    open_study(work / "runs" / "s", [run], "harness run", None)
+    run.folder.write_json("config.json", {**run.config, **config})
+    run.folder.write_json("result.json", worker.result(status, "its own fault", [], worker.now(), 1.0))
+    return run.folder
+
+
 def test_a_run_that_diverged_is_left_as_it_is(work: Path) -> None:
-    assert search("darts").exit_code == 0
-    (run,) = folders(work)
-    edit_json(run.path / "result.json", status="diverged", reason="the loss became nan")
+    run = ended(work, "diverged")
     before = contents(run)
-    assert "nothing to retry" in call("retry", "s").output
+    assert "nothing to retry; 0 of 1 runs finished" in call("retry", "s").output
     assert contents(run) == before
 
 
@@ -136,13 +146,8 @@ def test_a_run_that_diverged_is_left_as_it_is(work: Path) -> None:
         ({"method": "gdsa"}, "unknown method 'gdsa', did you mean 'gdas'"),
     ],
 )
-def test_a_run_that_could_not_go_on_as_what_it_is_is_refused(
-    change: dict[str, Any], message: str, work: Path, fault: Fault
-) -> None:
-    fault.put_into(GDAS, 1)
-    assert search("gdas").exit_code == 1
-    (run,) = folders(work)
-    edit_json(run.path / "config.json", **change)
+def test_a_run_that_could_not_go_on_as_what_it_is_is_refused(change: dict[str, Any], message: str, work: Path) -> None:
+    run = ended(work, "failed", **change)
     before = contents(run)
     assert message in refusal(call("retry", "s"))
     assert contents(run) == before
@@ -150,10 +155,9 @@ def test_a_run_that_could_not_go_on_as_what_it_is_is_refused(
 
 def test_bad_input_is_refused_in_one_line(work: Path) -> None:
     assert "no study in" in refusal(call("retry"))
-    assert search("random-search").exit_code == 0
+    run = ended(work, "timed out")
+    before = contents(run)
     assert "no study 't' in runs; there are: s" in refusal(call("retry", "t"))
-    (run,) = folders(work)
-    edit_json(run.path / "result.json", status="failed")
     assert "--device tpu cannot be used" in refusal(call("retry", "s", "--device", "tpu"))
     assert "is not in the range" in refusal(call("retry", "s", "--jobs", "0"))
-    assert json.loads((run.path / "result.json").read_text())["status"] == "failed"
+    assert contents(run) == before
