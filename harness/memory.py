@@ -47,7 +47,6 @@ MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 def bounded(
     jobs: int,
     methods: Sequence[Method],
-    seeds: int,
     space: SearchSpace,
     protocol: Protocol,
     training: TrainingSet,
@@ -56,19 +55,27 @@ def bounded(
 ) -> tuple[int, str]:
     """As many of ``jobs`` as fit into the memory that is free, one at least, and a line where these are fewer.
 
-    ``by_table``: a table answers query-based methods, so that they train nothing.
+    Args:
+        jobs: runs at once that the cores allow.
+        methods: of each run that is to be done.
+        space: that they search.
+        protocol: of all of them.
+        training: the data set that they search on.
+        device: PyTorch's name.
+        by_table: whether a table answers query-based methods, so that they train nothing.
     """
     free = free_bytes(device)
     if jobs == 1 or free is None:
         return jobs, ""
-    needs = {method.label(): predicted(method, space, protocol, training, by_table) for method in methods}
-    fit = fitting([need for need in needs.values() for _ in range(seeds)], (1 - SPARE) * free)
+    needs = {method: predicted(method, space, protocol, training, by_table) for method in set(methods)}
+    fit = fitting([needs[method] for method in methods], (1 - SPARE) * free)
     if fit >= jobs:
         return jobs, ""
-    largest = max(needs, key=lambda label: needs[label])
+    largest = max(needs, key=lambda method: needs[method])
     return fit, (
-        f"memory bounds the runs at once to {fit}, where the cores allow {jobs}: a run of {largest} is predicted to "
-        f"take {needs[largest] / MIB:,.0f} MiB, and {free / MIB:,.0f} MiB are free; --jobs sets another number"
+        f"memory bounds the runs at once to {fit}, where the cores allow {jobs}: a run of {largest.label()} is "
+        f"predicted to take {needs[largest] / MIB:,.0f} MiB, and {free / MIB:,.0f} MiB are free; --jobs sets another "
+        "number"
     )
 
 

@@ -101,13 +101,13 @@ def _says(name: str, taus: Sequence[float]) -> str:
     tau = f"τ {_signed(summary.mean)}"
     if summary.interval is None:
         return f"{_first(name)} agrees with the table to {tau} in one seed, from which nothing follows."
-    low, high = summary.interval
+    low, high = np.clip(summary.interval, -1, 1).tolist()
     interval = f"95 % interval {_signed(low)} to {_signed(high)}"
     if low > 0:
         return f"{_first(name)} says something of what matters: {tau}, {interval}."
     if high < 0:
         return f"{_first(name)} points away from what matters: {tau}, {interval}."
-    return f"{_first(name)} of these searches does not say what matters: {tau}, {interval}."
+    return f"These seeds do not show that {name} says what matters: {tau}, {interval}."
 
 
 def _mean_lost(comparison: Comparison, found: Sequence[Ablation]) -> Floats:

@@ -142,7 +142,7 @@ def test_a_run_that_diverged_is_left_as_it_is(work: Path) -> None:
     [
         ({"method_source": "0" * 64}, "the source of gdas has changed since gdas seed 0 began"),
         ({"schema": 1}, "gdas seed 0 is of another version of the harness"),
-        ({"dataset_digest": "0" * 64}, "the images of digits are not those that study 's' searched on"),
+        ({"dataset_digest": "0" * 64}, "the images of digits are not those that gdas seed 0 searched on"),
         ({"method": "gdsa"}, "unknown method 'gdsa', did you mean 'gdas'"),
     ],
 )
@@ -155,9 +155,11 @@ def test_a_run_that_could_not_go_on_as_what_it_is_is_refused(change: dict[str, A
 
 def test_bad_input_is_refused_in_one_line(work: Path) -> None:
     assert "no study in" in refusal(call("retry"))
+    RunFolder(work / "runs" / "empty").write_json("study.json", {"table": None})
+    assert "study 'empty' has no runs" in refusal(call("retry", "empty"))
     run = ended(work, "timed out")
     before = contents(run)
-    assert "no study 't' in runs; there are: s" in refusal(call("retry", "t"))
+    assert "no study 't' in runs; there are: empty, s" in refusal(call("retry", "t"))
     assert "--device tpu cannot be used" in refusal(call("retry", "s", "--device", "tpu"))
     assert "is not in the range" in refusal(call("retry", "s", "--jobs", "0"))
     assert contents(run) == before

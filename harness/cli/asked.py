@@ -152,7 +152,7 @@ def asked(given: SearchOptions, overrides: Sequence[str]) -> Asked:
     threads = max(1, cores() // at_once)  # whatever memory is free now: the last bits of a result depend on them
     if given.jobs is None:
         at_once, line = bounded(
-            at_once, methods, len(given.seeds), space, rules, training, given.device, told is not None
+            at_once, methods * len(given.seeds), space, rules, training, given.device, told is not None
         )
         warn(line)
     planned = plan(study, methods, given.seeds, space, rules, training, threads, told)

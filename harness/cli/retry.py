@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import data_option, device_option, runs_option, stoppable
+from harness.cli.options import data_option, device_option, runs_option, stoppable, warn
 from harness.executor import RETRIES
 
 
@@ -16,7 +16,7 @@ from harness.executor import RETRIES
 @click.option("--failed", is_flag=True, help="Only runs that failed or timed out, and none that was interrupted.")
 @runs_option
 @data_option
-@click.option("--jobs", type=click.IntRange(min=1), help="Runs at once.  [default: as many as the cores allow]")
+@click.option("--jobs", type=click.IntRange(min=1), help="Runs at once.  [default: as many as cores and memory allow]")
 @device_option
 @click.option(
     "--timeout", type=click.FloatRange(0, min_open=True), metavar="MINUTES", help="Stop a run that takes longer."
@@ -49,23 +49,36 @@ def retry_command(
     Exit code: 0 all of them finished, 1 some did not, 2 wrong usage or input, 130 interrupted.
     """
     from harness.catalogue import get_space
+    from harness.data import load_training_set
     from harness.environment import check_device, cores, environment
+    from harness.errors import HarnessError
     from harness.executor import Workers
+    from harness.memory import bounded
+    from harness.protocol import stored_protocol
     from harness.results import load_study
-    from harness.retry import to_retry
+    from harness.retry import methods_of, to_retry
     from harness.session import conduct
     from harness.tables import load_table
 
     study = load_study(name, runs)
-    planned = to_retry(study, failed, data_dir)
+    if not study.runs:
+        raise HarnessError(f"study {study.name!r} has no runs; start some with: harness run --study {study.name}")
+    config = study.runs[0].config  # protocol, space and data set are the same for all
+    training = load_training_set(config["dataset"], data_dir)
+    planned = to_retry(study, failed, training)
     finished = sum(run.status == "finished" for run in study.runs)
     if not planned:
         click.echo(f"study {study.name}: nothing to retry; {finished} of {len(study.runs)} runs finished")
         return
     check_device(device)
-    table = load_table(study.info["table"], get_space(planned[0].config["space"]))
+    rules, space = stored_protocol(config["protocol"]), get_space(config["space"])
+    table = load_table(study.info["table"], space)
     threads = max(run.config["threads"] for run in planned)
     at_once = min(jobs or max(1, cores() // threads), len(planned))
+    if jobs is None:
+        by_table = rules.queries.answers == "table"
+        at_once, line = bounded(at_once, methods_of(planned), space, rules, training, device, by_table)
+        warn(line)
     workers = Workers(at_once, device, data_dir, 60 * timeout if timeout else None, retries=retries)
     with stoppable():
         unfinished = conduct(
