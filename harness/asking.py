@@ -64,8 +64,8 @@ class Asking:
             epoch, self.space, best, self.cost, self.passes, trained=trained, valid=(None, seen), alpha=None
         )
 
-    def ranking(self) -> None:
-        """There is no supernet that could rank cells."""
+    def last_diagnosis(self) -> None:
+        """There is no supernet that could be measured."""
 
     def alphas(self) -> dict[str, Any]:
         """The evaluations so far, in the place of architecture parameters; with the epochs of those not in full."""

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from harness.batches import Images
 from harness.errors import HarnessError
 from harness.protocol import Diagnostics
-from harness.runs import Diagnosed, SupernetRanking
+from harness.runs import Diagnosed, LastDiagnosed
 from harness.streams import stream
 from methods.base import GradientMethod, Passes, Search
 from spaces.base import Architecture, Mixture, SearchSpace
@@ -62,8 +62,8 @@ class Diagnosis:
         with undisturbed(self.search.supernet):
             mixture = steady_mixture(self.method, self.search)
             if self.settings.gap:
-                found["mixture_accuracy"] = self._accuracy(mixture)
-                found["derived_accuracy"] = self._accuracy(single_path(mixture, cell))
+                found["mixture_accuracy"] = self.accuracy(mixture)
+                found["derived_accuracy"] = self.accuracy(single_path(mixture, cell))
             if self.settings.hessian:
                 found["hessian_eigenvalue"], _ = self.eigenvalue(mixture)
         return found
@@ -76,21 +76,39 @@ class Diagnosis:
         return largest_eigenvalue(loss, self.search.alpha, otherwise), len(chosen)
 
     @property
-    def ranks(self) -> bool:
-        """Whether the supernet is to rank cells."""
-        return self._possible and self.settings.ranking_cells > 0
+    def due_last(self) -> bool:
+        """Whether anything is measured after the last epoch alone."""
+        return self._possible and (self.settings.ranking_cells > 0 or self.settings.perturbation)
 
-    def ranking(self) -> SupernetRanking:
-        """The supernet's accuracies of the sample of cells."""
+    def measure_last(self) -> LastDiagnosed:
+        """Everything that the settings ask for at the end of the search."""
+        found = LastDiagnosed()
         space = self.search.space
-        cells = sample_cells(space, self.settings.ranking_cells)
         with undisturbed(self.search.supernet):
             mixture = steady_mixture(self.method, self.search)
-            accuracies = [self._accuracy(single_path(mixture, cell)) for cell in cells]
-        return SupernetRanking(indices=[space.index(cell) for cell in cells], accuracies=accuracies)
+            if self.settings.ranking_cells:
+                cells = sample_cells(space, self.settings.ranking_cells)
+                found["indices"] = [space.index(cell) for cell in cells]
+                found["accuracies"] = [self.accuracy(single_path(mixture, cell)) for cell in cells]
+            if self.settings.perturbation:
+                found["perturbation"] = self._perturbation(mixture)
+        return found
+
+    def _perturbation(self, mixture: Mixture) -> list[list[float]]:
+        """Points of accuracy that the supernet loses when an operation is left out of an edge: (edges, operations).
+
+        The score by which DARTS-PT selects (Wang et al., ICLR 2021, arXiv:2108.04392, eq. 4), of all edges as they are
+        after the last epoch. As in the authors' code, the weights that remain on the edge are not normalised again.
+        """
+        whole = self.accuracy(mixture)
+        edges, operations = mixture.weights.shape
+        return [
+            [whole - self.accuracy(left_out(mixture, edge, operation)) for operation in range(operations)]
+            for edge in range(edges)
+        ]
 
     @torch.no_grad()
-    def _accuracy(self, mixture: Mixture) -> float:
+    def accuracy(self, mixture: Mixture) -> float:
         """% of the chosen search-validation images that the supernet classifies rightly under a mixture."""
         chosen = self._drawn(self.settings.images, "images")
         correct = 0
@@ -138,6 +156,13 @@ def single_path(mixture: Mixture, cell: Architecture) -> Mixture:
     """One cell alone, with the factors of the edges that the network weights were trained with."""
     one_hot = Mixture.of(cell, mixture.weights.shape[1])
     return replace(one_hot, edge_weights=mixture.edge_weights)
+
+
+def left_out(mixture: Mixture, edge: int, operation: int) -> Mixture:
+    """A mixture without one operation of one edge; everything else keeps its weight."""
+    weights = mixture.weights.detach().clone()
+    weights[edge, operation] = 0
+    return replace(mixture, weights=weights)
 
 
 def largest_eigenvalue(loss: Tensor, alpha: Tensor, otherwise: str = NO_HESSIAN) -> float | None:

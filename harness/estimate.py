@@ -24,10 +24,10 @@ import torch
 from harness import worker
 from harness.batches import AT_ONCE, Images
 from harness.cost import resident_peak
-from harness.diagnostics import Diagnosis
+from harness.diagnostics import Diagnosis, sample_cells, single_path, steady_mixture
 from harness.errors import Diverged, HarnessError
 from harness.experiment import PlannedRun
-from harness.protocol import NO_DIAGNOSTICS, Diagnostics
+from harness.protocol import NO_DIAGNOSTICS, Diagnostics, stored_protocol
 from harness.query_search import QuerySearch
 from harness.runs import RunConfig, RunFolder, write_atomically
 from harness.search import GradientSearch
@@ -158,7 +158,7 @@ def measure(
         with tempfile.TemporaryDirectory() as place:
             folder = RunFolder(Path(place))
             content: RunConfig = json.loads(config)
-            diagnostics = Diagnostics.model_validate(content["protocol"]["diagnostics"])
+            diagnostics = stored_protocol(content["protocol"]).diagnostics
             content["protocol"]["diagnostics"] = NO_DIAGNOSTICS.model_dump(mode="json")  # measured apart
             folder.write_json("config.json", content)
             if answers is not None:
@@ -196,19 +196,23 @@ def _gradient_seconds(search: GradientSearch, epochs: int, diagnostics: Diagnost
 
 
 def _diagnosis_seconds(diagnosis: Diagnosis) -> float:
-    """Seconds of all diagnostics of a run. The ranking of two cells stands for that of all."""
-    search = diagnosis.search
+    """Seconds of all diagnostics of a run. Two cells stand for all that are ranked, one mixture for all perturbed."""
+    search, settings = diagnosis.search, diagnosis.settings
     times = sum(diagnosis.due(epoch) for epoch in range(search.epochs))
     begun = time.perf_counter()
     if times:
         diagnosis.measure(diagnosis.method.derive(search))
-    measuring, begun = time.perf_counter() - begun, time.perf_counter()
-    ranked = diagnosis.settings.ranking_cells
-    if not diagnosis.ranks:
-        return times * measuring
-    diagnosis.settings = diagnosis.settings.model_copy(update={"ranking_cells": 2})
-    diagnosis.ranking()
-    return times * measuring + (time.perf_counter() - begun) * ranked / 2
+    seconds = times * (time.perf_counter() - begun)
+    if not diagnosis.due_last:
+        return seconds
+    mixture = steady_mixture(diagnosis.method, search)
+    begun = time.perf_counter()
+    for cell in sample_cells(search.space, 2):
+        diagnosis.accuracy(single_path(mixture, cell))
+    ranked, begun = time.perf_counter() - begun, time.perf_counter()
+    diagnosis.accuracy(mixture)
+    perturbed = (time.perf_counter() - begun) * (1 + mixture.weights.numel())
+    return seconds + ranked * settings.ranking_cells / 2 + perturbed * settings.perturbation
 
 
 def _query_seconds(search: QuerySearch, epochs: int) -> float:

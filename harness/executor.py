@@ -16,10 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Protocol, TypedDict
+from typing import Protocol
 
 from harness import checkpoint
-from harness.runs import RunFolder, Status, TraceRow, write_atomically
+from harness.runs import Attempt, RunFolder, Status, TraceRow, write_atomically
 from harness.worker import Event, now, result
 
 GRACE = 5.0
@@ -27,14 +27,6 @@ GRACE = 5.0
 
 RETRIES = 2
 """How often a run whose process died without a result is tried again."""
-
-
-class Attempt(TypedDict):
-    """An entry of ``attempts.json``: a process of the run that died without a result."""
-
-    ended: str  # ISO 8601, UTC
-    reason: str
-    epochs: int  # done by then
 
 
 class Listener(Protocol):
@@ -80,8 +72,7 @@ class Attempted:
     def tried_again(self, death: str, retries: int, listener: Listener) -> bool:
         """Count a death, add it to the run's ``attempts.json``, and tell; whether the run is to be tried again."""
         self.deaths += 1
-        attempt = Attempt(ended=now(), reason=death, epochs=len(self.run.read_trace()))
-        self.run.write_json("attempts.json", [*(self.run.read_json("attempts.json") or []), attempt])
+        self.run.add_attempt(Attempt(ended=now(), reason=death, epochs=len(self.run.read_trace())))
         if self.deaths > retries:
             return False
         how = "goes on from its last checkpoint" if checkpoint.existing(self.run.path) else "starts again"

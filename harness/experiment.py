@@ -22,7 +22,7 @@ from harness.catalogue import get_method, methods, unknown
 from harness.data import TrainingSet
 from harness.errors import HarnessError
 from harness.protocol import Protocol, explain, split_override
-from harness.runs import SCHEMA_VERSION, RunConfig, RunFolder, TrainingConfig, folder_name, write_atomically
+from harness.runs import SCHEMA_VERSION, Attempt, RunConfig, RunFolder, TrainingConfig, folder_name, write_atomically
 from harness.search import network_config
 from methods.base import GradientMethod, Method, QueryMethod
 from spaces.base import SearchSpace, SpaceError
@@ -206,11 +206,16 @@ def identity(config: RunConfig) -> str:
 def begin(run: PlannedRun, environment: dict[str, Any], fresh: bool) -> None:
     """Make a run's folder ready for a worker: configuration and environment; with ``fresh``, nothing of before.
 
-    Raises :class:`HarnessError` where the folder cannot be changed.
+    How the run has ended is added to its attempts. Raises :class:`HarnessError` where the folder cannot be changed.
     """
     try:
         if fresh and run.folder.path.exists():
             shutil.rmtree(run.folder.path)
+        if (before := run.folder.result) is not None:
+            epochs = len(run.folder.read_trace())
+            run.folder.add_attempt(
+                Attempt(ended=before["ended"], reason=before["reason"], epochs=epochs, status=before["status"])
+            )
         (run.folder.path / "result.json").unlink(missing_ok=True)
     except OSError as error:
         raise HarnessError(f"cannot delete what was in {run.folder.path}: {error.strerror}") from None

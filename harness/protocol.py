@@ -97,6 +97,9 @@ class Diagnostics(Section):
     ranking_cells: int = Field(
         ge=0, description="cells that the supernet ranks after the last epoch, the same for every run; 0: none"
     )
+    perturbation: bool = Field(
+        description="after the last epoch, what each operation of each edge is worth to the supernet's accuracy"
+    )
     images: Annotated[int, Field(ge=2)] | None = Field(
         description="search-validation images, at most, of an accuracy above; null: every one"
     )
@@ -119,7 +122,7 @@ class Queries(Section):
 
 
 BY_TRAINING = Queries(answers="training", epochs=None, seconds=20_000, evaluations=None)
-NO_DIAGNOSTICS = Diagnostics(every=1, gap=False, hessian=False, ranking_cells=0, images=None)
+NO_DIAGNOSTICS = Diagnostics(every=1, gap=False, hessian=False, ranking_cells=0, perturbation=False, images=None)
 
 
 class Named(Section):
@@ -170,6 +173,12 @@ def hash_of(file: Named, apart: Set[str] = frozenset()) -> str:
     """Twelve hexadecimal digits that change with any setting outside ``apart``, name, version and description."""
     settings = file.model_dump(mode="json", exclude=Named.model_fields.keys() | apart)
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def stored_protocol(settings: dict[str, Any]) -> Protocol:
+    """The protocol of a run's configuration; of an older run, without the diagnostics that there were not yet."""
+    diagnostics = NO_DIAGNOSTICS.model_dump() | settings.get("diagnostics", {})
+    return Protocol.model_validate({**settings, "diagnostics": diagnostics})
 
 
 def names() -> list[str]:

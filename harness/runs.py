@@ -8,10 +8,11 @@
 * ``alphas.json``: α after each epoch, a list of {name: nested list}; of a query-based method, its evaluations so far;
 * ``answers.npy``: of a search that a table answers, what it may see of the table (see :mod:`harness.answers`);
 * ``checkpoint.pt`` and ``checkpoint-previous.pt``: present while the run is unfinished (see :mod:`harness.checkpoint`);
-* ``attempts.json``: when and why processes of this run died; absent where none did (see :mod:`harness.executor`);
+* ``attempts.json``: when and why processes of this run died, and with what result it ended before it was begun again;
+  absent where neither happened (see :class:`Attempt`);
 * ``result.json``: status and totals (see :class:`RunResult`), written last;
-* ``diagnostics.json``: accuracies of a sample of cells in the trained supernet, where it was asked for (see
-  :class:`SupernetRanking`);
+* ``diagnostics.json``: what was measured of the trained supernet, where it was asked for (see
+  :class:`LastDiagnosed`);
 * ``evaluation.json``: accuracies of the derived cells (see :class:`RunEvaluation`), joined in afterwards;
 * ``log.txt``: what the worker printed: warnings, and the traceback of a failure;
 * ``mlflow.json``: what of this run has reached MLflow.
@@ -163,10 +164,27 @@ class TrainingResult(RunResult, total=False):
 
 
 class SupernetRanking(TypedDict):
-    """``diagnostics.json``: what the supernet says of a sample of cells at the end of the search."""
+    """What the supernet says of a sample of cells at the end of the search."""
 
     indices: list[int]  # official; the same cells for all methods and seeds
     accuracies: list[float]  # %, on search-validation images, with the weights inherited from the supernet
+
+
+class Attempt(TypedDict, total=False):
+    """An entry of ``attempts.json``: how an earlier attempt at the run ended."""
+
+    ended: str  # ISO 8601, UTC
+    reason: str
+    epochs: int  # done by then
+    status: Status  # of an attempt that had a result and was begun again on demand; else its process died without one
+
+
+class LastDiagnosed(TypedDict, total=False):
+    """``diagnostics.json``: what was measured of the supernet after the last epoch; each where it was asked for."""
+
+    indices: list[int]  # with ``accuracies``: see SupernetRanking
+    accuracies: list[float]
+    perturbation: list[list[float]]  # (edges, operations): see Diagnosis.perturbation
 
 
 class Retrained(TypedDict, total=False):
@@ -235,11 +253,21 @@ class RunFolder:
         found: RunResult | None = self.read_json("result.json")
         return found
 
+    def add_attempt(self, attempt: Attempt) -> None:
+        """Add an entry to ``attempts.json``."""
+        self.write_json("attempts.json", [*(self.read_json("attempts.json") or []), attempt])
+
+    @property
+    def last_diagnosed(self) -> LastDiagnosed:
+        """What was measured of its supernet after the last epoch; empty where nothing was."""
+        found: LastDiagnosed | None = self.read_json("diagnostics.json")
+        return found or LastDiagnosed()
+
     @property
     def ranking(self) -> SupernetRanking | None:
         """What its supernet said of a sample of cells, or None where that was not asked for."""
-        found: SupernetRanking | None = self.read_json("diagnostics.json")
-        return found
+        found = self.last_diagnosed
+        return SupernetRanking(indices=found["indices"], accuracies=found["accuracies"]) if "indices" in found else None
 
     @property
     def evaluation(self) -> RunEvaluation | None:

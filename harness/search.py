@@ -19,7 +19,7 @@ from harness.cost import Cost
 from harness.diagnostics import Diagnosis, steady_mixture, undisturbed
 from harness.errors import Diverged
 from harness.protocol import Protocol
-from harness.runs import SupernetRanking, TraceRow
+from harness.runs import LastDiagnosed, TraceRow
 from harness.sizes import costs_to_pay
 from harness.streams import Streams, stream
 from methods.base import Batch, Forward, GradientMethod, Passes, Search
@@ -136,12 +136,12 @@ class GradientSearch:
             row["diagnostics_seconds"] = self.cost.seconds["diagnostics"]
         return row
 
-    def ranking(self) -> SupernetRanking | None:
-        """What the supernet says of a sample of cells now, outside the search cost; None where it is not asked for."""
-        if not self._diagnosis.ranks:
+    def last_diagnosis(self) -> LastDiagnosed | None:
+        """What is measured of the supernet after the last epoch, outside the search cost; None where nothing is."""
+        if not self._diagnosis.due_last:
             return None
         with self.cost.apart():
-            return self._diagnosis.ranking()
+            return self._diagnosis.measure_last()
 
     def _alpha_step(self, train: Batch, valid: Batch) -> Forward | None:
         with self.cost.timing("alpha"):

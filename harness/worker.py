@@ -186,9 +186,9 @@ def search(progress: Progress, data_directory: Path | None, device: str, emit: E
     searched = build(progress.folder, data_directory, device)
     progress.resume(searched, emit)
     progress.to_the_end(searched, config["epochs"], emit)
-    ranking = searched.ranking()
-    if ranking is not None:
-        progress.folder.write_json("diagnostics.json", ranking)
+    last = searched.last_diagnosis()
+    if last is not None:
+        progress.folder.write_json("diagnostics.json", last)
     seconds = searched.cost.seconds["diagnostics"]
     return {"diagnostics_seconds": seconds} if seconds else {}
 
@@ -204,7 +204,7 @@ def build(
     from harness.catalogue import get_method, get_space
     from harness.environment import compute_reproducibly
     from harness.experiment import method_source
-    from harness.protocol import Protocol
+    from harness.protocol import stored_protocol
     from harness.query_search import QuerySearch
     from harness.search import GradientSearch
     from harness.table_search import TableSearch
@@ -213,7 +213,7 @@ def build(
     config = folder.config
     compute_reproducibly(config["threads"])
     device = torch.device(device_name)
-    protocol = Protocol.model_validate(config["protocol"])
+    protocol = stored_protocol(config["protocol"])
     method = get_method(config["method"])(**config["hyperparameters"])
     if method_source(type(method)) != config["method_source"]:
         raise HarnessError(f"the source of {method.name} is no longer what the run was planned with; run again")

@@ -17,7 +17,7 @@ from harness.runs import RunFolder, TraceRow
 from reports.comparison import Comparison, MethodResults, SeedResult
 from reports.export import Column, Sheet, Value
 from reports.ranking import COLLAPSE, collapse_history
-from reports.stats import agreement
+from reports.stats import Floats, agreement
 from spaces.base import Architecture, SearchSpace
 
 SKIP = "skip_connect"
@@ -172,13 +172,20 @@ def _last(seed: SeedResult, field: Callable[[TraceRow], float | None]) -> float 
 
 def last_margin(comparison: Comparison, seed: SeedResult) -> float | None:
     """Mean over edges of the largest softmax(α) less the second, after the last epoch; None without α."""
-    history = RunFolder(seed.run.path).read_json("alphas.json") or [{}]
-    alpha = np.array(history[-1].get("alpha", []), dtype=float)
-    if alpha.shape != (len(comparison.space.edges), len(comparison.space.operations)):
+    alpha = last_alpha(comparison, seed)
+    if alpha is None:
         return None
     weights = np.exp(alpha - alpha.max(axis=1, keepdims=True))
     second, best = np.sort(weights / weights.sum(axis=1, keepdims=True), axis=1)[:, -2:].T
     return float((best - second).mean())
+
+
+def last_alpha(comparison: Comparison, seed: SeedResult) -> Floats | None:
+    """α after the last epoch, (edges, operations); None where there is none of this shape, or it is not finite."""
+    history = RunFolder(seed.run.path).read_json("alphas.json") or [{}]
+    alpha = np.array(history[-1].get("alpha", []), dtype=float)
+    shape = (len(comparison.space.edges), len(comparison.space.operations))
+    return alpha if alpha.shape == shape and np.isfinite(alpha).all() else None
 
 
 def rank_quality(comparison: Comparison, seed: SeedResult) -> tuple[float | None, float] | None:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from reports.cells import derived_cells
 from reports.comparison import Comparison
 from reports.critical_difference import critical_difference
+from reports.edge_maps import edge_ablation, perturbations
 from reports.eigenvalues import eigenvalues_over_epochs
 from reports.figures import (
     accuracy_and_cost,
@@ -116,6 +117,23 @@ FIGURES = [
         "Operations of the derived cell over the epochs, a panel a method",
         "Number of edges that hold each operation after each epoch, mean over the seeds that reached it. A cell that "
         "fills with skip connections is the known way in which DARTS collapses.",
+    ),
+    Entry(
+        "edge-ablation",
+        edge_ablation,
+        "Change in test accuracy by each other operation on each edge of the derived cells, a panel a method",
+        "What the table says of the derived cell with another operation (across) on one edge (down): points of test "
+        "accuracy more or less, mean over the seeds that chose another one. Framed: the operation that most seeds "
+        "chose; a dot: all did. An equals sign: the cell computes the same function as before. The colours are "
+        "logarithmic beyond the noise of retraining.",
+    ),
+    Entry(
+        "perturbations",
+        perturbations,
+        "Accuracy that the supernet loses without each operation of each edge, a panel a method",
+        "Points of search-validation accuracy that the supernet loses after the last epoch when one operation is left "
+        "out of an edge's mixture and all else stays, mean over seeds: the score by which DARTS-PT selects (Wang et "
+        "al., ICLR 2021). Framed: the operation that most seeds chose. Methods that recorded none are left out.",
     ),
     Entry(
         "eigenvalues-over-epochs",

@@ -16,11 +16,12 @@ from reports.style import save
 
 @dataclass(frozen=True)
 class Words:
-    """A paragraph; ``note`` prints it smaller."""
+    """A paragraph; ``note`` prints it smaller, and ``to`` makes it lead to the section at that address."""
 
     kind: ClassVar[str] = "words"
     text: str
     note: bool = False
+    to: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from reports.blocks import block_tests, blocks_sheet
 from reports.checklist import checklist_sheet
 from reports.comparison import Comparison
 from reports.diagnostics import collapse_sheet, not_recorded, supernet_sheet
+from reports.explanation import explanation_sheet, explanation_words
 from reports.heatmaps import without_alpha
 from reports.listings import outcomes_sheet, runs_sheet
 from reports.operations import operations_sheet
@@ -59,6 +60,14 @@ def _cells(comparison: Comparison) -> list[Block]:
     if frequencies is None:
         return [*blocks, Words("No run finished, so no cell was derived.")]
     return [*blocks, Table(frequencies), Picture("derived-cells"), Table(outcomes_sheet(comparison))]
+
+
+def _explanation(comparison: Comparison) -> list[Block]:
+    sheet = explanation_sheet(comparison)
+    blocks: list[Block] = [Items(explanation_words(comparison))]
+    blocks += [Table(sheet)] if sheet else []
+    alphas = "How α went to its last values: the heat-maps of the architecture parameters."
+    return [*blocks, Picture("edge-ablation"), Picture("perturbations"), Words(alphas, note=True, to="cells")]
 
 
 def _diagnostics(comparison: Comparison) -> list[Block]:
@@ -137,6 +146,7 @@ SECTIONS: list[tuple[str, str, Callable[[Comparison], list[Block]]]] = [
     ("differences", "Differences", _differences),
     ("evidence", "Evidence", _evidence),
     ("cells", "Architecture parameters and cells", _cells),
+    ("explanation", "What carried the cells", _explanation),
     ("diagnostics", "Diagnostics", _diagnostics),
     ("failures", "Failures", _failures),
     ("protocol", "Protocol and environment", _protocol),

@@ -1,14 +1,19 @@
-"""The command line in this process, for tests, and a fixture of an empty working directory."""
+"""The command line in this process, for tests: in an empty working directory, with workers in this process too."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
+from harness import worker
 from harness.cli.main import harness
 from harness.errors import HarnessError
+from harness.executor import Listener, Workers
+from harness.runs import RunFolder
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +25,33 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture
+def inline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Workers that search in this process, one after another."""
+
+    def execute(self: Workers, runs: list[RunFolder], listener: Listener) -> None:
+        for run in runs:
+
+            def emit(event: worker.Event, run: RunFolder = run) -> None:
+                if event["kind"] == "epoch":
+                    listener.epoch(run, event["row"])
+                elif event["kind"] == "ended":
+                    listener.ended(run, event["status"], event["reason"])
+
+            listener.started(run)
+            try:
+                worker.run(run, self.data_directory, self.device, emit)
+            except HarnessError as error:
+                listener.refused(run, str(error))
+
+    monkeypatch.setattr(Workers, "execute", execute)
+    monkeypatch.setattr("harness.environment.cores", lambda: 1)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
 
 
 def call(*arguments: str) -> Result:
@@ -39,3 +71,8 @@ def refusal(result: Result) -> str:
         text = result.output.splitlines()[-1]
     assert "\n" not in text
     return text
+
+
+def folders(work: Path) -> list[RunFolder]:
+    """The runs of all studies in a working directory."""
+    return [RunFolder(file.parent) for file in sorted(work.glob("runs/*/*/*/config.json"))]

@@ -15,6 +15,7 @@ ON = [
     "diagnostics.hessian=true",
     "diagnostics.every=2",
     "diagnostics.ranking_cells=3",
+    "diagnostics.perturbation=true",
     "diagnostics.images=null",
 ]
 CHEAP = [*ON, "diagnostics.hessian=false"]

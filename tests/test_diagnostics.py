@@ -15,7 +15,7 @@ from harness.cost import Cost
 from harness.data import load_training_set
 from harness.errors import HarnessError
 from harness.experiment import check_comparable, open_study, plan
-from harness.protocol import NO_DIAGNOSTICS, Protocol
+from harness.protocol import NO_DIAGNOSTICS, stored_protocol
 from harness.search import GradientSearch
 from harness.worker import Event
 from methods.base import Search
@@ -58,7 +58,8 @@ def test_a_search_is_the_same_bit_for_bit_with_and_without_diagnostics(name: str
     assert [without(row, APART) for row in rows] == [without(row, APART) for row in expected]
     assert set(rows[0]) & RECORDED == (RECORDED if "alpha" in diagnosed.search.alphas else set())
     assert not RECORDED & set(expected[0])
-    diagnosed.ranking()
+    last = diagnosed.last_diagnosis()
+    assert ("perturbation" in (last or {})) == ("alpha" in diagnosed.search.alphas)
     states = [search.state_dict() for search in (diagnosed, plain)]
     assert len(tensors(states[0])) > 50
     assert identical(tensors(states[0]), tensors(states[1]))
@@ -74,7 +75,7 @@ def test_the_global_random_stream_is_left_alone() -> None:
     search = gradient_search(catalogue.get_method("gdas")(), *CHEAP)
     before = torch.get_rng_state()
     epochs(search)
-    search.ranking()
+    search.last_diagnosis()
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -133,7 +134,7 @@ class Renamed(DARTS):
 def test_a_method_without_alpha_records_none() -> None:
     search = gradient_search(Renamed(), *ON)
     assert not any((RECORDED | {"diagnostics_seconds"}) & set(row) for row in epochs(search))
-    assert search.ranking() is None
+    assert search.last_diagnosis() is None
 
 
 # --- when, what, and the clock
@@ -156,10 +157,20 @@ def test_each_measurement_can_be_switched_off(switch: str, left: set[str]) -> No
     assert RECORDED & set(row) == left
 
 
-def test_ranking_can_be_switched_off(tmp_path: Path) -> None:
-    folder = start(tmp_path, "darts", *CHEAP, "diagnostics.ranking_cells=0")
+@pytest.mark.parametrize(
+    ("switches", "left"),
+    [
+        (["ranking_cells=0"], {"perturbation"}),
+        (["perturbation=false"], {"indices", "accuracies"}),
+        (["ranking_cells=0", "perturbation=false"], set()),
+    ],
+)
+def test_what_is_measured_last_can_be_switched_off(switches: list[str], left: set[str], tmp_path: Path) -> None:
+    folder = start(tmp_path, "darts", *CHEAP, *(f"diagnostics.{switch}" for switch in switches))
     run(folder)
-    assert not (folder.path / "diagnostics.json").exists()
+    assert set(folder.last_diagnosed) == left
+    assert (folder.path / "diagnostics.json").exists() == bool(left)
+    assert (folder.ranking is None) == ("indices" not in left)
 
 
 def test_diagnostics_are_no_search_cost() -> None:
@@ -169,7 +180,7 @@ def test_diagnostics_are_no_search_cost() -> None:
     assert search.cost.total == pytest.approx(searched)
     assert row["diagnostics_seconds"] == search.cost.seconds["diagnostics"] > 0
     assert row["forward_passes"] == row["backward_passes"] == 3 * 4
-    search.ranking()
+    search.last_diagnosis()
     assert search.cost.seconds["diagnostics"] > row["diagnostics_seconds"]
 
 
@@ -208,12 +219,15 @@ def test_diagnostics_change_neither_hash_nor_identity_and_such_runs_are_comparab
 def test_a_protocol_of_before_diagnostics_measures_none() -> None:
     stored = protocol().model_dump(mode="json")
     del stored["diagnostics"]
-    old = Protocol.model_validate(stored)
+    old = stored_protocol(stored)
     assert old.diagnostics == NO_DIAGNOSTICS
+    stored["diagnostics"] = protocol(*ON).diagnostics.model_dump(mode="json", exclude={"perturbation"})
+    some = stored_protocol(stored).diagnostics  # of before perturbations
+    assert (some.hessian, some.perturbation) == (True, False)
     assert old.hash == protocol().hash
     search = GradientSearch(DARTS(), NAS_BENCH_201, data(old), old, 0, CPU)
     assert not any(RECORDED & set(row) for row in epochs(search))
-    assert search.ranking() is None
+    assert search.last_diagnosis() is None
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What diagnostics measure: margin, gap, the mixture they are taken under, the Hessian, the ranking."""
+"""What diagnostics measure: margin, gap, the mixture they are taken under, the Hessian, ranking, perturbation."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from harness.search import GradientSearch
 from harness.tracking.content import epoch_metrics
 from methods.base import GradientMethod, Search
 from methods.darts import DARTS
+from methods.darts_pt import most_needed_operation
 from methods.pc_darts import PCDARTS, softmax_over_incoming_edges
 from spaces.base import Mixture, NetworkConfig, Supernet
 from tests.diagnosed import CHEAP, ON, epochs
@@ -61,7 +62,7 @@ def test_the_gap_is_between_the_softmax_mixture_and_the_derived_cell_with_its_we
 def test_fewer_images_can_be_asked_for_and_are_the_same_whenever() -> None:
     one, other = (gradient_search(DARTS(), *CHEAP, "diagnostics.images=5") for _ in range(2))
     assert epochs(one)[-1]["mixture_accuracy"] == epochs(other)[-1]["mixture_accuracy"]
-    ranking = one.ranking()
+    ranking = one.last_diagnosis()
     assert ranking is not None
     assert all(value * 5 % 100 == pytest.approx(0, abs=1e-9) for value in ranking["accuracies"])
 
@@ -200,10 +201,11 @@ def test_all_methods_and_seeds_rank_the_same_cells_by_their_inherited_weights() 
     rankings = []
     for search in searches:
         epochs(search, 1)
-        rankings.append(search.ranking())
-    assert all(ranking is not None and ranking["indices"] == rankings[0]["indices"] for ranking in rankings)  # type: ignore[index]
+        found = search.last_diagnosis()
+        assert found is not None
+        rankings.append(found)
+    assert all(ranking["indices"] == rankings[0]["indices"] for ranking in rankings)
     ranking = rankings[0]
-    assert ranking is not None
     assert json.loads(json.dumps(ranking)) == ranking
     supernet = deepcopy(searches[0].search.supernet)
     assert ranking["accuracies"] == [
@@ -222,3 +224,46 @@ def test_a_larger_sample_begins_with_the_smaller_and_no_cell_comes_twice(count: 
 
 def test_a_small_space_gives_all_its_cells() -> None:
     assert sorted(sample_cells(TwoEdges(), 50)) == [(a, b) for a in range(3) for b in range(3)]
+
+
+# --- the perturbation
+
+
+def decided(method: GradientMethod) -> GradientSearch:
+    """A search after an epoch on some more images, whose α differ enough for an operation to matter."""
+    search = gradient_search(
+        method, *CHEAP, "weights.learning_rate=0.3", "data.images=256", "diagnostics.ranking_cells=0"
+    )
+    epochs(search, 1)
+    with torch.no_grad():
+        search.search.alpha.mul_(1000)
+    return search
+
+
+@pytest.mark.parametrize("method", [DARTS(), catalogue.get_method("gdas")(), PCDARTS()])
+def test_a_perturbation_is_what_the_mixture_loses_without_an_operation(method: GradientMethod) -> None:
+    search = decided(method)
+    found = search.last_diagnosis()
+    assert found is not None
+    supernet, mixture = deepcopy(search.search.supernet), steady_mixture(method, search.search)
+    assert (mixture.edge_weights is not None) == isinstance(method, PCDARTS)
+    whole = accuracy(search, supernet, mixture)
+    for edge, row in enumerate(found["perturbation"]):
+        assert len(row) == 5
+        assert row[0] == 0  # the operation none gives nothing, so that leaving it out takes nothing away
+        for operation, lost in enumerate(row):
+            weights = mixture.weights.detach().clone()
+            weights[edge, operation] = 0
+            without = Mixture(weights, edge_weights=mixture.edge_weights)
+            assert lost == whole - accuracy(search, supernet, without)
+    assert len(found["perturbation"]) == 6
+    assert any(lost != 0 for row in found["perturbation"] for lost in row)
+
+
+def test_it_is_the_score_by_which_darts_pt_selects() -> None:
+    method = catalogue.get_method("darts-pt")()
+    search = decided(method)
+    found = search.last_diagnosis()
+    assert found is not None
+    for edge, row in enumerate(found["perturbation"]):
+        assert row.index(max(row)) == most_needed_operation(search.search, edge)

@@ -143,7 +143,7 @@ def test_every_kind_of_method_is_measured_without_a_trace_in_its_folder(name: st
         found, reason = measure(json.dumps(run.config), None, "cpu", None)
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(False)
+        torch.set_deterministic_debug_mode("default")
     assert reason == ""
     assert found is not None
     assert found.memory_mib > 50  # PyTorch alone
@@ -161,7 +161,7 @@ def test_a_search_that_a_table_answers_is_measured_by_its_own_seconds(tmp_path: 
         found, reason = measure(json.dumps(run.config), answers.to_bytes(), "cpu", None)
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(False)
+        torch.set_deterministic_debug_mode("default")
     assert reason == ""
     assert found is not None
     assert 0 < found.seconds < 20000  # twenty look-ups, and not the seconds they stand for

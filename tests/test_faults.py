@@ -15,10 +15,10 @@ from harness import worker
 from harness.catalogue import get_method
 from harness.data import load_training_set
 from harness.errors import HarnessError
-from harness.executor import Attempt, Workers
+from harness.executor import Workers
 from harness.experiment import PlannedRun, plan
 from harness.protocol import load_protocol
-from harness.runs import RunFolder
+from harness.runs import Attempt, RunFolder
 from harness.session import conduct
 from harness.tracking import TrackingError, connect
 from harness.tracking.store import redacted
@@ -31,6 +31,7 @@ from tests.toy import NAS_BENCH_201
 TINY = [
     *("search.epochs=5", "data.images=64", "data.image_size=4", "supernet.channels=4", "data.crop_padding=1"),
     *("diagnostics.hessian=false", "diagnostics.gap=false", "diagnostics.ranking_cells=0"),
+    "diagnostics.perturbation=false",
 ]
 SECRET = "hunter2"
 

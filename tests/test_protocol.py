@@ -50,6 +50,7 @@ DIAGNOSTICS: dict[str, Any] = {
     "diagnostics.gap": False,
     "diagnostics.hessian": False,
     "diagnostics.ranking_cells": 7,
+    "diagnostics.perturbation": False,
     "diagnostics.images": 99,
 }
 

@@ -5,24 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
-import torch
 from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import worker
 from harness.cli.options import Seeds
-from harness.errors import HarnessError
-from harness.executor import Listener, Workers
 from harness.runs import RunFolder
 from tests import command_line
-from tests.command_line import call, files, refusal
+from tests.command_line import call, files, folders, refusal
 
 TINY = [
     *("--set", "search.epochs=2", "--set", "data.images=64", "--set", "data.image_size=4"),
@@ -30,6 +25,7 @@ TINY = [
     "--no-mlflow",
 ]
 work = command_line.work
+inline = command_line.inline
 
 
 # --- bad input
@@ -86,37 +82,6 @@ def test_a_file_in_the_place_of_the_runs_folder_is_refused(work: Path) -> None:
 
 
 # --- whole commands, with the searches in this process
-
-
-@pytest.fixture
-def inline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Workers that search in this process, one after another."""
-
-    def execute(self: Workers, runs: list[RunFolder], listener: Listener) -> None:
-        for run in runs:
-
-            def emit(event: worker.Event, run: RunFolder = run) -> None:
-                if event["kind"] == "epoch":
-                    listener.epoch(run, event["row"])
-                elif event["kind"] == "ended":
-                    listener.ended(run, event["status"], event["reason"])
-
-            listener.started(run)
-            try:
-                worker.run(run, self.data_directory, self.device, emit)
-            except HarnessError as error:
-                listener.refused(run, str(error))
-
-    monkeypatch.setattr(Workers, "execute", execute)
-    monkeypatch.setattr("harness.environment.cores", lambda: 1)
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
-
-
-def folders(work: Path) -> list[RunFolder]:
-    return [RunFolder(file.parent) for file in sorted(work.glob("runs/*/*/*/config.json"))]
 
 
 @pytest.mark.usefixtures("inline")

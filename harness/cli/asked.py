@@ -78,7 +78,9 @@ _OPTIONS = [
     runs_option,
     data_option,
     click.option(
-        "--jobs", type=click.IntRange(min=1), help="Runs at once; cores are shared out.  [default: all cores]"
+        "--jobs",
+        type=click.IntRange(min=1),
+        help="Runs at once; cores are shared out.  [default: all cores, as far as the memory goes]",
     ),
     device_option,
     click.option(
@@ -131,6 +133,8 @@ def asked(given: SearchOptions, overrides: Sequence[str], place: Place) -> Asked
     from harness.catalogue import get_space
     from harness.data import load_training_set
     from harness.experiment import check_possible, configure, known_table, plan, split_overrides
+    from harness.memory import bounded
+    from harness.place import ThisMachine
     from harness.protocol import load_protocol
     from harness.results import runs_directory
     from harness.tables import table_reference
@@ -149,9 +153,13 @@ def asked(given: SearchOptions, overrides: Sequence[str], place: Place) -> Asked
 
     name = given.study_name or _default_study(rules, load_protocol(given.protocol), given.space_name)
     study = _study_folder(runs_directory(given.runs), name)
-    at_once, threads = place.share(given.jobs, len(methods) * len(given.seeds))
     source = known_table(study) if given.table is None else table_reference(given.table)
     told = _answers(methods, rules, space, source, given.oracle_on_test)
+    at_once, threads = place.share(given.jobs, len(methods) * len(given.seeds))  # threads go with the cores alone,
+    if given.jobs is None and isinstance(place, ThisMachine):  # however few runs fit: a result's last bits need them
+        runs = methods * len(given.seeds)
+        at_once, line = bounded(at_once, runs, space, rules, training, given.device, told is not None)
+        warn(line)
     planned = plan(study, methods, given.seeds, space, rules, training, threads, told)
     return Asked(rules, space, training, study, source, at_once, threads, planned)
 

@@ -12,6 +12,7 @@ from harness.errors import HarnessError
 
 VERBS = {
     "run": "search with one or several methods and seeds",
+    "retry": "begin the failed runs of a study again",
     "estimate": "measure a few steps and say what a run would cost",
     "retrain": "train a cell from scratch and test it",
     "report": "rank the methods of a study: HTML, figures and tables",

@@ -26,7 +26,10 @@ from methods.base import GradientMethod, Method, QueryMethod, Search
 
 SPACE = "nas-bench-201"
 EPOCHS = 6
-PLAIN = ["diagnostics.gap=false", "diagnostics.hessian=false", "diagnostics.ranking_cells=0"]
+PLAIN = [
+    *("diagnostics.gap=false", "diagnostics.hessian=false"),
+    *("diagnostics.ranking_cells=0", "diagnostics.perturbation=false"),
+]
 TINY = ["data.images=32", "data.image_size=4", "search.batch_size=8", f"search.epochs={EPOCHS}", *PLAIN]
 """Two steps an epoch, without diagnostics."""
 TIMING = {"weight_seconds", "alpha_seconds", "derivation_seconds", "peak_memory_mib"}
@@ -90,13 +93,13 @@ def run(folder: RunFolder, killed_at: Callable[[worker.Event], bool] = never) ->
         if killed_at(event):
             raise Killed
 
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, deterministic = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # the traceback of a failure, whose line is in the result
             worker.run(folder, None, "cpu", emit)
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic)
+        torch.set_deterministic_debug_mode(deterministic)
 
 
 def outcome(folder: RunFolder) -> Outcome:
