@@ -172,7 +172,7 @@ def contract(method: type[Method]) -> MethodContract:
         (Kept, "it_is_found_by_its_name", "no method is called 'kept': name it in the entry points"),
         (Lax, "hyperparameters_are_validated", "no_such_setting=1 is not refused"),
         (Loose, "hyperparameters_are_validated", "size=<object .*> is not refused"),
-        (Thawed, "its_configuration_survives", "order can be changed"),
+        (Thawed, "its_configuration_survives", "_weight can be changed: keep model_config frozen"),
         (Infinite, "losses_are_finite", "a small run diverged: the training loss became nan"),
         (Infinite, "mixtures_fit_the_space", "a weight is not finite"),
         (Short, "mixtures_fit_the_space", r"of shape \(6, 4\), not \(edges, operations\) = \(6, 5\)"),
