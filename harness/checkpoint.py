@@ -58,6 +58,6 @@ def delete_newest(folder: Path) -> None:
 
 
 def delete(folder: Path) -> None:
-    """Delete whatever checkpoints there are."""
-    for name in (NEWEST, PREVIOUS, UNPLACED):
-        (folder / name).unlink(missing_ok=True)
+    """Delete whatever checkpoints there are, and what processes have left that were killed while they wrote one."""
+    for file in (*map(folder.joinpath, (NEWEST, PREVIOUS, UNPLACED)), *folder.glob(f".{UNPLACED}.*")):
+        file.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from filelock import FileLock
 from pydantic import ValidationError
 
 from harness.answers import Answers
@@ -22,7 +23,16 @@ from harness.catalogue import get_method, methods, unknown
 from harness.data import TrainingSet
 from harness.errors import HarnessError
 from harness.protocol import Protocol, explain, split_override
-from harness.runs import SCHEMA_VERSION, Attempt, RunConfig, RunFolder, TrainingConfig, folder_name, write_atomically
+from harness.runs import (
+    OVER,
+    SCHEMA_VERSION,
+    Attempt,
+    RunConfig,
+    RunFolder,
+    TrainingConfig,
+    folder_name,
+    write_atomically,
+)
 from harness.search import network_config
 from methods.base import GradientMethod, Method, QueryMethod
 from spaces.base import SearchSpace, SpaceError
@@ -46,7 +56,7 @@ class PlannedRun:
     @property
     def cached(self) -> bool:
         """Whether there is nothing left to do."""
-        return self.state in {"finished", "diverged"}
+        return self.state in OVER
 
     @property
     def name(self) -> str:
@@ -189,7 +199,7 @@ def state_of(folder: RunFolder) -> State:
     if folder.config is None:
         return "new"
     result = folder.result
-    if result is not None and result["status"] in {"finished", "diverged"}:
+    if result is not None and result["status"] in OVER:
         return "finished" if result["status"] == "finished" else "diverged"
     return "goes on"
 
@@ -223,7 +233,7 @@ def begin(run: PlannedRun, environment: dict[str, Any], fresh: bool) -> None:
         if run.answers is not None:
             write_atomically(run.folder.path / "answers.npy", run.answers.to_bytes())
         run.folder.write_json("config.json", run.config)
-    run.folder.write_json("environment.json", environment)
+    run.folder.write_json("environment.json", {**environment, "threads": run.folder.config["threads"]})
 
 
 def known_table(study: Path) -> str | None:
@@ -244,9 +254,17 @@ def open_study(path: Path, runs: Sequence[PlannedRun], command: str, table: str 
     check_comparable(path, runs)
     folder = RunFolder(path)
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    info = folder.read_json("study.json") or {"name": path.name, "created": created, "commands": [], "table": None}
-    info["commands"] = [known for known in info["commands"] if known != command] + [command]
-    folder.write_json("study.json", info | {"table": table})
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with FileLock(path / ".lock"):  # two commands at once: each adds its own
+            info = folder.read_json("study.json")
+            info = info or {"name": path.name, "created": created, "commands": [], "table": None}
+            info["commands"] = [known for known in info["commands"] if known != command] + [command]
+            folder.write_json("study.json", info | {"table": table})
+    except OSError as error:
+        raise HarnessError(
+            f"cannot write in {path}: {error.strerror}; make room or choose another --runs folder"
+        ) from None
 
 
 def check_comparable(path: Path, runs: Sequence[PlannedRun]) -> None:

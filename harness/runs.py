@@ -43,6 +43,9 @@ SCHEMA_VERSION = 2
 Status = Literal["finished", "diverged", "failed", "timed out", "interrupted"]
 """How a run ended. A run without a result is ``interrupted``: its next start goes on from the last checkpoint."""
 
+OVER: tuple[Status, ...] = ("finished", "diverged")
+"""Ends after which a run would only repeat itself, bit for bit; after any other it goes on."""
+
 
 class Answered(TypedDict, total=False):
     """The part of ``config.json`` that a search has which a table answers."""

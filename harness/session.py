@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from harness import checkpoint
 from harness.errors import HarnessError
 from harness.evaluation import look_up
 from harness.executor import Executor
-from harness.experiment import PlannedRun, begin
+from harness.experiment import PlannedRun, begin, state_of
 from harness.progress import Display, Line, display
-from harness.runs import RunFolder, Status, TraceRow, TrainingResult
+from harness.runs import OVER, RunFolder, Status, TraceRow, TrainingResult
 from harness.tables import Table
 from harness.tracking.content import Accuracy
 from harness.tracking.mirror import Mirror
@@ -43,10 +44,13 @@ def conduct(
     Raises :class:`HarnessError` where another process conducts runs of the same methods in the same study, and where a
     folder cannot be written.
     """
-    todo = [run for run in runs if fresh or not run.cached]
+    folders = {run.folder.path.parent for run in runs if fresh or not run.cached}
     with ExitStack() as claims:
-        for folder in {run.folder.path.parent for run in todo}:
+        for folder in sorted(folders):
             claims.enter_context(_claim(folder))
+        # between plan and claim another command may have ended some of them
+        runs = [replace(run, state=state_of(run.folder)) for run in runs]
+        todo = [run for run in runs if fresh or not run.cached]
         return _conduct(runs, todo, table, executor, environment, fresh, track)
 
 
@@ -131,6 +135,7 @@ class _Session:
         """Show the runs that there is nothing to do for, and look them up if need be."""
         for run in self._runs.values():
             if run not in todo:
+                checkpoint.delete(run.folder.path)  # its worker may have been killed before it could
                 self._look_up(run.folder)
                 self._screen.say(f"{run.name}: {self._outcome(run.folder)} (cached)")
                 self.unfinished += run.state != "finished"
@@ -166,6 +171,8 @@ class _Session:
         self._screen.say(f"{self._runs[run.path].name}: {reason}")
 
     def ended(self, run: RunFolder, status: Status, reason: str) -> None:
+        if status in OVER:
+            checkpoint.delete(run.path)  # as above
         self._look_up(run)
         self._screen.hide(self._lines.pop(run.path))
         self._screen.say(f"{self._runs[run.path].name}: {self._outcome(run)}")

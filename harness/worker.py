@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 
 from harness import checkpoint
 from harness.errors import Diverged, HarnessError
-from harness.runs import RunFolder, RunResult, Status, TraceRow, search_seconds
+from harness.runs import OVER, RunFolder, RunResult, Status, TraceRow, search_seconds
 
 if TYPE_CHECKING:
     from harness.data import TrainingSet
@@ -133,7 +133,7 @@ def _run(folder: RunFolder, data_directory: Path | None, device: str, emit: Emit
         status, reason = "failed", failure(error)
     ending = result(status, reason, progress.rows, progress.started, progress.seconds)
     folder.write_json("result.json", {**ending, **more})
-    if status in {"finished", "diverged"}:
+    if status in OVER:
         checkpoint.delete(folder.path)
     emit({"kind": "ended", "status": status, "reason": reason})
 

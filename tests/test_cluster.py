@@ -232,10 +232,14 @@ def test_a_scheduler_that_dies_is_one_line(place: Path, tmp_path: Path) -> None:
 
 def test_an_address_where_no_scheduler_answers_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(connection, "PATIENCE", 0.5)
-    for address in ("tcp://127.0.0.1:9", "nonsense://here"):
+    for address, shown in {
+        "tcp://127.0.0.1:9": "tcp://127.0.0.1:9",
+        "nonsense://bob:hunter2@here": "nonsense://here",
+    }.items():
         with pytest.raises(HarnessError) as caught, connect(address, tmp_path, {}, no_warning):
             pass
-        assert str(caught.value).startswith(f"no Dask scheduler answers at {address} (")
+        assert str(caught.value).startswith(f"no Dask scheduler answers at {shown} (")
+        assert "hunter2" not in str(caught.value)
         assert "\n" not in str(caught.value)
 
 

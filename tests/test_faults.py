@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from harness import worker
 from harness.catalogue import get_method
 from harness.data import load_training_set
 from harness.errors import HarnessError
-from harness.executor import Workers
+from harness.executor import Listener, Workers
 from harness.experiment import PlannedRun, plan
 from harness.protocol import load_protocol
 from harness.runs import Attempt, RunFolder
@@ -260,6 +260,23 @@ def test_what_is_a_result_is_not_tried_again(program: str, timeout: float | None
     assert heard.starts == 1
     assert attempts == []
     assert [ending for ending, _ in heard.endings] == [status]
+
+
+def test_what_another_command_ended_since_the_plan_is_left_as_it_is(tmp_path: Path) -> None:
+    run = planned(tmp_path / "study")
+    run.folder.write_json("config.json", run.config)
+    run.folder.write_json("result.json", worker.result("diverged", "its own fault", [], worker.now(), 1.0))
+    kept = (run.folder.path / "result.json").read_bytes()
+    for name in ("checkpoint.pt", ".checkpoint-new.pt.4711"):  # its worker was killed before it could delete them
+        (run.folder.path / name).touch()
+
+    class Idle:
+        def execute(self, runs: Sequence[RunFolder], listener: Listener) -> None:
+            assert list(runs) == []
+
+    assert conduct([run], None, Idle(), {}, fresh=False, track=False) == 1
+    assert (run.folder.path / "result.json").read_bytes() == kept
+    assert {file.name for file in run.folder.path.iterdir()} == {"config.json", "result.json"}
 
 
 # --- another machine than the one that planned

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,13 @@ def test_a_file_in_the_place_of_the_runs_folder_is_refused(work: Path) -> None:
 
 
 @pytest.mark.usefixtures("inline")
-def test_a_study_grows_by_seeds_and_what_is_finished_is_cached(work: Path) -> None:
+def test_a_study_grows_by_seeds_and_what_is_finished_is_cached(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["harness", "run", "--scheduler", "tls://bob:hunter2@host:8786?token=hunter2"])
     result = call("run", "--method", "darts", "--seeds", "1", "--study", "grown", *TINY)
     assert result.exit_code == 0, result.exception
+    assert RunFolder(work / "runs" / "grown").read_json("study.json")["commands"] == [
+        "harness run --scheduler 'tls://host:8786'"  # as the report prints it
+    ]
     assert "study grown: 1 of 1 runs finished, in runs/grown" in result.output
     assert "darts seed 0: started" in result.output
     assert re.search(r"darts seed 0: epoch 2/2, loss \d\.\d{3}, cifar10 \d\d\.\d\d %, \d skips?", result.output)

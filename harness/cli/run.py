@@ -82,6 +82,7 @@ def run_command(
     from harness.experiment import check_comparable, open_study
     from harness.session import conduct
     from harness.tables import load_table
+    from harness.tracking.store import masked
 
     of_recipe = [text for text in given.overrides if text.startswith(RECIPE)]
     place = working_place(executor, scheduler, resources, given.runs)
@@ -97,7 +98,7 @@ def run_command(
         _print_plan(planned, study, found.at_once, fresh)
         return
 
-    open_study(study, planned, shlex.join([program(), *sys.argv[1:]]), found.source)
+    open_study(study, planned, masked(shlex.join([program(), *sys.argv[1:]])), found.source)
     seconds = 60 * timeout if timeout else None
     workers = Workers(found.at_once, given.device, given.data_dir, seconds, retries=retries)
     facts = place.facts(given.device, found.at_once, found.threads)

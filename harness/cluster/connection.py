@@ -20,6 +20,7 @@ from harness.cluster.submissions import Submissions, of_worker
 from harness.errors import HarnessError
 from harness.executor import GRACE, Executor, Workers
 from harness.runs import write_atomically
+from harness.tracking.store import masked
 
 if TYPE_CHECKING:
     from distributed import Client, Worker
@@ -54,9 +55,9 @@ def connect(address: str, runs: Path, resources: Mapping[str, float], warn: Call
             warnings.simplefilter("ignore")
             client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = masked(" ".join(str(error).split())) or type(error).__name__
         raise HarnessError(
-            f"no Dask scheduler answers at {address} ({reason}); start one with: dask scheduler"
+            f"no Dask scheduler answers at {masked(address)} ({reason}); start one with: dask scheduler"
         ) from None
     folder = Path(os.path.abspath(runs)) / f".dask-{uuid.uuid4().hex[:12]}"
     try:
