@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from click.testing import Result
 
 from harness import worker
 from harness.data import load_training_set
+from harness.executor import Listener, Workers
 from harness.experiment import open_study, plan
 from harness.protocol import load_protocol
 from harness.runs import RunFolder, Status
@@ -109,6 +111,51 @@ def test_a_run_that_failed_before_its_first_checkpoint_starts_again(work: Path, 
     assert attempt["epochs"] == 0
 
 
+class Elsewhere:
+    """A place where runs end as soon as they come."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int | None, int]] = []
+
+    def share(self, jobs: int | None, runs: int) -> tuple[int, int]:
+        self.asked.append((jobs, runs))
+        return runs, 4
+
+    def check(self, device: str) -> None:
+        assert device == "cuda:7"
+
+    def facts(self, device: str, at_once: int, threads: int) -> dict[str, Any]:
+        return {"jobs": at_once}
+
+    def executor(self, workers: Workers) -> Elsewhere:
+        assert workers.retries == 9
+        return self
+
+    def execute(self, runs: Sequence[RunFolder], listener: Listener) -> None:
+        for run in runs:
+            listener.started(run)
+            run.write_json("result.json", worker.result("diverged", "elsewhere", [], worker.now(), 1.0))
+            listener.ended(run, "diverged", "elsewhere")
+
+
+def test_a_cluster_retries_what_was_run_on_it(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, place, options = ended(work, "failed"), Elsewhere(), []
+
+    def working_place(*given: Any) -> Elsewhere:
+        options.append(given)
+        return place
+
+    monkeypatch.setattr("harness.cli.retry.working_place", working_place)
+    dask = ("--executor", "dask", "--scheduler", "tcp://127.0.0.1:9", "--worker-resources", "GPU=1")
+    again = call("retry", "s", "--device", "cuda:7", "--retries", "9", *dask, "--no-mlflow")
+    assert "gdas seed 0: diverged: elsewhere\n" in again.output
+    assert options == [("dask", "tcp://127.0.0.1:9", ("GPU=1",), Path("runs"))]
+    assert place.asked == [(None, 1)]  # no bound by the memory of this machine
+    assert run.read_json("environment.json") == {"jobs": 1, "threads": 1}
+    assert run.result is not None
+    assert run.result["reason"] == "elsewhere"
+
+
 def test_interrupted_runs_go_on_unless_failed_ones_alone_are_asked_for(work: Path) -> None:
     assert search("darts").exit_code == 0
     (run,) = folders(work)
@@ -162,4 +209,6 @@ def test_bad_input_is_refused_in_one_line(work: Path) -> None:
     assert "no study 't' in runs; there are: empty, s" in refusal(call("retry", "t"))
     assert "--device tpu cannot be used" in refusal(call("retry", "s", "--device", "tpu"))
     assert "is not in the range" in refusal(call("retry", "s", "--jobs", "0"))
+    assert "add --executor dask" in refusal(call("retry", "s", "--scheduler", "tcp://127.0.0.1:9"))
+    assert "add --scheduler tcp://HOST:PORT" in refusal(call("retry", "s", "--executor", "dask"))
     assert contents(run) == before

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import data_option, device_option, runs_option, stoppable, warn
+from harness.cli.options import data_option, device_option, place_options, runs_option, stoppable, warn, working_place
 from harness.executor import RETRIES
 
 
@@ -28,6 +28,7 @@ from harness.executor import RETRIES
     show_default=True,
     help="How often a search whose process was killed goes on from its checkpoint by itself.",
 )
+@place_options
 @click.option("--no-mlflow", is_flag=True, help="Do not mirror the runs into MLflow.")
 def retry_command(
     name: str | None,
@@ -38,6 +39,9 @@ def retry_command(
     device: str,
     timeout: float | None,
     retries: int,
+    executor: str,
+    scheduler: str | None,
+    resources: tuple[str, ...],
     no_mlflow: bool,
 ) -> None:
     """Begin the runs of a study that did not finish again, whichever commands they came from; by default the latest.
@@ -50,10 +54,11 @@ def retry_command(
     """
     from harness.catalogue import get_space
     from harness.data import load_training_set
-    from harness.environment import check_device, cores, environment
+    from harness.environment import cores
     from harness.errors import HarnessError
     from harness.executor import Workers
     from harness.memory import bounded
+    from harness.place import ThisMachine
     from harness.protocol import stored_protocol
     from harness.results import load_study
     from harness.retry import methods_of, to_retry
@@ -70,20 +75,21 @@ def retry_command(
     if not planned:
         click.echo(f"study {study.name}: nothing to retry; {finished} of {len(study.runs)} runs finished")
         return
-    check_device(device)
+    place = working_place(executor, scheduler, resources, study.path.parent)
+    place.check(device)
     rules, space = stored_protocol(config["protocol"]), get_space(config["space"])
     table = load_table(study.info["table"], space)
     threads = max(run.config["threads"] for run in planned)
-    at_once = min(jobs or max(1, cores() // threads), len(planned))
-    if jobs is None:
+    here = isinstance(place, ThisMachine)
+    at_once, _ = place.share(max(1, cores() // threads) if here and jobs is None else jobs, len(planned))
+    if here and jobs is None:
         by_table = rules.queries.answers == "table"
         at_once, line = bounded(at_once, methods_of(planned), space, rules, training, device, by_table)
         warn(line)
     workers = Workers(at_once, device, data_dir, 60 * timeout if timeout else None, retries=retries)
+    facts = place.facts(device, at_once, threads)
     with stoppable():
-        unfinished = conduct(
-            planned, table, workers, environment(device, at_once, threads), fresh=False, track=not no_mlflow
-        )
+        unfinished = conduct(planned, table, place.executor(workers), facts, fresh=False, track=not no_mlflow)
     done = len(planned) - unfinished
     click.echo(f"study {study.name}: {done} of {len(planned)} retried runs finished; in {study.path}")
     if unfinished:
