@@ -12,7 +12,7 @@ import json
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -182,16 +182,28 @@ def _gradient_seconds(search: GradientSearch, epochs: int, diagnostics: Diagnost
     few = _first(data.valid, max(AT_ONCE, data.valid.batch_size))
     share = len(data.valid) / len(few)  # what derivation takes is mostly validation, where it is not next to nothing
     search.data = replace(data, train=_first(data.train, data.train.batch_size), valid=few)
+    curvature, asked = search.search.curvature, 0
+
+    def flat() -> float:
+        """In the place of what takes one batch however many images there are: measured apart. Stops no search."""
+        nonlocal asked
+        asked += 1
+        return 0.0
+
+    search.search.curvature = flat
     for _ in range(2):
         _run_epoch(search, 0)
+    asked = 0
     moments = min(MOMENTS, epochs)
     places = [(2 * moment + 1) * epochs // (2 * moments) for moment in range(moments)]
     timed = {place: _timed(search, place) for place in places}
     steps = sum(seconds for seconds, _ in timed.values()) / moments
     usual = [seconds for place, (_, seconds) in timed.items() if place < epochs - 1]
     derivation = sum(usual) / max(1, len(usual))
+    curvatures = epochs * asked / moments * _seconds(curvature) if asked else 0.0
     _, last = _timed(search, epochs - 1)  # where some methods choose between candidates
     searched = epochs * steps * batches + ((epochs - 1) * derivation + last) * share
+    searched += curvatures
     return searched + _diagnosis_seconds(Diagnosis(search.method, search.search, data.valid, diagnostics, seed))
 
 
@@ -233,6 +245,12 @@ def _table_seconds(search: TableSearch, epochs: int) -> float:
     begun = time.perf_counter()
     _run_epoch(search, 0)
     return (time.perf_counter() - begun) * epochs
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
 
 
 def _timed(search: GradientSearch | QuerySearch, epoch: int) -> tuple[float, float]:

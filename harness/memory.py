@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from harness.batches import AT_ONCE, Images, SearchData
 from harness.data import TrainingSet
 from harness.protocol import Protocol
 from harness.search import GradientSearch, network_config
-from methods.base import GradientMethod, Method
+from methods.base import GradientMethod, Method, Search
 from spaces.base import Mixture, SearchSpace
 
 MIB = 2**20
@@ -107,14 +108,28 @@ def _searching(method: GradientMethod, space: SearchSpace, protocol: Protocol) -
     few = _images(protocol)
     (batch,) = few.in_order()
     search = GradientSearch(method, space, SearchData(few, few, CLASSES), protocol, 0, torch.device("cpu")).search
+    hessian = protocol.diagnostics.hessian or _asks_for_curvature(method, search)
     shape = (len(space.edges), len(space.operations))
     all_operations = Mixture(torch.full(shape, 1 / shape[1], requires_grad=True))
     own, every = (_kept(search.supernet, batch.images, mixture) for mixture in (method.mixture(search), all_operations))
     return _weights(search.supernet) + max(
         STEP * own * protocol.search.batch_size,
-        HESSIAN * every * protocol.search.batch_size * protocol.diagnostics.hessian,
+        HESSIAN * every * protocol.search.batch_size * hessian,
         ACCURACY * every / protocol.supernet.cells * AT_ONCE,
     )
+
+
+def _asks_for_curvature(method: GradientMethod, search: Search) -> bool:
+    """Whether the method itself computes a Hessian, as its second epoch begins."""
+    asked = []
+
+    def curvature() -> float:
+        asked.append(search.epoch)
+        return 0.0
+
+    search = replace(search, epoch=1, curvature=curvature)
+    method.begin_epoch(search)
+    return bool(asked)
 
 
 def _training(space: SearchSpace, protocol: Protocol) -> float:

@@ -151,6 +151,22 @@ def test_every_kind_of_method_is_measured_without_a_trace_in_its_folder(name: st
     assert files(tmp_path) == []
 
 
+def test_a_curvature_counts_for_each_epoch_that_asks_for_it_and_not_for_each_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = planned(tmp_path, "darts-es")
+    monkeypatch.setattr(estimating, "_seconds", lambda work: 1000.0)
+    threads = torch.get_num_threads()
+    try:
+        found, reason = measure(json.dumps(run.config), None, "cpu", None)
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_deterministic_debug_mode("default")
+    assert reason == ""
+    assert found is not None
+    assert 3000 <= found.seconds < 3500  # between any two of four epochs
+
+
 def test_a_search_that_a_table_answers_is_measured_by_its_own_seconds(tmp_path: Path) -> None:
     answers = Answers(np.linspace(10, 90, NAS_BENCH_201.size), np.full(NAS_BENCH_201.size, 1000.0))
     rules = load_protocol("quick", [*TINY, "queries.answers=table", "queries.seconds=20000"])

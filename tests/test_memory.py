@@ -113,6 +113,7 @@ def test_a_prediction_grows_with_the_batch_and_with_what_a_method_computes() -> 
     darts = need("darts", *plain)
     assert need("gdas", *plain) < need("pc-darts", *plain) < darts < need("darts", *plain, "supernet.cells=3")
     assert darts < small  # which has the Hessian
+    assert need("darts-es", *plain) == small  # computes one itself
     assert need("random-search", *plain, by_table=True) < need("random-search", *plain) < darts
 
 
