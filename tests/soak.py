@@ -2,7 +2,9 @@
 
 ``python -m tests.soak --runs 200`` drives a study with the local executor. Every few seconds SIGKILL strikes one of its
 workers, or the command itself, which is then given again. In the end every run must have finished exactly once, with
-the bits of the same run undisturbed. Takes about five processor seconds a run.
+the bits of the same run undisturbed: status, cell, every row of the trace but its clocks, α after every epoch, and the
+accuracies looked up. Takes about five processor seconds a run. On a busy machine raise ``--pause``, so that a worker
+has the time to end an epoch between two strikes.
 """
 
 from __future__ import annotations
@@ -22,9 +24,11 @@ import psutil
 
 from harness.catalogue import get_method
 from harness.data import load_training_set
+from harness.evaluation import look_up
 from harness.experiment import PlannedRun, plan
 from harness.protocol import load_protocol
 from harness.results import load_study
+from harness.tables import load_table
 from tests.small_search import TINY, outcome
 from tests.small_search import run as search
 from tests.toy import NAS_BENCH_201
@@ -71,7 +75,7 @@ def disturbed(study: Path, seeds: int, chance: random.Random, pause: float) -> t
 def faults(study: Path, alone: list[PlannedRun], said: str) -> list[str]:
     """What is wrong with a study, a line each; ``alone`` are its runs as planned elsewhere, undisturbed."""
     found = []
-    loaded = load_study(study)
+    loaded, table = load_study(study), load_table(None, NAS_BENCH_201)
     if loaded.superseded or len(loaded.runs) != len(alone):
         found.append(f"{len(loaded.runs)} runs and {len(loaded.superseded)} superseded, not {len(alone)}")
     by_name = {(run.label, run.seed): run.path for run in loaded.runs}
@@ -92,6 +96,9 @@ def faults(study: Path, alone: list[PlannedRun], said: str) -> list[str]:
         search(run.folder)
         if outcome(there) != outcome(run.folder):
             found.append(f"{run.name}: differs from the undisturbed run")
+        look_up(run.folder, table)
+        if there.evaluation != run.folder.evaluation:
+            found.append(f"{run.name}: its accuracies are others")
     return found
 
 
@@ -113,6 +120,8 @@ def main() -> None:
         methods = [get_method(name)() for name in METHODS]
         alone = plan(Path(place) / "alone", methods, list(range(seeds)), NAS_BENCH_201, rules, training, threads)
         wrong = faults(study, alone, said)
+        if attempts > count["workers killed"]:
+            wrong.append(f"{attempts} deaths are recorded, and {count['workers killed']} workers were killed")
     print(f"{len(alone)} runs; {', '.join(f'{number} {what}' for what, number in sorted(count.items()))}")
     print(f"{attempts} deaths recorded in attempts.json")
     print("\n".join(wrong) or "every run finished exactly once, with the bits of the undisturbed one")
