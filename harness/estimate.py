@@ -31,6 +31,7 @@ from harness.protocol import NO_DIAGNOSTICS, Diagnostics, stored_protocol
 from harness.query_search import QuerySearch
 from harness.runs import RunConfig, RunFolder, write_atomically
 from harness.search import GradientSearch
+from harness.searching import build
 from harness.table_search import TableSearch
 
 MOMENTS = 10
@@ -163,7 +164,7 @@ def measure(
             folder.write_json("config.json", content)
             if answers is not None:
                 write_atomically(folder.path / "answers.npy", answers)
-            search = worker.build(folder, data_directory, device)
+            search = build(folder, data_directory, device)
         if isinstance(search, GradientSearch):
             seconds = _gradient_seconds(search, content["epochs"], diagnostics, content["seed"])
         elif isinstance(search, QuerySearch):

@@ -23,6 +23,7 @@ from harness.errors import Diverged
 from harness.recipe import Recipe
 from harness.runs import TraceRow, TrainingConfig
 from harness.search import Mean, Tick, cosine, trace_row
+from harness.searching import training_set
 from harness.streams import Streams, stream
 from methods.base import Batch, Forward, Passes
 from spaces.base import Architecture, NetworkConfig, SearchSpace, initialise
@@ -42,9 +43,9 @@ def train(
     config: TrainingConfig = progress.folder.read_json("config.json")
     compute_reproducibly(config["threads"])
     space, recipe = get_space(config["space"]), Recipe.model_validate(config["recipe"])
-    training_set = worker.training_set(progress.folder, data_directory)
+    images = training_set(progress.folder, data_directory)
     cell = space.parse(config["architecture"])
-    training = Training(cell, space, training_set, recipe, config["seed"], torch.device(device_name))
+    training = Training(cell, space, images, recipe, config["seed"], torch.device(device_name))
     progress.resume(training, emit)
     progress.to_the_end(training, config["epochs"], emit)
     tested = training.test(load_test_set(config["dataset"], data_directory, download=False))

@@ -1,9 +1,9 @@
 """One run, as a process of its own, which :mod:`harness.executor` starts with the run's folder as argument.
 
-Reads the folder's ``config.json``, searches, and leaves trace, checkpoint and result in the folder. Tells its parent
-how it goes by lines of JSON on standard output (see :class:`Event`); what else is printed goes to ``log.txt``. It ends
-when its standard input closes, that is when its parent is gone. Other work than a search is done likewise: see
-:data:`Work`.
+Reads the folder's ``config.json``, searches (:mod:`harness.searching`), and leaves trace, checkpoint and result in the
+folder. Tells its parent how it goes by lines of JSON on standard output (see :class:`Event`); what else is printed goes
+to ``log.txt``. It ends when its standard input closes, that is when its parent is gone. Other work than a search is
+done likewise: see :data:`Work`.
 """
 
 from __future__ import annotations
@@ -20,19 +20,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict
+from typing import Any, Literal, Protocol, TypedDict
 
 from filelock import FileLock, Timeout
 
 from harness import checkpoint
 from harness.errors import Diverged, HarnessError
 from harness.runs import OVER, RunFolder, RunResult, Status, TraceRow, search_seconds
-
-if TYPE_CHECKING:
-    from harness.data import TrainingSet
-    from harness.query_search import QuerySearch
-    from harness.search import GradientSearch
-    from harness.table_search import TableSearch
 
 INTERRUPTED = 130
 """Exit code of a worker whose parent is gone."""
@@ -108,6 +102,8 @@ def _end_with_parent() -> None:
 
 def run(folder: RunFolder, data_directory: Path | None, device: str, emit: Emit, work: Work | None = None) -> None:
     """Work until the run has a result. Raises :class:`HarnessError` where the run could go on after a repair."""
+    from harness.searching import search
+
     lock = FileLock(folder.path / ".lock", timeout=0)
     try:
         with lock:
@@ -148,20 +144,6 @@ def _record_environment(folder: RunFolder, device: str) -> None:
     folder.write_json("environment.json", {**known, **facts})
 
 
-def training_set(folder: RunFolder, data_directory: Path | None) -> TrainingSet:
-    """The images of a run. Raises :class:`HarnessError` where they are not those it was planned on."""
-    from harness.data import load_training_set
-
-    config = folder.config
-    found = load_training_set(config["dataset"], data_directory, download=False)
-    if found.digest != config["dataset_digest"]:
-        raise HarnessError(
-            f"{found.name} on this machine (digest {found.digest[:12]}) is not what the run was planned on "
-            f"({config['dataset_digest'][:12]}); put the same files there"
-        )
-    return found
-
-
 def result(status: Status, reason: str, rows: list[TraceRow], started: str, seconds: float) -> RunResult:
     """The result of a run that has ended with these rows, ``seconds`` after it started."""
     last = rows[-1] if rows else None
@@ -178,54 +160,6 @@ def result(status: Status, reason: str, rows: list[TraceRow], started: str, seco
         started=started,
         ended=now(),
     )
-
-
-def search(progress: Progress, data_directory: Path | None, device: str, emit: Emit) -> dict[str, Any]:
-    """The work of a search."""
-    config = progress.folder.config
-    searched = build(progress.folder, data_directory, device)
-    progress.resume(searched, emit)
-    progress.to_the_end(searched, config["epochs"], emit)
-    last = searched.last_diagnosis()
-    if last is not None:
-        progress.folder.write_json("diagnostics.json", last)
-    seconds = searched.cost.seconds["diagnostics"]
-    return {"diagnostics_seconds": seconds} if seconds else {}
-
-
-def build(
-    folder: RunFolder, data_directory: Path | None, device_name: str
-) -> GradientSearch | QuerySearch | TableSearch:
-    """The search of a run's configuration, at its beginning."""
-    import torch
-
-    from harness.answers import Answers
-    from harness.batches import search_data
-    from harness.catalogue import get_method, get_space
-    from harness.environment import compute_reproducibly
-    from harness.experiment import method_source
-    from harness.protocol import stored_protocol
-    from harness.query_search import QuerySearch
-    from harness.search import GradientSearch
-    from harness.table_search import TableSearch
-    from methods.base import GradientMethod, QueryMethod
-
-    config = folder.config
-    compute_reproducibly(config["threads"])
-    device = torch.device(device_name)
-    protocol = stored_protocol(config["protocol"])
-    method = get_method(config["method"])(**config["hyperparameters"])
-    if method_source(type(method)) != config["method_source"]:
-        raise HarnessError(f"the source of {method.name} is no longer what the run was planned with; run again")
-    space = get_space(config["space"])
-    if isinstance(method, QueryMethod) and "answers" in config:
-        return TableSearch(method, space, Answers.read(folder.path / "answers.npy"), protocol, config["seed"])
-    # the whole set is given up before the search begins, and with it before its memory is measured
-    data = search_data(training_set(folder, data_directory), protocol, config["seed"], device)
-    if isinstance(method, GradientMethod):
-        return GradientSearch(method, space, data, protocol, config["seed"], device)
-    assert isinstance(method, QueryMethod)
-    return QuerySearch(method, space, data, protocol, config["seed"], device)
 
 
 class Progress:

@@ -40,7 +40,7 @@ def small_digits(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for place in ("harness.training", "harness.retrain"):
         monkeypatch.setattr(f"{place}.load_test_set", lambda *_, **__: cut(load_test_set("digits")))
-    monkeypatch.setattr("harness.worker.training_set", lambda *_: training_set())
+    monkeypatch.setattr("harness.training.training_set", lambda *_: training_set())
 
 
 def training_set() -> TrainingSet:

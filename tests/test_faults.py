@@ -13,7 +13,7 @@ import torch
 
 from harness import worker
 from harness.catalogue import get_method
-from harness.data import load_training_set
+from harness.data import DatasetInfo, load_training_set
 from harness.errors import HarnessError
 from harness.executor import Listener, Workers
 from harness.experiment import PlannedRun, plan
@@ -22,7 +22,9 @@ from harness.runs import Attempt, RunFolder
 from harness.session import conduct
 from harness.tracking import TrackingError, connect
 from harness.tracking.store import redacted
+from tests import data_files
 from tests.command_line import call
+from tests.data_files import store
 from tests.heard import Heard
 from tests.small_search import Killed, outcome
 from tests.small_search import run as search
@@ -34,6 +36,7 @@ TINY = [
     "diagnostics.perturbation=false",
 ]
 SECRET = "hunter2"
+cifar10, contents = data_files.cifar10, data_files.contents
 
 
 def planned(study: Path) -> PlannedRun:
@@ -140,7 +143,7 @@ def test_where_both_checkpoints_are_damaged_one_line_says_so_and_nothing_is_chan
 PROGRAMS = {
     "dies_once": """
 import os, signal
-from harness import worker
+from harness import searching, worker
 
 def work(progress, data_directory, device, emit):
     place = progress.folder.path
@@ -152,7 +155,7 @@ def work(progress, data_directory, device, emit):
             (place / "checkpoint.pt").write_bytes(b"half a chec")
             os.kill(os.getpid(), signal.SIGKILL)
 
-    return worker.search(progress, data_directory, device, listen)
+    return searching.search(progress, data_directory, device, listen)
 
 def main():
     worker.main(work)
@@ -168,11 +171,13 @@ def main():
 def main():
     raise SystemExit(3)
 """,
-    "raises": """
+    "leaks": """
+import resource
 from harness import worker
 
 def work(progress, data_directory, device, emit):
-    raise LookupError("its own fault")
+    resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))
+    held = [bytes(2**28) for _ in range(100)]
 
 def main():
     worker.main(work)
@@ -254,12 +259,22 @@ def test_a_process_that_ends_without_a_result_is_tried_again(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("programs")
-@pytest.mark.parametrize(("program", "timeout", "status"), [("raises", None, "failed"), ("hangs", 0.5, "timed out")])
-def test_what_is_a_result_is_not_tried_again(program: str, timeout: float | None, status: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("program", "timeout", "status", "said"),
+    [
+        ("leaks", None, "failed", "MemoryError at leaks.py:"),
+        ("hangs", 0.5, "timed out", "longer than 0.5 seconds"),
+    ],
+)
+def test_what_is_a_result_is_not_tried_again(
+    program: str, timeout: float | None, status: str, said: str, tmp_path: Path
+) -> None:
     heard, attempts = execute(program, tmp_path, timeout)
     assert heard.starts == 1
     assert attempts == []
-    assert [ending for ending, _ in heard.endings] == [status]
+    ((ending, reason),) = heard.endings
+    assert ending == status
+    assert reason.startswith(said)
 
 
 def test_what_another_command_ended_since_the_plan_is_left_as_it_is(tmp_path: Path) -> None:
@@ -279,7 +294,32 @@ def test_what_another_command_ended_since_the_plan_is_left_as_it_is(tmp_path: Pa
     assert {file.name for file in run.folder.path.iterdir()} == {"config.json", "result.json"}
 
 
-# --- another machine than the one that planned
+# --- data that is gone, or is another than what was planned on
+
+
+def test_a_run_whose_data_is_taken_away_goes_on_once_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cifar10: DatasetInfo, contents: dict[str, bytes]
+) -> None:
+    data = store(tmp_path / "data" / cifar10.folder, contents)
+    monkeypatch.setenv("HARNESS_DATA_DIR", str(tmp_path / "data"))
+    settings = ["dataset=cifar10", *TINY, "search.epochs=2", "data.images=20", "search.batch_size=4"]
+    rules, training = load_protocol("quick", settings), load_training_set("cifar10")
+    runs = []
+    for study in ("whole", "broken"):
+        (run,) = plan(tmp_path / study, [get_method("gdas")()], [0], NAS_BENCH_201, rules, training, 1)
+        run.folder.write_json("config.json", run.config)
+        runs.append(run.folder)
+    whole, broken = runs
+    search(whole)
+    with pytest.raises(Killed):
+        search(broken, lambda event: event["kind"] == "epoch")
+    data.rename(tmp_path / "elsewhere")
+    with pytest.raises(HarnessError, match=r"cifar10 is neither in .*--data-dir"):
+        search(broken)
+    assert broken.result is None
+    (tmp_path / "elsewhere").rename(data)
+    search(broken)
+    assert outcome(broken) == outcome(whole)
 
 
 @pytest.mark.parametrize(
