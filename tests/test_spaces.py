@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from harness.streams import stream
 from harness.tables import load_table
 from harness.tables.importing import import_table
 from methods.base import Evaluation, QueryMethod, Search
+from methods.bohb import possible
 from methods.darts_pt import DARTSPT
 from methods.setn import most_probable
 from methods.spos import crossover, mutated
@@ -58,7 +60,8 @@ def test_every_query_method_proposes_cells_of_every_space(name: str, space: Sear
 # Nodes that keep two of their edges
 
 DARTS = SPACES["darts"]
-NODE_5 = [edge for edge, (_, target) in enumerate(DARTS.edges) if target == 5]
+NODES = [[edge for edge, (_, end) in enumerate(DARTS.edges) if end == target] for target in DARTS.outputs]
+NODE_5 = NODES[3]
 SEP = DARTS.operations.index("sep_conv_3x3")
 
 
@@ -128,12 +131,23 @@ def test_darts_pt_does_not_choose_an_operation_that_no_genotype_has() -> None:
 def test_children_of_spos_are_entered_as_either_parent_is() -> None:
     noise = stream(0, "noise")
     one, other = DARTS.sample(noise), DARTS.sample(noise)
-    nodes = [[edge for edge, (_, end) in enumerate(DARTS.edges) if end == target] for target in DARTS.outputs]
     for _ in range(20):
         child = DARTS.validate(crossover(one, other, DARTS, noise))
-        for edges in nodes:
+        for edges in NODES:
             assert [child[edge] for edge in edges] in [[cell[edge] for edge in edges] for cell in (one, other)]
         assert DARTS.validate(mutated(child, 0.5, DARTS, noise))
+
+
+def test_bohb_makes_genotypes_of_the_edges_that_it_draws() -> None:
+    noise, operations = stream(0, "noise"), np.random.default_rng(0)
+    genotypes = np.array([DARTS.sample(noise) for _ in range(20)])
+    assert (possible(DARTS, genotypes, noise) == genotypes).all()
+    drawn = operations.integers(0, 8, (20, 28))
+    for cell, edges in zip(possible(DARTS, drawn, noise), drawn, strict=True):
+        DARTS.validate(cell.tolist())
+        for node in NODES:
+            kept = [edge for edge in node if cell[edge]]
+            assert sum(cell[edge] == edges[edge] for edge in kept) == min(2, sum(edges[edge] > 0 for edge in node))
 
 
 def test_setn_scores_the_most_probable_genotypes() -> None:
