@@ -27,6 +27,12 @@ from harness.streams import stream
 from methods.base import GradientMethod, Passes, Search
 from spaces.base import Architecture, Mixture, SearchSpace
 
+DENSE = 64
+"""Entries of α up to which the whole Hessian is computed: its rows at once cost less than a few one by one."""
+
+TOLERANCE = 1e-3
+"""Of the largest eigenvalue where the Hessian is larger, relative to the largest absolute one."""
+
 NO_HESSIAN = "leave it out with: --fresh --set diagnostics.hessian=false"
 """What to do where the Hessian is a diagnostic alone."""
 
@@ -65,20 +71,27 @@ class Diagnosis:
                 found["mixture_accuracy"] = self.accuracy(mixture)
                 found["derived_accuracy"] = self.accuracy(single_path(mixture, cell))
             if self.settings.hessian:
-                found["hessian_eigenvalue"], _ = self.eigenvalue(mixture)
+                found["hessian_eigenvalue"] = self.eigenvalue(mixture, Passes())
         return found
 
-    def eigenvalue(self, mixture: Mixture, otherwise: str = NO_HESSIAN) -> tuple[float | None, int]:
-        """See :func:`largest_eigenvalue`, of the loss under a mixture on one batch; and how many images that holds."""
+    def eigenvalue(self, mixture: Mixture, passes: Passes, otherwise: str = NO_HESSIAN) -> float | None:
+        """See :func:`largest_eigenvalue`, of the loss under a mixture on one batch; counted in ``passes``."""
         chosen = self._drawn(self._valid.batch_size, "batch")
         (batch,) = replace(chosen, batch_size=len(chosen)).in_order()
         loss = F.cross_entropy(self.search.supernet(batch.images, mixture), batch.labels)
-        return largest_eigenvalue(loss, self.search.alpha, otherwise), len(chosen)
+        passes.forward += 1
+        passes.examples += len(chosen)
+        return largest_eigenvalue(loss, self.search.alpha, passes, otherwise)
 
     @property
     def due_last(self) -> bool:
         """Whether anything is measured after the last epoch alone."""
-        return self._possible and (self.settings.ranking_cells > 0 or self.settings.perturbation)
+        return self._possible and (self._ranks or self.settings.perturbation)
+
+    @property
+    def _ranks(self) -> bool:
+        """Whether cells are ranked: not where there are too many for any table that could say how they rank."""
+        return self.settings.ranking_cells > 0 and self.search.space.enumerable
 
     def measure_last(self) -> LastDiagnosed:
         """Everything that the settings ask for at the end of the search."""
@@ -86,7 +99,7 @@ class Diagnosis:
         space = self.search.space
         with undisturbed(self.search.supernet):
             mixture = steady_mixture(self.method, self.search)
-            if self.settings.ranking_cells:
+            if self._ranks:
                 cells = sample_cells(space, self.settings.ranking_cells)
                 found["indices"] = [space.index(cell) for cell in cells]
                 found["accuracies"] = [self.accuracy(single_path(mixture, cell)) for cell in cells]
@@ -165,15 +178,24 @@ def left_out(mixture: Mixture, edge: int, operation: int) -> Mixture:
     return replace(mixture, weights=weights)
 
 
-def largest_eigenvalue(loss: Tensor, alpha: Tensor, otherwise: str = NO_HESSIAN) -> float | None:
+def largest_eigenvalue(
+    loss: Tensor, alpha: Tensor, passes: Passes | None = None, otherwise: str = NO_HESSIAN
+) -> float | None:
     """The largest eigenvalue of the Hessian of ``loss`` with respect to α; None where it is not finite.
+
+    Up to :data:`DENSE` entries of α by the whole Hessian, beyond by :func:`lanczos`. The backward passes are counted.
 
     The weight decay of α is no part of ``loss``: with its term the eigenvalue is larger by just the weight decay. Zela
     et al. (Understanding and robustifying DARTS, ICLR 2020, arXiv:1909.09656) report it with the term.
 
     Raises :class:`HarnessError` where second derivatives cannot be computed, with what to do ``otherwise``.
     """
+    passes = Passes() if passes is None else passes
+    passes.backward += 1
     try:
+        if alpha.numel() > DENSE:
+            return lanczos(loss, alpha, passes)
+        passes.backward += alpha.numel()
         found = hessian(loss, alpha).double().cpu()
     except RuntimeError as error:
         text = " ".join(str(error).split())[:200]
@@ -195,6 +217,38 @@ def hessian(loss: Tensor, alpha: Tensor) -> Tensor:
         for edge in directions
     ]
     return torch.cat(rows)
+
+
+def lanczos(loss: Tensor, alpha: Tensor, passes: Passes) -> float | None:
+    """The largest eigenvalue of the Hessian of ``loss`` in α by Lanczos's method; None where it is not finite.
+
+    Each step takes one product of the Hessian and a vector. The last one leaves a residual of at most
+    :data:`TOLERANCE` times the largest absolute eigenvalue, as far as it is known. All steps are made orthogonal to
+    each other again (Golub & Van Loan, Matrix computations, chapter 10). The first vector is always the same.
+    """
+    (gradient,) = torch.autograd.grad(loss, alpha, create_graph=True)
+    start = torch.randn(alpha.numel(), dtype=torch.float64, generator=stream("diagnostics", "lanczos"))
+    basis = (start / start.norm())[None]
+    diagonal, beside = list[Tensor](), list[Tensor]()
+    while True:
+        direction = basis[-1].to(alpha).view_as(alpha)
+        (product,) = torch.autograd.grad(gradient, alpha, direction, retain_graph=True)
+        passes.backward += 1
+        new = product.flatten().double().cpu()
+        if not bool(new.isfinite().all()):
+            return None
+        diagonal.append(new @ basis[-1])
+        for _ in range(2):  # once is not enough in floating point
+            new = new - basis.T @ (basis @ new)
+        size = new.norm()
+        projected = torch.diag(torch.stack(diagonal))
+        for place, value in enumerate(beside):
+            projected[place, place + 1] = projected[place + 1, place] = value
+        values, vectors = torch.linalg.eigh(projected)
+        if size * vectors[-1, -1].abs() <= TOLERANCE * values.abs().max() or len(basis) == alpha.numel():
+            return float(values[-1])
+        beside.append(size)
+        basis = torch.cat([basis, (new / size)[None]])
 
 
 def sample_cells(space: SearchSpace, count: int) -> list[Architecture]:

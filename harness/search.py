@@ -157,13 +157,12 @@ class GradientSearch:
 
     def _curvature(self) -> float:
         """See :data:`methods.base.Curvature`."""
-        search, passes = self.search, self.search.passes
+        search = self.search
         with undisturbed(search.supernet):
             mixture = steady_mixture(self.method, search)
-            found, images = self._diagnosis.eigenvalue(mixture, f"{self.method.name} needs it: choose another space")
-        passes.forward += 1
-        passes.backward += 1 + search.alpha.numel()
-        passes.examples += images
+            found = self._diagnosis.eigenvalue(
+                mixture, search.passes, f"{self.method.name} needs it: choose another space"
+            )
         return math.nan if found is None else found
 
     def _check_finite(self, trained: Mean, validated: Mean) -> None:

@@ -40,17 +40,19 @@ def operation_costs(space: SearchSpace, config: NetworkConfig, image_size: int) 
     """What each operation on each edge adds to the size of a cell's network: (edges, operations, 2), float64.
 
     The last axis is that of :class:`Size`. It is exact where sizes add up over the edges, as parameters and FLOPs do.
-    The first operation is the one that the others are compared with; in NAS-Bench-201 it is ``none``.
+    The cells compared are those that the space's rule derives when one edge alone prefers an operation, the first
+    operation being the one that the others are compared with: in NAS-Bench-201 ``none``, in the DARTS space, whose
+    rule never gives ``none``, the max pooling that stands in its place and costs as little.
     """
-    first = (0,) * len(space.edges)
-    sizes = [
-        [
-            size_of(space, (*first[:edge], operation, *first[edge + 1 :]), config, image_size)
-            for operation in range(len(space.operations))
-        ]
-        for edge in range(len(space.edges))
-    ]
-    found = torch.tensor(sizes, dtype=torch.float64)
+    edges, operations = len(space.edges), len(space.operations)
+    sizes = []
+    for preferred in range(edges * operations):
+        scores = torch.zeros(edges * operations)
+        scores[preferred] = 1
+        scores = scores.view(edges, operations)
+        on_this_edge = scores.amax(dim=1, keepdim=True).expand_as(scores)
+        sizes.append(size_of(space, space.discretise(scores, on_this_edge), config, image_size))
+    found = torch.tensor(sizes, dtype=torch.float64).view(edges, operations, 2)
     return found - found[:, :1]
 
 
@@ -65,5 +67,8 @@ def costs_to_pay(
     if not any(weights):
         return None
     costs = operation_costs(space, config, image_size)
-    shares = costs / costs.amax(dim=1, keepdim=True).sum(dim=0, keepdim=True).clamp(min=1)
-    return (shares @ torch.tensor(weights, dtype=torch.float64)).to(device, torch.float32)
+    paid = torch.zeros(costs.shape[:2], dtype=torch.float64)
+    for weight, cost in zip(weights, costs.unbind(dim=2), strict=True):
+        dearest = space.discretise(cost, cost)
+        paid += weight * cost / cost[range(len(cost)), list(dearest)].sum().clamp(min=1)
+    return paid.to(device, torch.float32)

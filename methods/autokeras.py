@@ -21,11 +21,11 @@ Floats = npt.NDArray[np.float64]
 class AutoKeras(QueryMethod):
     """Evaluate the cell with the highest upper confidence bound of a Gaussian process, sought by annealing.
 
-    The edit distance d of two cells is the number of edges whose operations differ: the fewest steps to a neighbour
-    that lead from one to the other. The kernel is exp(-ρ²) with ρ² = d / ``scale``. The paper embeds its distance, of
-    networks of any shape, by Bourgain's randomised algorithm, since exp(-d²) is not positive definite, and is not here
-    either. For cells with the same edges √d is a Euclidean distance, that of their one-hot codes by √2, so no
-    approximate embedding is needed and the kernel is positive definite.
+    The edit distance d of two cells is the number of edges whose operations differ: where all edges stay, the fewest
+    steps to a neighbour that lead from one to the other. The kernel is exp(-ρ²) with ρ² = d / ``scale``. The paper
+    embeds its distance, of networks of any shape, by Bourgain's randomised algorithm, since exp(-d²) is not positive
+    definite, and is not here either. For cells with the same edges √d is a Euclidean distance, that of their one-hot
+    codes by √2, so no approximate embedding is needed and the kernel is positive definite.
 
     Accuracies are standardised, so that the prior (mean 0, variance 1) is of their scale; the released code's are not.
     Network morphism has no part in it: each cell is trained from scratch.

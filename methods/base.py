@@ -62,8 +62,8 @@ Curvature = Callable[[], float]
 
 It is computed on one batch of the search-validation half, without augmentation, the same one whenever asked for, under
 the method's mixture (softmax(α) where that draws noise). As with :data:`Validate`, w, α, the running statistics and
-every random stream are left as they were, the passes are counted (a backward pass for the gradient and for each row of
-the Hessian), and the time is charged to the hook that calls it.
+every random stream are left as they were, the passes are counted (a backward pass for the gradient and for each product
+of the Hessian and a vector), and the time is charged to the hook that calls it.
 """
 
 

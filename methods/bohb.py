@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from pydantic import Field
+from torch import nn
 
 from methods.base import Evaluation, Query, QueryMethod
 from spaces.base import Architecture, SearchSpace
@@ -84,7 +85,7 @@ class BOHB(QueryMethod):
             return space.sample(noise)
         operations = len(space.operations)
         good, bad = (Density(cells, operations, self.min_bandwidth) for cells in observed)
-        drawn = good.draw(self.samples, self.bandwidth_factor, noise)
+        drawn = possible(space, good.draw(self.samples, self.bandwidth_factor, noise), noise)
         return tuple(drawn[int(np.argmax(good(drawn) / bad(drawn)))].tolist())
 
     def observed(self, told: Sequence[Sequence[Evaluation]], least: int) -> tuple[Cells, Cells] | None:
@@ -98,6 +99,19 @@ class BOHB(QueryMethod):
                 good = max(least, int(self.top * count))
                 return cells[:good], cells[-max(least, count - good) :]
         return None
+
+
+def possible(space: SearchSpace, drawn: Cells, noise: torch.Generator) -> Cells:
+    """What was drawn edge by edge, (cells, edges), as cells of the space.
+
+    Where a node keeps some of its edges, it keeps of those drawn with an operation the space's number, at random; if
+    fewer were drawn, others with operations at random join them.
+    """
+    if len(space.kept(space.architecture(0))) == len(space.edges):
+        return drawn
+    chosen = nn.functional.one_hot(torch.from_numpy(drawn), len(space.operations))
+    scores = chosen + torch.rand(chosen.shape, generator=noise)
+    return np.array([space.discretise(score, score) for score in scores])
 
 
 def by_accuracy(evaluations: Sequence[Evaluation]) -> list[Evaluation]:

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from methods.base import GradientMethod, Search
-from spaces.base import Architecture, Mixture
+from spaces.base import Architecture, Mixture, SearchSpace
 
 EXCLUDED = -1000.0
 """α of an operation that was not chosen on a decided edge: its softmax is exactly 0, and stays so."""
@@ -71,10 +71,23 @@ def undecided_edges(alpha: Tensor) -> list[int]:
 def most_needed_operation(search: Search, edge: int) -> int:
     """The first operation without which the supernet is least accurate; the other weights stay as they are (eq. 4).
 
-    As in the authors' code, the weights that remain on the edge are not normalised again.
+    As in the authors' code, the weights that remain on the edge are not normalised again. An operation that the space's
+    rule never gives, such as ``none`` where nodes drop edges, is not asked about.
     """
-    accuracies = [without(search, edge, operation) for operation in range(len(search.space.operations))]
-    return accuracies.index(min(accuracies))
+    accuracies = {operation: without(search, edge, operation) for operation in derivable(search.space, edge)}
+    return min(accuracies, key=lambda operation: accuracies[operation])
+
+
+def derivable(space: SearchSpace, edge: int) -> list[int]:
+    """The operations that the space's rule gives an edge which prefers them to all others of the cell."""
+    found = []
+    for operation in range(len(space.operations)):
+        scores = torch.zeros(len(space.edges), len(space.operations))
+        scores[edge, operation] = 1
+        strengths = scores.amax(dim=1, keepdim=True).expand_as(scores)
+        if space.discretise(scores, strengths)[edge] == operation:
+            found.append(operation)
+    return found
 
 
 def without(search: Search, edge: int, operations: int | slice) -> float:

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from methods.base import Evaluation, QueryMethod
+from methods.base import Evaluation, QueryMethod, gumbel
 from spaces.base import Architecture, SearchSpace
 
 
@@ -20,7 +20,8 @@ class NASNet(QueryMethod):
     softmax of its own. The reward is the validation accuracy (0 to 1), the baseline the moving average of the rewards
     before. After every ``batch`` cells follow ``updates`` steps of Adam on PPO's clipped objective (Schulman et al.,
     2017, equation 7), in which each decision has the whole reward; the paper gives neither these two numbers nor the
-    range of clipping. The result is the best cell seen.
+    range of clipping. The result is the best cell seen. Where a node keeps some of its edges, the space's rule on log p
+    with the noise of the draw says which; the others then count as ``none``.
 
     With the published learning rate the controller needs thousands of cells (the paper's search evaluated some 20,000)
     and is little but random search over a few hundred; 0.01 suits such budgets.
@@ -43,7 +44,7 @@ class NASNet(QueryMethod):
 
     def ask(self, space: SearchSpace, history: Sequence[Evaluation], noise: torch.Generator) -> Architecture:
         with one_thread():
-            return self.controller(space, history, noise.initial_seed()).draw(noise)
+            return self.controller(space, history, noise.initial_seed()).draw(space, noise)
 
     def controller(self, space: SearchSpace, history: Sequence[Evaluation], seed: int) -> Controller:
         """The controller after an update for each full batch of the history; its initial weights follow from the seed.
@@ -76,6 +77,10 @@ class NASNet(QueryMethod):
         return surrogate.mean() + self.entropy_weight * entropy.mean()
 
 
+State = tuple[Tensor, Tensor]
+"""Of an LSTM layer: hidden and cell state."""
+
+
 class Controller(nn.Module):
     """An LSTM layer that is shown each decision before it makes the next one, and a softmax a decision."""
 
@@ -93,23 +98,30 @@ class Controller(nn.Module):
 
         Given the first k decisions of cells, (cells, k), it is of those and of the next.
         """
-        start = torch.full((len(cells), 1), self.embedding.num_embeddings - 1)
-        inputs = self.embedding(torch.cat([start, cells], dim=1))[:, : self.decisions]
-        state = None
-        rows = []
-        for decision in range(inputs.shape[1]):
-            state = self.lstm(inputs[:, decision], state)
-            rows.append(self.heads[decision](state[0]).log_softmax(dim=1))
+        state, rows = None, []
+        for decision in range(min(cells.shape[1] + 1, self.decisions)):
+            log_p, state = self.decide(decision, cells[:, decision - 1] if decision else self.start(len(cells)), state)
+            rows.append(log_p)
         return torch.stack(rows, dim=1)
 
+    def start(self, count: int) -> Tensor:
+        """What stands for the decision before the first one, (count,)."""
+        return torch.full((count,), self.embedding.num_embeddings - 1)
+
+    def decide(self, decision: int, before: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """log p (cells, operations) of one decision, given the one before it (cells,), and the next state."""
+        following: State = self.lstm(self.embedding(before), state)
+        return self.heads[decision](following[0]).log_softmax(dim=1), following
+
     @torch.no_grad()
-    def draw(self, noise: torch.Generator) -> Architecture:
-        """A cell, each decision by its probability."""
-        cell: list[int] = []
-        for _ in range(self.decisions):
-            p = self(torch.tensor([cell], dtype=torch.long))[0, -1].exp()
-            cell.append(int(torch.multinomial(p, 1, generator=noise)))
-        return tuple(cell)
+    def draw(self, space: SearchSpace, noise: torch.Generator) -> Architecture:
+        """A cell, each decision by its probability: the largest log p with Gumbel noise is taken."""
+        chosen, state, scores = self.start(1), None, []
+        for decision in range(self.decisions):
+            log_p, state = self.decide(decision, chosen, state)
+            scores.append(log_p + gumbel(log_p.shape, noise))
+            chosen = scores[-1].argmax(dim=1)
+        return space.discretise(torch.cat(scores))
 
 
 class Learner:

@@ -17,7 +17,8 @@ class SPOS(GradientMethod):
 
     There is no α and no α step. Every generation consists of crossovers and mutations of the ``parents`` best cells so
     far. A cell is scored once, with the shared weights, on the whole search-validation half. The paper computes the
-    statistics of batch normalisation anew for each cell; here they are those of each batch.
+    statistics of batch normalisation anew for each cell; here they are those of each batch. Where a node keeps some of
+    its edges, children exchange all that enters a node, and not single edges.
 
     The published settings ask for 1000 cells, of which those that are new cost a pass over half of the images each: as
     many forward passes, at most, as 1000 epochs of training, without the backward ones. Before the last epoch nothing
@@ -34,7 +35,9 @@ class SPOS(GradientMethod):
     parents: int = Field(10, ge=1, description="k, best cells so far, from which a generation is made")
     crossovers: int = Field(25, ge=0, description="children of two parents in a generation")
     mutations: int = Field(25, ge=0, description="children of one parent in a generation")
-    mutation: float = Field(0.1, ge=0, le=1, description="probability that a mutation draws an edge's operation anew")
+    mutation: float = Field(
+        0.1, ge=0, le=1, description="probability that a mutation draws an edge's operation (DARTS: a node's) anew"
+    )
 
     def initial_alphas(self, space: SearchSpace, generator: torch.Generator) -> dict[str, Tensor]:
         return {}
@@ -51,7 +54,9 @@ class SPOS(GradientMethod):
         for number in range(self.generations):
             if number > 0:
                 best = sorted(scores, key=lambda cell: -scores[cell])[: self.parents]
-                generation = [crossover(pick(best, noise), pick(best, noise), noise) for _ in range(self.crossovers)]
+                generation = [
+                    crossover(pick(best, noise), pick(best, noise), space, noise) for _ in range(self.crossovers)
+                ]
                 generation += [mutated(pick(best, noise), self.mutation, space, noise) for _ in range(self.mutations)]
             for cell in generation:
                 if cell not in scores:
@@ -64,14 +69,27 @@ def pick(cells: list[Architecture], noise: torch.Generator) -> Architecture:
     return cells[int(torch.randint(len(cells), (1,), generator=noise))]
 
 
-def crossover(one: Architecture, other: Architecture, noise: torch.Generator) -> Architecture:
-    """A cell whose every edge has the operation of either parent, each as likely."""
-    sides = torch.randint(2, (len(one),), generator=noise).tolist()
-    return tuple(pair[side] for pair, side in zip(zip(one, other, strict=True), sides, strict=True))
+def crossover(one: Architecture, other: Architecture, space: SearchSpace, noise: torch.Generator) -> Architecture:
+    """A cell whose every edge has the operation of either parent, each as likely; where nodes drop edges, whose every
+    node is entered as in either parent."""
+    units = inputs(space, one)
+    sides = torch.randint(2, (1 + max(units),), generator=noise).tolist()
+    return tuple((one, other)[sides[unit]][edge] for edge, unit in enumerate(units))
 
 
 def mutated(cell: Architecture, probability: float, space: SearchSpace, noise: torch.Generator) -> Architecture:
-    """The cell with each edge's operation drawn anew with a probability; the same one may come again."""
-    anew = space.sample(noise)
-    redrawn = (torch.rand(len(cell), generator=noise) < probability).tolist()
-    return tuple(new if drawn else old for old, new, drawn in zip(cell, anew, redrawn, strict=True))
+    """The cell with each edge's operation, or the way each node is entered, drawn anew with a probability.
+
+    The same one may come again.
+    """
+    units, anew = inputs(space, cell), space.sample(noise)
+    redrawn = (torch.rand(1 + max(units), generator=noise) < probability).tolist()
+    return tuple(anew[edge] if redrawn[unit] else cell[edge] for edge, unit in enumerate(units))
+
+
+def inputs(space: SearchSpace, cell: Architecture) -> list[int]:
+    """What may be exchanged alone, by edge: the edge itself, or, where nodes drop edges, all that enter its node."""
+    if len(space.kept(cell)) == len(cell):
+        return list(range(len(cell)))
+    nodes = sorted({target for _, target in space.edges})
+    return [nodes.index(target) for _, target in space.edges]

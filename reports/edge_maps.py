@@ -99,7 +99,7 @@ def _draw(comparison: Comparison, maps: list[_Map], norm: Normalize, label: str)
         ax.tick_params("x", rotation=90)
     for first in axes[::columns]:
         first.set_ylabel("edge")
-    axes[0].set_yticks(np.arange(len(edges)) + 0.5, [f"{source}→{target}" for source, target in edges])
+    axes[0].set_yticks(np.arange(len(edges)) + 0.5, comparison.space.edge_names)
     axes[0].set_xticks(np.arange(len(operations)) + 0.5, [operation_name(operation) for operation in operations])
     axes[0].set(xlim=(0, len(operations)), ylim=(len(edges), 0))
     bar = figure.colorbar(mesh, ax=grid, location="bottom", aspect=45, label=label)

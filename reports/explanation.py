@@ -44,7 +44,10 @@ def explanation_sheet(comparison: Comparison) -> Sheet | None:
         [
             Column("method", "Method", text=True),
             Column("ablated", "Runs"),
-            *[Column(f"lost_without_{source}_{target}", f"{source}→{target}", 1) for source, target in space.edges],
+            *[
+                Column(f"lost_without_{source}_{target}", name, 1)
+                for (source, target), name in zip(space.edges, space.edge_names, strict=True)
+            ],
             Column("best_change", "Best change", 2),
             Column("alpha_tau", "τ of α", 2),
             Column("perturbation_tau", "τ of perturbation", 2),
@@ -87,12 +90,10 @@ def _carries(comparison: Comparison, found: Sequence[Ablation]) -> str:
     if lost[most] <= noise:
         than = f"more than retraining alone moves the accuracy, {noise:.2f} points" if noise else "anything"
         least = int(lost.argmin())
-        source, target = comparison.space.edges[least]
-        better = f"; without edge {source}→{target} it is {-lost[least]:.1f} points better"
+        better = f"; without edge {comparison.space.edge_names[least]} it is {-lost[least]:.1f} points better"
         return f"no edge of the cell alone carries {than}{better if -lost[least] > noise else ''} ({over})."
-    source, target = comparison.space.edges[most]
     how = "without it" if NONE in comparison.space.operations else "with another operation on it"
-    return f"edge {source}→{target} carries most: {how} {lost[most]:.1f} points less ({over})."
+    return f"edge {comparison.space.edge_names[most]} carries most: {how} {lost[most]:.1f} points less ({over})."
 
 
 def _says(name: str, taus: Sequence[float]) -> str:

@@ -72,6 +72,21 @@ def test_the_dearest_cell_pays_the_weight_and_weights_add_up() -> None:
     assert costs_to_pay(DARTS(), NAS_BENCH_201, CONFIG, IMAGE_SIZE, CPU) is None
 
 
+def test_costs_add_up_to_the_size_of_every_darts_genotype_and_the_dearest_pays_the_weight() -> None:
+    space, generator = catalogue.get_space("darts"), stream(0, "cells")
+    config = NetworkConfig(channels=4, cells=1, classes=3)
+    costs = operation_costs(space, config, IMAGE_SIZE)
+    pooled = space.architecture(0)
+    nothing = torch.tensor(size_of(space, pooled, config, IMAGE_SIZE))
+    for cell in [space.sample(generator) for _ in range(5)]:
+        total = costs[range(28), list(cell)].sum(dim=0) + nothing
+        assert total.tolist() == list(size_of(space, cell, config, IMAGE_SIZE))
+    pays = costs_to_pay(DARTS(flops_weight=0.5), space, config, IMAGE_SIZE, CPU)
+    assert pays is not None
+    assert float(pays[range(28), list(space.discretise(pays, pays))].sum()) == pytest.approx(0.5)
+    assert float(pays.amax(dim=1).sum()) > 0.5  # of edges that no genotype has together
+
+
 # --- the gradient
 
 

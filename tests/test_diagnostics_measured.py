@@ -17,8 +17,9 @@ from harness import catalogue
 from harness.diagnostics import hessian, largest_eigenvalue, sample_cells, single_path, steady_mixture
 from harness.errors import HarnessError
 from harness.search import GradientSearch
+from harness.streams import stream
 from harness.tracking.content import epoch_metrics
-from methods.base import GradientMethod, Search
+from methods.base import GradientMethod, Passes, Search
 from methods.darts import DARTS
 from methods.darts_pt import most_needed_operation
 from methods.pc_darts import PCDARTS, softmax_over_incoming_edges
@@ -159,6 +160,22 @@ def test_the_hessian_is_pytorchs_dense_one_and_weight_decay_shifts_it(space: One
     decayed = loss(search.alpha) + 0.5 * 0.25 * search.alpha.square().sum()
     assert eigenvalue == pytest.approx(float(torch.linalg.eigvalsh(dense)[-1]))
     assert largest_eigenvalue(decayed, search.alpha) == pytest.approx(eigenvalue + 0.25)
+
+
+def test_lanczos_finds_the_largest_eigenvalue_in_few_products() -> None:
+    generator = stream(0, "matrix")
+    basis, _ = torch.linalg.qr(torch.randn(120, 120, generator=generator, dtype=torch.float64))
+    values = torch.linspace(-1, 1, 120, dtype=torch.float64)
+    values[7] = 3.0
+    matrix = basis @ torch.diag(values) @ basis.T
+    alpha = torch.randn(15, 8, generator=generator, dtype=torch.float64, requires_grad=True)
+    passes = Passes()
+    loss = 0.5 * alpha.flatten() @ matrix @ alpha.flatten()
+    assert largest_eigenvalue(loss, alpha, passes) == pytest.approx(3.0, rel=1e-5)
+    assert passes.backward < 30
+    assert largest_eigenvalue(-loss, alpha) == pytest.approx(1.0, abs=0.01)  # the largest, not the one farthest from 0
+    assert largest_eigenvalue(0 * loss, alpha) == 0
+    assert largest_eigenvalue(loss * torch.inf, alpha) is None
 
 
 def test_an_eigenvalue_that_is_not_finite_is_none() -> None:

@@ -74,13 +74,13 @@ def test_children_are_made_of_the_best_so_far_alone() -> None:
 @settings(deadline=None, max_examples=30)
 @given(CELLS, CELLS, st.integers(0, 2**20))
 def test_a_crossover_has_every_operation_from_either_parent(one: tuple[int], other: tuple[int], seed: int) -> None:
-    child = crossover(one, other, stream(seed, "noise"))
+    child = crossover(one, other, NAS_BENCH_201, stream(seed, "noise"))
     assert all(operation in pair for operation, *pair in zip(child, one, other, strict=True))
 
 
 def test_a_crossover_takes_each_side_and_a_mutation_each_edge_with_its_probability() -> None:
     noise = stream(0, "noise")
-    ones = sum(sum(crossover((0,) * 6, (1,) * 6, noise)) for _ in range(500))
+    ones = sum(sum(crossover((0,) * 6, (1,) * 6, NAS_BENCH_201, noise)) for _ in range(500))
     assert abs(ones - 1500) < 5 * 28  # the standard deviation is sqrt(3000 / 4)
     changed = sum(sum(op != 0 for op in mutated((0,) * 6, 0.1, NAS_BENCH_201, noise)) for _ in range(500))
     assert abs(changed - 240) < 5 * 15  # a tenth of 3000, of which a fifth are drawn as they were

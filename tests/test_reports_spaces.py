@@ -8,9 +8,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from harness.results import load_study
+from harness.runs import RunFolder
 from reports.cells import cell_png, derived_cells
 from reports.comparison import Comparison, compare
 from reports.diagnostics import collapse_sheet, identity_paths
+from reports.edge_maps import edge_ablation, perturbations
+from reports.explanation import explanation_words
 from reports.export import Sheet
 from reports.operations import operations_sheet
 from reports.sheets import stability_sheet
@@ -67,3 +70,18 @@ def test_both_cells_are_drawn_without_the_edges_left_out(study: Comparison) -> N
     assert len(drawn.patches) == 16
     assert "none" not in words
     assert cell_png("darts", PUBLISHED).startswith(b"\x89PNG")
+
+
+def test_what_the_supernet_lost_is_mapped_by_the_edges_of_either_cell(writer: studies.StudyWriter) -> None:
+    path = writer.add("darts", 0, [V2], datasets=(), space="darts")
+    lost = [[float(edge == 27 and operation == 3) for operation in range(8)] for edge in range(28)]
+    RunFolder(path).write_json("diagnostics.json", {"perturbation": lost})
+    found = compare(load_study(writer.path))
+    figure = perturbations(found)
+    assert figure is not None
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert (len(names), names[0], names[-1]) == (28, "normal 0→2", "reduce 4→5")
+    assert edge_ablation(found) is None
+    assert explanation_words(found) == [
+        "Edges are ablated by looking their substitutes up, and there is no table to look them up in."
+    ]

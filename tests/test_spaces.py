@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,13 +14,16 @@ from harness.streams import stream
 from harness.tables import load_table
 from harness.tables.importing import import_table
 from methods.base import Evaluation, QueryMethod, Search
+from methods.bohb import possible
+from methods.darts_pt import DARTSPT
 from methods.setn import most_probable
+from methods.spos import crossover, mutated
 from spaces.base import Architecture, Mixture, NetworkConfig, SearchSpace
 from tests.toy import build_search, gradient_methods, step
 
 SPACES = {name: catalogue.get_space(name) for name in catalogue.spaces()}
 QUERY_METHODS = [name for name in catalogue.methods() if issubclass(catalogue.get_method(name), QueryMethod)]
-SHORT = {"sdarts-adv": {"steps": 1}}
+SHORT = {"sdarts-adv": {"steps": 1}, "autokeras": {"T_low": 0.1}}
 every_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 
 
@@ -34,7 +38,7 @@ def test_every_gradient_method_searches_every_space(name: str, space: SearchSpac
         """Stands for a pass over half of the images."""
         return float((taste * mixture.weights).sum())
 
-    search.validate = validate
+    search.validate, search.curvature = validate, lambda: 1.0
     for epoch in range(2):
         search.epoch = epoch
         method.begin_epoch(search)
@@ -46,7 +50,7 @@ def test_every_gradient_method_searches_every_space(name: str, space: SearchSpac
 @every_space
 @pytest.mark.parametrize("name", QUERY_METHODS)
 def test_every_query_method_proposes_cells_of_every_space(name: str, space: SearchSpace) -> None:
-    method, noise, history = catalogue.get_method(name)(), stream(0, "method"), list[Evaluation]()
+    method, noise, history = catalogue.get_method(name)(**SHORT.get(name, {})), stream(0, "method"), list[Evaluation]()
     for accuracy in (10.0, 30.0, 20.0) * 10:
         history.append(Evaluation(space.validate(method.ask(space, history, noise)), accuracy))
     assert method.derive(history) == history[1].architecture
@@ -56,7 +60,8 @@ def test_every_query_method_proposes_cells_of_every_space(name: str, space: Sear
 # Nodes that keep two of their edges
 
 DARTS = SPACES["darts"]
-NODE_5 = [edge for edge, (_, target) in enumerate(DARTS.edges) if target == 5]
+NODES = [[edge for edge, (_, end) in enumerate(DARTS.edges) if end == target] for target in DARTS.outputs]
+NODE_5 = NODES[3]
 SEP = DARTS.operations.index("sep_conv_3x3")
 
 
@@ -112,6 +117,37 @@ def test_darts_pt_keeps_the_edges_without_which_the_supernet_is_worst() -> None:
     worth[NODE_5] = torch.tensor([3.0, 9.0, 1.0, 2.0, 9.0])
     search.validate = lambda mixture: float((worth[:, None] * mixture.weights).sum())
     assert kept("darts-pt", search) == [1, 4]
+
+
+def test_darts_pt_does_not_choose_an_operation_that_no_genotype_has() -> None:
+    search = searched("darts-pt", torch.zeros(28, 8))
+    worth = torch.zeros(8)
+    worth[0], worth[SEP] = 9.0, 1.0
+    search.validate = lambda mixture: float((worth * mixture.weights).sum())
+    DARTSPT().begin_epoch(search)
+    assert set(DARTSPT().derive(search)) == {0, SEP}
+
+
+def test_children_of_spos_are_entered_as_either_parent_is() -> None:
+    noise = stream(0, "noise")
+    one, other = DARTS.sample(noise), DARTS.sample(noise)
+    for _ in range(20):
+        child = DARTS.validate(crossover(one, other, DARTS, noise))
+        for edges in NODES:
+            assert [child[edge] for edge in edges] in [[cell[edge] for edge in edges] for cell in (one, other)]
+        assert DARTS.validate(mutated(child, 0.5, DARTS, noise))
+
+
+def test_bohb_makes_genotypes_of_the_edges_that_it_draws() -> None:
+    noise, operations = stream(0, "noise"), np.random.default_rng(0)
+    genotypes = np.array([DARTS.sample(noise) for _ in range(20)])
+    assert (possible(DARTS, genotypes, noise) == genotypes).all()
+    drawn = operations.integers(0, 8, (20, 28))
+    for cell, edges in zip(possible(DARTS, drawn, noise), drawn, strict=True):
+        DARTS.validate(cell.tolist())
+        for node in NODES:
+            kept = [edge for edge in node if cell[edge]]
+            assert sum(cell[edge] == edges[edge] for edge in kept) == min(2, sum(edges[edge] > 0 for edge in node))
 
 
 def test_setn_scores_the_most_probable_genotypes() -> None:
