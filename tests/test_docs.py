@@ -59,8 +59,8 @@ def test_snippets_run_and_print_what_the_page_says(page: Path, capsys: pytest.Ca
 
 
 def commands() -> Iterator[Any]:
-    """Every command line of the harness that a page shows."""
-    for page in PAGES:
+    """Every command line of the harness that a page, or the README, shows."""
+    for page in [ROOT / "README.md", *PAGES]:
         shown = only("", page.read_text(encoding="utf-8")).replace("\\\n", " ")
         for line in shown.splitlines():
             if line.startswith("harness "):
@@ -131,6 +131,27 @@ def test_what_is_called_measured_stands_on_the_page_of_the_study(generated: Modu
         assert row["method"] in catalogue.methods()
         (told,) = [line for line in cells if line[0] == row["method"]]
         assert [row["accuracy_mean"], row["accuracy_sd"], row["collapsed"]] == [*told[1:3], told[5]]
+
+
+# The README
+
+
+def test_the_readme_names_every_method_and_no_other() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = text.split("* gradient methods:")[1].split("\n\n")[0]
+    assert sorted(re.findall(r"`([^`]+)`", listed)) == sorted(catalogue.methods())
+
+
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"])
+def test_links_of_the_files_that_sphinx_does_not_check_lead_somewhere(page: str) -> None:
+    for file, _, anchor in re.findall(
+        r"\]\((?!https?:)([^)#]*)(#?)([^)]*)\)", (ROOT / page).read_text(encoding="utf-8")
+    ):
+        target = ROOT / file
+        assert target.is_file(), file
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, anchor
 
 
 # The example of a method
