@@ -42,7 +42,7 @@ def accuracy_over_epochs(comparison: Comparison, dataset: str) -> Figure | None:
     values = [value for _, lines in shown for _, line in lines for value in line]
     figure, axes = panels(len(shown), max(len(line) for _, lines in shown for _, line in lines), f"{dataset} (%)")
     for ax, (method, lines) in zip(axes, shown, strict=True):
-        colour, marker = _look(comparison, method)
+        colour, marker = look(comparison, method)
         for seed, line in lines:
             epochs = np.arange(1, len(line) + 1)
             ax.plot(epochs, line, color=colour, alpha=0.55, linewidth=0.7)
@@ -55,14 +55,14 @@ def accuracy_over_epochs(comparison: Comparison, dataset: str) -> Figure | None:
             mean = mean_over_seeds(finished)
             ax.plot(np.arange(1, len(mean) + 1), mean, color=colour, linewidth=2.2)
         ax.set_title(short(method.label))
-    best = _references(comparison, dataset, axes, values, "y")
+    best = references(comparison, dataset, axes, values, "y")
     accuracy_scale(axes[0], "y", min(values + best[1:]), best[0])
     handles = [Line2D([], [], color=BLACK, linewidth=0.7, label="one seed")]
     if any(seed.finished for _, lines in shown for seed, _ in lines):
         handles += [Line2D([], [], color=BLACK, linewidth=2.2, label="mean of finished")]
     if any(not seed.finished for _, lines in shown for seed, _ in lines):
         handles += [Line2D([], [], color=BLACK, linestyle="", marker="x", label="did not finish")]
-    _legend(figure, handles + _reference_handles(comparison))
+    legend(figure, handles + reference_handles(comparison))
     return figure
 
 
@@ -94,7 +94,7 @@ def _accuracy_against(comparison: Comparison, dataset: str, cost: CostOf, label:
     means: dict[str, tuple[float, float]] = {}
     handles: list[Line2D] = []
     for one in ranked:
-        colour, marker = _look(comparison, one.method)
+        colour, marker = look(comparison, one.method)
         pairs = [(cost(seed), seed.final(dataset)) for seed in one.method.finished]
         points = [(spent, value) for spent, value in pairs if spent is not None and value is not None]
         costs += [spent for spent, _ in points]
@@ -108,11 +108,11 @@ def _accuracy_against(comparison: Comparison, dataset: str, cost: CostOf, label:
     front = [means[label] for label in on_front(comparison, dataset, cost)]
     if len(front) > 1:
         handles += ax.step(*zip(*front, strict=True), where="post", color=BLACK, linewidth=1, label="Pareto front")
-    best = _references(comparison, dataset, [ax], values, "y")
+    best = references(comparison, dataset, [ax], values, "y")
     accuracy_scale(ax, "y", min(values + best[1:]), best[0])
     cost_scale(ax, costs)
     ax.set(xlabel=label, ylabel=f"test accuracy on {dataset} (%)")
-    _legend(figure, handles + _reference_handles(comparison))
+    legend(figure, handles + reference_handles(comparison))
     return figure
 
 
@@ -132,7 +132,7 @@ def table_distribution(comparison: Comparison, dataset: str) -> Figure | None:
     above.hist(column, bins=_closed(edges, column), weights=weights, color="#c9ccd1", edgecolor=GREY, linewidth=0.3)
     above.set_ylabel("cells (%)")
     for row, one in enumerate(reversed(ranked)):
-        colour, marker = _look(comparison, one.method)
+        colour, marker = look(comparison, one.method)
         finals = one.method.finals(dataset)
         spread = row + (np.linspace(-0.24, 0.24, len(finals)) if len(finals) > 1 else np.zeros(1))
         below.plot(finals, spread, linestyle="", marker=marker, color=colour, alpha=0.8, markersize=5)
@@ -140,9 +140,9 @@ def table_distribution(comparison: Comparison, dataset: str) -> Figure | None:
     below.set_yticks(range(len(ranked)), [short(one.label) for one in reversed(ranked)])
     below.set_ylim(-0.6, len(ranked) - 0.4)
     below.set_xlabel(f"test accuracy on {dataset} (%)")
-    _references(comparison, dataset, [above, below], [best], "x")
+    references(comparison, dataset, [above, below], [best], "x")
     mean = Line2D([], [], color=BLACK, linestyle="", marker="|", markersize=10, label="mean of seeds")
-    _legend(figure, [mean, *_reference_handles(comparison)])
+    legend(figure, [mean, *reference_handles(comparison)])
     return figure
 
 
@@ -165,7 +165,7 @@ def operations_over_epochs(comparison: Comparison) -> Figure | None:
     axes[0].set_ylim(-0.3, len(comparison.space.edges) + 0.3)
     axes[0].yaxis.set_major_locator(MaxNLocator(4, integer=True))
     strokes = [(operation_name(operation), operation_stroke(operation, i)) for i, operation in enumerate(operations)]
-    _legend(figure, [Line2D([], [], label=name, **_line(stroke)) for name, stroke in strokes])
+    legend(figure, [Line2D([], [], label=name, **_line(stroke)) for name, stroke in strokes])
     return figure
 
 
@@ -174,11 +174,12 @@ def _line(stroke: Stroke) -> dict[str, Any]:
     return look | {"marker": stroke.marker, "markersize": 4.5}
 
 
-def _look(comparison: Comparison, method: MethodResults) -> tuple[str, str]:
+def look(comparison: Comparison, method: MethodResults) -> tuple[str, str]:
+    """Colour and marker of a method, the same in all figures of a comparison."""
     return method_look([other.label for other in comparison.methods].index(method.label))
 
 
-def _references(comparison: Comparison, dataset: str, axes: list[Axes], values: list[float], which: str) -> list[float]:
+def references(comparison: Comparison, dataset: str, axes: list[Axes], values: list[float], which: str) -> list[float]:
     """Draw the table's mean and best cell; returns the best value to show, and the mean if there is a table."""
     column = comparison.column(dataset)
     if column is None:
@@ -191,7 +192,8 @@ def _references(comparison: Comparison, dataset: str, axes: list[Axes], values: 
     return [best, random]
 
 
-def _reference_handles(comparison: Comparison) -> list[Line2D]:
+def reference_handles(comparison: Comparison) -> list[Line2D]:
+    """What :func:`references` drew, for the legend."""
     if comparison.table is None:
         return []
     return [
@@ -200,7 +202,8 @@ def _reference_handles(comparison: Comparison) -> list[Line2D]:
     ]
 
 
-def _legend(figure: Figure, handles: list[Line2D]) -> None:
+def legend(figure: Figure, handles: list[Line2D]) -> None:
+    """A legend above the figure."""
     wide = max(len(str(handle.get_label())) for handle in handles) > 24
     columns = 2 if wide else 3
     figure.legend(handles=handles, loc="outside upper left", ncols=columns, handlelength=2.4, columnspacing=1.4)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
+from reports.budget_curves import ENOUGH, accuracy_over_cells, accuracy_over_seconds
 from reports.cells import derived_cells
 from reports.comparison import Comparison
 from reports.critical_difference import critical_difference
@@ -86,6 +87,21 @@ FIGURES = [
         _headline(accuracy_and_cost),
         "Accuracy against search cost",
         f"Small: a finished seed. Large and open: a method's mean. The line is the Pareto front of means. {_SCALE}",
+    ),
+    Entry(
+        "accuracy-over-seconds",
+        _headline(accuracy_over_seconds),
+        "Accuracy of the derived cell against the search cost so far",
+        "What a method has to show for its cost at any time: the cell it would derive then, mean over finished seeds; "
+        f"from {ENOUGH} seeds on, the middle half of them is shaded. A point of a curve is no shorter search, since "
+        f"schedules such as that of the learning rate belong to the whole one. {_SCALE}",
+    ),
+    Entry(
+        "accuracy-over-cells",
+        _headline(accuracy_over_cells),
+        "Accuracy of the best cell so far against the cells looked up",
+        "Query-based methods that a table answered: mean over finished seeds of the test accuracy of the cell they "
+        f"would return then; from {ENOUGH} seeds on, the middle half of them is shaded. {_SCALE}",
     ),
     Entry(
         "accuracy-and-flops",

@@ -15,9 +15,12 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from harness.data import load_test_set, load_training_set
 from harness.errors import HarnessError
 from harness.tables import EMBEDDED, Table, load_table
+from harness.tables.analog import read_baseline
 from harness.tables.noise import retraining_noise
+from spaces.base import isomorphic_groups
 from spaces.nas_bench_201.encoding import EDGES, NONE, SIZE, SKIP, cell_at, index, parse
 from spaces.nas_bench_201.space import NASBench201
 
@@ -64,21 +67,54 @@ def test_known_cells_of_the_embedded_table(embedded: Table) -> None:
     assert column.max() == pytest.approx(94.07, abs=0.005)
 
 
-def test_the_embedded_table_is_the_default_and_has_one_column(embedded: Table) -> None:
-    assert list(embedded.columns) == [("cifar10", "test_accuracy")]
-    column = embedded.test_accuracy("cifar10")
-    assert column.shape == (SIZE,)
-    assert np.array_equal(column, load_table(EMBEDDED, SPACE).test_accuracy("cifar10"))
-    assert embedded.query(7) == {("cifar10", "test_accuracy"): column[7]}
+def test_the_embedded_table_is_the_default(embedded: Table) -> None:
+    assert embedded.datasets == ["digits", "cifar10"]
+    assert all(column.shape == (SIZE,) for column in embedded.columns.values())
+    assert np.array_equal(embedded.valid_accuracy("digits"), load_table(EMBEDDED, SPACE).valid_accuracy("digits"))
+    assert embedded.query(7)["cifar10", "test_accuracy"] == embedded.test_accuracy("cifar10")[7]
+    with pytest.raises(HarnessError, match=r"has no valid_accuracy on cifar10"):
+        embedded.valid_accuracy("cifar10")
 
 
 def test_the_embedded_table_says_what_it_is(embedded: Table) -> None:
     assert embedded.name == embedded.provenance["name"] == EMBEDDED
-    assert embedded.provenance["source"].startswith("analog-nasbench 0.")
+    assert "harness benchmark build; analog-nasbench 0." in embedded.provenance["source"]
     assert len(bytes.fromhex(embedded.provenance["sha256"])) == 32
     description = embedded.provenance["description"]
+    for said in ("digits accuracies of cells trained by this harness", "validated on the other half"):
+        assert said in description
     for said in ("digital (floating-point) baseline", "CIFAR-10", "not NAS-Bench-201's own numbers", "Spearman 0.991"):
         assert said in description
+
+
+def test_digits_of_the_embedded_table_are_those_that_install_with_the_package(embedded: Table) -> None:
+    plan = embedded.provenance["plan"]
+    training, test = load_training_set("digits"), load_test_set("digits")
+    assert (plan["dataset_digest"], plan["test_digest"]) == (training.digest, test.digest)
+
+
+def test_digits_of_the_embedded_table_are_means_over_training_seeds(embedded: Table) -> None:
+    plan = embedded.provenance["plan"]
+    for epochs, end in ((plan["recipe"]["training"]["epochs"], ""), (plan["short"], f"@{plan['short']}")):
+        for metric in ("valid_accuracy", "test_accuracy"):
+            seeds = [embedded.column("digits", f"{metric}@{epochs}/{seed}") for seed in plan["seeds"]]
+            assert np.allclose(np.mean(seeds, axis=0), embedded.column("digits", metric + end))
+    assert (embedded.column("digits", "valid_seconds") > 0).all()
+
+
+def test_digits_of_the_embedded_table_tell_cells_apart(embedded: Table) -> None:
+    """Differences between cells are far above those between training seeds, and a cell that passes nothing guesses."""
+    column = embedded.test_accuracy("digits")
+    assert column[index(ALL_NONE)] == pytest.approx(10, abs=2.5)
+    passing = column[column > 20]
+    assert len(passing) > 0.9 * SIZE
+    assert passing.std() > 2 * retraining_noise(embedded, "digits", SPACE)
+
+
+def test_isomorphic_cells_have_one_record_on_digits(embedded: Table) -> None:
+    column = embedded.test_accuracy("digits")
+    for group in isomorphic_groups(SPACE).values():
+        assert len(set(column[group])) == 1
 
 
 def test_the_package_of_the_embedded_table_is_not_imported(embedded: Table) -> None:
@@ -141,7 +177,7 @@ FIRST = (0,) * 6  # all-skip, as skip_connect is the package's operation 0
 def test_a_sound_data_file_of_another_version_is_read(install: Install) -> None:
     content = data_file(ENTRIES | {FIRST: 50.0})
     install(content)
-    table = load_table(None, SPACE)
+    table = read_baseline(SPACE)
     assert table.test_accuracy("cifar10")[index(ALL_SKIP)] == 50
     assert table.provenance["sha256"] == hashlib.sha256(content).hexdigest()
 

@@ -70,10 +70,16 @@ def import_(path: Path, name: str | None, space_name: str) -> None:
 @benchmark_command.command("list")
 def list_() -> None:
     """Print the tables there are, and what each has."""
+    from harness.catalogue import get_space
     from harness.tables import EMBEDDED
+    from harness.tables.embedded import SPACE, read_embedded
     from harness.tables.store import read_provenance, stored_tables, tables_directory
 
-    click.echo(f"{EMBEDDED}: cifar10: test accuracy; installed with the package, used where no other table is named")
+    try:
+        content = _content(list(read_embedded(get_space(SPACE)).columns))
+    except HarnessError as error:
+        content = str(error)
+    click.echo(f"{EMBEDDED}: {content}; installed with the package, used where no other table is named")
     for name, file in stored_tables().items():
         try:
             source, columns = read_provenance(file)
@@ -191,7 +197,7 @@ def _printed(facts: dict[str, Any], space: SearchSpace) -> str:
             ("regret", f"{found['regret']:.2f} points below the best cell"),
         ]
         lines += _recorded(found["recorded"])
-        if same > 1:
+        if low < high:
             lines.append(("isomorphic", f"{low:.2f} to {high:.2f} % over these {same:,} strings: retraining noise"))
     description = textwrap.wrap(table["description"], width=84, break_on_hyphens=False)
     lines += [

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from harness.errors import HarnessError
 from spaces.base import SearchSpace
 
-EMBEDDED = "analog-nasbench"
+EMBEDDED = "embedded"
 """Name of the table that installs with the package and is used where no other is given."""
 
 
@@ -30,7 +30,7 @@ class Table:
     that dataset.
 
     Attributes:
-        name: short name for print, for example ``analog-nasbench``.
+        name: short name for print, for example ``embedded``.
         space: name of the search space.
         columns: (dataset, metric): (size of the space,) float64.
         provenance: where it came from: ``name``, ``description`` (one sentence, printed in reports), ``source`` (file
@@ -79,8 +79,8 @@ def load_table(source: str | Path | None, space: SearchSpace) -> Table:
     None is the embedded one. Raises :class:`harness.errors.HarnessError` with one line where there is no such table,
     or it is malformed, hostile, incomplete or of another space, and where the space is too large for any.
     """
-    from harness.tables.analog import read_embedded
     from harness.tables.csv import read_csv
+    from harness.tables.embedded import read_embedded
     from harness.tables.store import END, read_parquet, stored_tables
 
     check_tabular(space)

@@ -1,4 +1,4 @@
-"""The embedded table: the digital baseline of the ``analog-nasbench`` package, read as data.
+"""CIFAR-10 of the embedded table: the digital baseline of the ``analog-nasbench`` package, read as data.
 
 ``analognasbench/data.anb`` is a pickle of a dict. A key holds an operation code for each edge, in the order of
 ``EDGES`` and ``OPERATIONS`` below, neither of which is NAS-Bench-201's own; a value is an object of the package's class
@@ -17,10 +17,10 @@ import numpy.typing as npt
 
 from harness.errors import HarnessError
 from harness.pickles import Record, load_pickle
-from harness.tables import EMBEDDED, Table
+from harness.tables import Table
 from spaces.base import SearchSpace
 
-SPACE = "nas-bench-201"
+PACKAGE = "analog-nasbench"
 FILE = "analognasbench/data.anb"
 EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
 OPERATIONS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
@@ -46,40 +46,35 @@ class _Ignored:
 CLASSES = {("analognasbench.data", "Architecture"): Record, ("analognasbench.data", "DriftMeasurement"): _Ignored}
 
 
-def read_embedded(space: SearchSpace) -> Table:
+def read_baseline(space: SearchSpace) -> Table:
     """The test accuracy on CIFAR-10 of every NAS-Bench-201 cell, from the installed package; takes about 0.2 s.
 
-    Raises :class:`HarnessError` for another space, and where the package is missing or its file is damaged or hostile.
+    Raises :class:`HarnessError` where the package is missing or its file is damaged or hostile.
     """
-    if space.name != SPACE:
-        raise HarnessError(
-            f"the embedded table {EMBEDDED} covers {SPACE} only, not {space.name}; give a table of it with --table "
-            "PATH, or train its cells with --evaluate retrain"
-        )
     try:
-        package = metadata.distribution(EMBEDDED)
+        package = metadata.distribution(PACKAGE)
         file = next(file.locate() for file in package.files or () if file.as_posix() == FILE)
         with open(file, "rb") as stream:
             content = stream.read()
     except (metadata.PackageNotFoundError, StopIteration, OSError):
         raise HarnessError(
-            f"the embedded table needs {FILE} of the package {EMBEDDED}, which is not there; "
-            f"install it: pip install --force-reinstall --no-deps {EMBEDDED}"
+            f"the embedded table needs {FILE} of the package {PACKAGE}, which is not there; "
+            f"install it: pip install --force-reinstall --no-deps {PACKAGE}"
         ) from None
-    source = f"{EMBEDDED} {package.version}"
+    source = f"{PACKAGE} {package.version}"
     try:
         column = _baseline(content, space, f"the data file of {source} ({file})")
     except HarnessError as error:
         raise HarnessError(
-            f"{error}; install it anew: pip install --force-reinstall --no-deps {EMBEDDED}=={package.version}"
+            f"{error}; install it anew: pip install --force-reinstall --no-deps {PACKAGE}=={package.version}"
         ) from None
     provenance = {
-        "name": EMBEDDED,
+        "name": PACKAGE,
         "description": DESCRIPTION,
         "source": source,
         "sha256": hashlib.sha256(content).hexdigest(),
     }
-    return Table(EMBEDDED, space.name, {("cifar10", "test_accuracy"): column}, provenance)
+    return Table(PACKAGE, space.name, {("cifar10", "test_accuracy"): column}, provenance)
 
 
 def _baseline(content: bytes, space: SearchSpace, what: str) -> npt.NDArray[np.float64]:

@@ -21,8 +21,9 @@ def retraining_noise(table: Table, dataset: str, space: SearchSpace) -> float:
     training seeds.
     """
     seeds = [key for key in table.columns if key[0] == dataset and re.fullmatch(r"test_accuracy@\d+/\d+", key[1])]
-    if "plan" in table.provenance and len(seeds) > 1:
-        full = str(table.provenance["plan"]["recipe"]["training"]["epochs"])
+    plan = table.provenance.get("plan")
+    if plan and plan["dataset"] == dataset and len(seeds) > 1:
+        full = str(plan["recipe"]["training"]["epochs"])
         values = np.stack([table.columns[key] for key in seeds if f"@{full}/" in key[1]])
         return float((values.std(axis=0, ddof=1) / np.sqrt(len(values))).mean())
     group = _groups(space)

@@ -1,0 +1,101 @@
+"""Curves of accuracy against what was spent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from harness.results import load_study
+from harness.runs import RunFolder, search_seconds
+from reports import comparison
+from reports.budget_curves import accuracy_over_cells, accuracy_over_seconds
+from spaces.nas_bench_201 import encoding
+from tests import studies
+from tests.studies import StudyWriter
+
+Draw = Callable[[comparison.Comparison, str], Figure | None]
+CELLS = [studies.ALL_SKIP, studies.ALL_CONV3, studies.ALL_CONV3, studies.ALL_SKIP]
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> StudyWriter:
+    return StudyWriter(tmp_path / "study")
+
+
+def axes(figure: Figure | None) -> Axes:
+    assert figure is not None
+    (found,) = figure.axes
+    return found
+
+
+def drawn(writer: StudyWriter, draw: Draw = accuracy_over_seconds) -> dict[str, tuple[list[float], list[float]]]:
+    """What the curves show, by method."""
+    found = axes(draw(comparison.compare(load_study(writer.path)), "cifar10"))
+    lines = [line for line in found.lines if not str(line.get_label()).startswith("_")]
+    return {
+        str(line.get_label()): (np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist())
+        for line in lines
+    }
+
+
+def extremes(writer: StudyWriter) -> tuple[float, float]:
+    """Accuracies of the worst and the best of the cells."""
+    column = comparison.compare(load_study(writer.path)).column("cifar10")
+    assert column is not None
+    return float(column[encoding.index(studies.ALL_SKIP)]), float(column[encoding.index(studies.ALL_CONV3)])
+
+
+def looked_up(folder: Path, per_epoch: int, seconds: float | None) -> None:
+    """Make a run one whose cells a table told."""
+    run = RunFolder(folder)
+    rows = run.read_trace()
+    for row in rows:
+        row["evaluations"] = per_epoch * row["epoch"]
+        if seconds is not None:
+            row["simulated_seconds"] = seconds * row["evaluations"]
+    run.write_trace(rows)
+
+
+def test_a_curve_is_the_mean_over_seeds_of_cost_and_accuracy(writer: StudyWriter) -> None:
+    writer.add("darts", 0, CELLS, seconds_per_epoch=2.0)
+    writer.add("darts", 1, [studies.ALL_SKIP] * 4, seconds_per_epoch=4.0)
+    seconds, accuracies = drawn(writer)["darts"]
+    assert seconds[-1] == pytest.approx(
+        np.mean([search_seconds(run.trace[-1]) for run in load_study(writer.path).runs])
+    )
+    low, high = extremes(writer)
+    assert accuracies == pytest.approx([low, (low + high) / 2, (low + high) / 2, low])
+
+
+def test_a_run_that_did_not_finish_is_on_no_curve(writer: StudyWriter) -> None:
+    writer.add("darts", 0, CELLS, status="failed", reason="out of order")
+    assert accuracy_over_seconds(comparison.compare(load_study(writer.path)), "cifar10") is None
+
+
+def test_cells_of_a_table_with_times_cost_simulated_seconds(writer: StudyWriter) -> None:
+    looked_up(writer.add("random-search", 0, CELLS, seconds_per_epoch=0.0), per_epoch=5, seconds=100)
+    assert drawn(writer)["random-search"][0] == pytest.approx([500, 1000, 1500, 2000])
+    assert drawn(writer, accuracy_over_cells)["random-search"][0] == [5, 10, 15, 20]
+
+
+def test_cells_of_a_table_without_times_are_counted_and_have_no_seconds(writer: StudyWriter) -> None:
+    writer.add("darts", 0, CELLS)
+    looked_up(writer.add("random-search", 0, CELLS), per_epoch=5, seconds=None)
+    assert list(drawn(writer)) == ["darts"]
+    assert list(drawn(writer, accuracy_over_cells)) == ["random-search"]
+
+
+def test_the_middle_half_is_shaded_from_five_seeds_on(writer: StudyWriter) -> None:
+    for seed in range(4):
+        writer.add("darts", seed, CELLS)
+    assert not axes(accuracy_over_seconds(comparison.compare(load_study(writer.path)), "cifar10")).collections
+    writer.add("darts", 4, [studies.ALL_SKIP] * 4)
+    found = axes(accuracy_over_seconds(comparison.compare(load_study(writer.path)), "cifar10"))
+    (band,) = found.collections
+    heights = np.concatenate([np.asarray(path.vertices)[:, 1] for path in band.get_paths()])
+    assert (heights.min(), heights.max()) == pytest.approx(extremes(writer))
