@@ -16,6 +16,7 @@ from harness.tables.noise import retraining_noise
 from reports.stats import Floats
 from spaces.base import SearchSpace
 
+HEADLINE = "cifar10"
 """The dataset whose ranking is printed first, where the table has it."""
 
 
@@ -87,7 +88,7 @@ class Comparison:
         table: None where its file cannot be read; accuracies are then the ones stored with the runs.
         table_provenance: what the accuracies come from; None where no run was looked up.
         table_problem: why the table could not be read; empty where it could.
-        datasets: those with test accuracies; the first is the headline: the one searched on, else CIFAR-10.
+        datasets: those with test accuracies; the first is the headline.
         environments: facts of the machines and software the runs ran on, and every value each fact has.
     """
 
@@ -162,12 +163,11 @@ def compare(study: Study, table: str | Path | None = None) -> Comparison:
         problem = str(error)
     seeds = [SeedResult(run, _accuracies(run, loaded)) for run in study.runs]
     datasets = loaded.datasets if loaded else list(dict.fromkeys(name for seed in seeds for name in seed.accuracy))
-    first = study.runs[0].config["dataset"], "cifar10"  # what was searched on, where there are accuracies on it
     return Comparison(
         study=study,
         space=space,
         methods=[MethodResults(label, [seed for seed in seeds if seed.run.label == label]) for label in study.labels],
-        datasets=sorted(datasets, key=lambda dataset: first.index(dataset) if dataset in first else len(first)),
+        datasets=sorted(datasets, key=lambda dataset: dataset != HEADLINE),
         table=loaded,
         table_provenance=loaded.provenance if loaded else _stored_provenance(study),
         table_problem=problem,

@@ -1,4 +1,4 @@
-"""The embedded table: digits as measured by this harness, and CIFAR-10 as the ``analog-nasbench`` package has it.
+"""The embedded table: CIFAR-10 as the ``analog-nasbench`` package has it, and digits as measured by this harness.
 
 ``digits.parquet`` is what ``harness benchmark build`` stored; the command stands in ``docs/tables.md``.
 """
@@ -29,7 +29,7 @@ def read_embedded(space: SearchSpace) -> Table:
             "its cells with --evaluate retrain"
         )
     cifar10, digits = read_baseline(space), read_parquet(DIGITS, space)
-    parts = (digits.provenance, cifar10.provenance)
+    parts = (cifar10.provenance, digits.provenance)
     provenance = {
         **digits.provenance,
         "name": EMBEDDED,
@@ -37,4 +37,4 @@ def read_embedded(space: SearchSpace) -> Table:
         "source": "; ".join(part["source"] for part in parts),
         "sha256": hashlib.sha256("".join(part["sha256"] for part in parts).encode()).hexdigest(),
     }
-    return Table(EMBEDDED, space.name, {**digits.columns, **cifar10.columns}, provenance)
+    return Table(EMBEDDED, space.name, {**cifar10.columns, **digits.columns}, provenance)
