@@ -29,8 +29,13 @@ def environment(device: str, jobs: int, threads: int) -> dict[str, Any]:
         "threads": threads,
     }
     if device.startswith("cuda"):
-        facts["gpu"] = torch.cuda.get_device_name(device)
+        facts["gpu"] = device_name(device)
     return facts
+
+
+def device_name(device: str) -> str:
+    """The maker's name of the processor that a device of PyTorch's is."""
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else _cpu()
 
 
 def compute_reproducibly(threads: int) -> None:

@@ -22,6 +22,7 @@ from harness.batches import check_data
 from harness.catalogue import get_method, methods, unknown
 from harness.data import TrainingSet
 from harness.errors import HarnessError
+from harness.latency import Latencies
 from harness.protocol import Protocol, explain, split_override
 from harness.runs import (
     OVER,
@@ -112,10 +113,10 @@ def check_possible(method: Method, space: SearchSpace, protocol: Protocol, train
             alphas = method.initial_alphas(space, torch.Generator())
         except SpaceError as error:
             raise HarnessError(f"{method.label()} under protocol {protocol.name}: {error}") from None
-        if (method.flops_weight or method.parameters_weight) and "alpha" not in alphas:
+        if (method.flops_weight or method.parameters_weight or method.latency_weight) and "alpha" not in alphas:
             raise HarnessError(
                 f"{method.label()}: {method.name} has no α that could learn what a cell costs; leave out "
-                "flops_weight and parameters_weight"
+                "flops_weight, parameters_weight and latency_weight"
             )
 
 
@@ -141,14 +142,16 @@ def plan(
     training: TrainingSet,
     threads: int,
     answers: Answers | None = None,
+    latencies: Latencies | None = None,
 ) -> list[PlannedRun]:
     """The runs, seed by seed, so that an interrupted study has compared every method on some seeds.
 
-    ``answers`` is what a table tells query-based methods; None: they train cells.
+    ``answers`` is what a table tells query-based methods; None: they train cells. ``latencies`` are for methods that
+    pay for them.
     """
     sources = {method: method_source(type(method)) for method in methods}
     return [
-        _planned(study, method, sources[method], seed, space, protocol, training, threads, answers)
+        _planned(study, method, sources[method], seed, space, protocol, training, threads, answers, latencies)
         for seed in seeds
         for method in methods
     ]
@@ -164,6 +167,7 @@ def _planned(
     training: TrainingSet,
     threads: int,
     answers: Answers | None,
+    latencies: Latencies | None,
 ) -> PlannedRun:
     config = RunConfig(
         schema=SCHEMA_VERSION,
@@ -189,6 +193,8 @@ def _planned(
         if told.oracle:
             config["oracle_on_test"] = True
             config["label"] += ORACLE
+    if latencies is not None and isinstance(method, GradientMethod) and method.latency_weight:
+        config["latencies"] = latencies
     config["identity"] = identity(config)
     folder = RunFolder(study / folder_name(config["label"]) / f"seed-{seed}-{config['identity']}")
     return PlannedRun(folder, folder.config or config, state_of(folder), told)

@@ -47,14 +47,15 @@ OVER: tuple[Status, ...] = ("finished", "diverged")
 """Ends after which a run would only repeat itself, bit for bit; after any other it goes on."""
 
 
-class Answered(TypedDict, total=False):
-    """The part of ``config.json`` that a search has which a table answers."""
+class Given(TypedDict, total=False):
+    """What ``config.json`` has of some searches only."""
 
-    answers: str  # SHA-256 of ``answers.npy``
+    answers: str  # SHA-256 of ``answers.npy``, where a table answers
     oracle_on_test: bool  # there, and true, where ``valid_accuracy`` is the table's test accuracy
+    latencies: list[list[float]]  # seconds by edge and operation, where the loss of α pays for them
 
 
-class RunConfig(Answered):
+class RunConfig(Given):
     """``config.json``. All but ``identity``, ``study``, ``label`` and ``threads`` enters the identity."""
 
     schema: int

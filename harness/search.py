@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -58,11 +58,13 @@ class GradientSearch:
         protocol: Protocol,
         seed: int,
         device: torch.device,
+        latencies: Sequence[Sequence[float]] | None = None,
     ) -> None:
         self.method, self.data, self.protocol = method, data, protocol
         self.streams = Streams(seed)
         self.cost = Cost(device)
 
+        cell_network = network_config(protocol, data.classes)
         supernet = space.supernet(network_config(protocol, data.classes, **method.supernet_options()))
         initialise(supernet, lambda name: stream(seed, "weights", name))
         supernet.to(device).train()
@@ -88,7 +90,7 @@ class GradientSearch:
             curvature=self._curvature,
             clip_norm=w.clip_norm,
             epochs=protocol.epochs(method.name),
-            costs=costs_to_pay(method, space, network_config(protocol, data.classes), protocol.data.image_size, device),
+            costs=costs_to_pay(method, space, cell_network, protocol.data.image_size, latencies, device),
         )
         self._diagnosis = Diagnosis(method, self.search, data.valid, protocol.diagnostics, seed)
 

@@ -59,7 +59,7 @@ def build(
     # the whole set is given up before the search begins, and with it before its memory is measured
     data = search_data(training_set(folder, data_directory), protocol, config["seed"], device)
     if isinstance(method, GradientMethod):
-        return GradientSearch(method, space, data, protocol, config["seed"], device)
+        return GradientSearch(method, space, data, protocol, config["seed"], device, config.get("latencies"))
     assert isinstance(method, QueryMethod)
     return QuerySearch(method, space, data, protocol, config["seed"], device)
 

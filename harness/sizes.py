@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -36,39 +37,54 @@ def size_of(space: SearchSpace, cell: Architecture, config: NetworkConfig, image
     return Size(parameters(network), flops(network, image_size))
 
 
+def cells_to_compare(space: SearchSpace) -> list[list[Architecture]]:
+    """For each edge (outer) and operation (inner) a cell in which that edge alone prefers that operation.
+
+    The cells are those that the space's rule derives, the first operation being the one that the others are compared
+    with: in NAS-Bench-201 ``none``, in the DARTS space, whose rule never gives ``none``, the max pooling that stands in
+    its place and costs as little.
+    """
+    edges, operations = len(space.edges), len(space.operations)
+
+    def preferring(edge: int, operation: int) -> Architecture:
+        scores = torch.zeros(edges, operations)
+        scores[edge, operation] = 1
+        return space.discretise(scores, scores.amax(dim=1, keepdim=True).expand_as(scores))
+
+    return [[preferring(edge, operation) for operation in range(operations)] for edge in range(edges)]
+
+
 def operation_costs(space: SearchSpace, config: NetworkConfig, image_size: int) -> Tensor:
     """What each operation on each edge adds to the size of a cell's network: (edges, operations, 2), float64.
 
     The last axis is that of :class:`Size`. It is exact where sizes add up over the edges, as parameters and FLOPs do.
-    The cells compared are those that the space's rule derives when one edge alone prefers an operation, the first
-    operation being the one that the others are compared with: in NAS-Bench-201 ``none``, in the DARTS space, whose
-    rule never gives ``none``, the max pooling that stands in its place and costs as little.
     """
-    edges, operations = len(space.edges), len(space.operations)
-    sizes = []
-    for preferred in range(edges * operations):
-        scores = torch.zeros(edges * operations)
-        scores[preferred] = 1
-        scores = scores.view(edges, operations)
-        on_this_edge = scores.amax(dim=1, keepdim=True).expand_as(scores)
-        sizes.append(size_of(space, space.discretise(scores, on_this_edge), config, image_size))
-    found = torch.tensor(sizes, dtype=torch.float64).view(edges, operations, 2)
+    sizes = [[size_of(space, cell, config, image_size) for cell in edge] for edge in cells_to_compare(space)]
+    found = torch.tensor(sizes, dtype=torch.float64)
     return found - found[:, :1]
 
 
 def costs_to_pay(
-    method: GradientMethod, space: SearchSpace, config: NetworkConfig, image_size: int, device: torch.device
+    method: GradientMethod,
+    space: SearchSpace,
+    config: NetworkConfig,
+    image_size: int,
+    latencies: Sequence[Sequence[float]] | None,
+    device: torch.device,
 ) -> Tensor | None:
     """What the loss of α pays for each operation on each edge, (edges, operations); None where it pays for none.
 
-    Of each kind of cost, the dearest cell pays the method's weight.
+    Of each kind of cost, the dearest cell pays the method's weight. ``latencies`` are those of
+    :func:`harness.latency.latencies`; nothing is paid for them where they are None.
     """
-    weights = [method.parameters_weight, method.flops_weight]  # as in Size
+    weights = [method.parameters_weight, method.flops_weight, method.latency_weight]
     if not any(weights):
         return None
-    costs = operation_costs(space, config, image_size)
-    paid = torch.zeros(costs.shape[:2], dtype=torch.float64)
-    for weight, cost in zip(weights, costs.unbind(dim=2), strict=True):
-        dearest = space.discretise(cost, cost)
-        paid += weight * cost / cost[range(len(cost)), list(dearest)].sum().clamp(min=1)
+    sizes = operation_costs(space, config, image_size)
+    seconds = torch.zeros(sizes.shape[:2]) if latencies is None else torch.tensor(latencies)
+    paid = torch.zeros(sizes.shape[:2], dtype=torch.float64)
+    for weight, cost in zip(weights, [*sizes.unbind(dim=2), seconds.double()], strict=True):
+        dearest = float(cost[range(len(cost)), list(space.discretise(cost, cost))].sum())
+        if dearest > 0:
+            paid += weight * cost / dearest
     return paid.to(device, torch.float32)

@@ -222,6 +222,9 @@ class GradientMethod(Method):
 
     flops_weight: float = Field(0.0, ge=0, description="what the loss of α pays for the FLOPs of the dearest cell")
     parameters_weight: float = Field(0.0, ge=0, description="what it pays for the parameters of the dearest cell")
+    latency_weight: float = Field(
+        0.0, ge=0, description="what it pays for the latency of the dearest cell, on this device"
+    )
 
     @model_serializer(mode="wrap")
     def _without_unpaid_costs(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

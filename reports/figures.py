@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from harness.sizes import benchmark_size
-from reports.comparison import Comparison, MethodResults
+from reports.comparison import Comparison, MethodResults, SeedResult
 from reports.ranking import CostOf, by_accuracy, mean_cost, on_front, search_cost
 from reports.stats import Floats
 from reports.style import (
@@ -80,6 +80,25 @@ def accuracy_and_flops(comparison: Comparison, dataset: str) -> Figure | None:
     }
     label = "FLOPs of the derived cell's network (million multiply-accumulates)"
     return _accuracy_against(comparison, dataset, lambda seed: millions.get(seed.cell or ""), label)
+
+
+def accuracy_and_latency(comparison: Comparison, dataset: str) -> Figure | None:
+    """Accuracy against the latency of the derived cell's network: see :func:`_accuracy_against`.
+
+    None where no method paid for latency, so that none was measured.
+    """
+    measured = [run.config["latencies"] for run in comparison.study.runs if "latencies" in run.config]
+    if not measured:
+        return None
+    space = comparison.space
+
+    def milliseconds(seed: SeedResult) -> float | None:
+        if seed.cell is None:
+            return None
+        chosen = enumerate(space.parse(seed.cell))
+        return 1000 * sum(measured[0][edge][operation] for edge, operation in chosen)
+
+    return _accuracy_against(comparison, dataset, milliseconds, "latency of the derived cell's operations (ms)")
 
 
 def _accuracy_against(comparison: Comparison, dataset: str, cost: CostOf, label: str) -> Figure | None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
+from harness.latency import BATCH
 from reports.budget_curves import ENOUGH, accuracy_over_cells, accuracy_over_seconds
 from reports.cells import derived_cells
 from reports.comparison import Comparison
@@ -16,6 +17,7 @@ from reports.eigenvalues import eigenvalues_over_epochs
 from reports.figures import (
     accuracy_and_cost,
     accuracy_and_flops,
+    accuracy_and_latency,
     accuracy_over_epochs,
     operations_over_epochs,
     table_distribution,
@@ -109,6 +111,14 @@ FIGURES = [
         "Accuracy against the FLOPs of the derived cell",
         "Small: a finished seed's cell. Large and open: a method's mean. The line is the Pareto front of means. FLOPs "
         f"are of the network with C=16, N=5 and ten classes, for one image of 32×32 pixels. {_SCALE}",
+    ),
+    Entry(
+        "accuracy-and-latency",
+        _headline(accuracy_and_latency),
+        "Accuracy against the latency of the derived cell",
+        "Small: a finished seed's cell. Large and open: a method's mean. The line is the Pareto front of means. "
+        "Latency is the sum over edges of what the chosen operation added to a forward pass of "
+        f"{BATCH} images when the study was planned, above the fastest operation of the edge. {_SCALE}",
     ),
     Entry(
         "rank-intervals",

@@ -28,6 +28,7 @@ from tests.toy import NAS_BENCH_201, batch, build_again, build_search, gradient_
 
 CONFIG = NetworkConfig(channels=4, cells=2, classes=3)
 IMAGE_SIZE = 8
+WEIGHTS = {"flops_weight", "parameters_weight", "latency_weight"}
 COSTS = torch.linspace(0, 1, 30).view(6, 5).sin()
 TRAIN, VALID = batch("train"), batch("valid")
 
@@ -60,16 +61,26 @@ def test_costs_of_operations_are_those_of_their_convolutions() -> None:
 
 
 def test_the_dearest_cell_pays_the_weight_and_weights_add_up() -> None:
-    costs = costs_to_pay(DARTS(flops_weight=0.5), NAS_BENCH_201, CONFIG, IMAGE_SIZE, CPU)
+    costs = costs_to_pay(DARTS(flops_weight=0.5), NAS_BENCH_201, CONFIG, IMAGE_SIZE, None, CPU)
     assert costs is not None
     assert float(costs.amax(dim=1).sum()) == pytest.approx(0.5)  # of it six 3×3 convolutions, a 1×1 costs a ninth
     torch.testing.assert_close(costs, torch.tensor([0, 0, 0.5 / 54, 0.5 / 6, 0]).expand(6, 5))
-    both = costs_to_pay(DARTS(flops_weight=0.5, parameters_weight=2), NAS_BENCH_201, CONFIG, IMAGE_SIZE, CPU)
-    other = costs_to_pay(DARTS(parameters_weight=2), NAS_BENCH_201, CONFIG, IMAGE_SIZE, CPU)
+    both = costs_to_pay(DARTS(flops_weight=0.5, parameters_weight=2), NAS_BENCH_201, CONFIG, IMAGE_SIZE, None, CPU)
+    other = costs_to_pay(DARTS(parameters_weight=2), NAS_BENCH_201, CONFIG, IMAGE_SIZE, None, CPU)
     assert both is not None
     assert other is not None
     torch.testing.assert_close(both, costs + other)
-    assert costs_to_pay(DARTS(), NAS_BENCH_201, CONFIG, IMAGE_SIZE, CPU) is None
+    assert costs_to_pay(DARTS(), NAS_BENCH_201, CONFIG, IMAGE_SIZE, None, CPU) is None
+
+
+def test_the_slowest_cell_pays_the_weight_of_latency() -> None:
+    seconds = [[0.0, 0.001, 0.003, 0.004, 0.002]] * 5 + [[0.0] * 5]  # an edge on which nothing takes time
+    costs = costs_to_pay(DARTS(latency_weight=2), NAS_BENCH_201, CONFIG, IMAGE_SIZE, seconds, CPU)
+    assert costs is not None
+    torch.testing.assert_close(costs, torch.tensor(seconds) * 2 / 0.02)
+    unknown = costs_to_pay(DARTS(latency_weight=2), NAS_BENCH_201, CONFIG, IMAGE_SIZE, None, CPU)
+    assert unknown is not None
+    assert not unknown.any()
 
 
 def test_costs_add_up_to_the_size_of_every_darts_genotype_and_the_dearest_pays_the_weight() -> None:
@@ -81,7 +92,7 @@ def test_costs_add_up_to_the_size_of_every_darts_genotype_and_the_dearest_pays_t
     for cell in [space.sample(generator) for _ in range(5)]:
         total = costs[range(28), list(cell)].sum(dim=0) + nothing
         assert total.tolist() == list(size_of(space, cell, config, IMAGE_SIZE))
-    pays = costs_to_pay(DARTS(flops_weight=0.5), space, config, IMAGE_SIZE, CPU)
+    pays = costs_to_pay(DARTS(flops_weight=0.5), space, config, IMAGE_SIZE, None, CPU)
     assert pays is not None
     assert float(pays[range(28), list(space.discretise(pays, pays))].sum()) == pytest.approx(0.5)
     assert float(pays.amax(dim=1).sum()) > 0.5  # of edges that no genotype has together
@@ -171,7 +182,7 @@ def test_a_dear_operation_loses_weight(method: GradientMethod) -> None:
 @pytest.mark.parametrize("name", gradient_methods())
 def test_without_a_weight_the_settings_that_enter_an_identity_are_those_of_before(name: str) -> None:
     method = catalogue.get_method(name)()
-    assert set(method.model_dump(mode="json")) == set(type(method).model_fields) - {"flops_weight", "parameters_weight"}
+    assert set(method.model_dump(mode="json")) == set(type(method).model_fields) - WEIGHTS
 
 
 def test_a_weight_changes_label_and_identity_and_survives_in_the_configuration(tmp_path: Any) -> None:

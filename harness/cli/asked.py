@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from harness.answers import Answers
     from harness.data import TrainingSet
     from harness.experiment import PlannedRun
+    from harness.latency import Latencies
     from harness.place import Place
     from harness.protocol import Protocol
     from methods.base import Method
@@ -160,8 +161,22 @@ def asked(given: SearchOptions, overrides: Sequence[str], place: Place) -> Asked
         runs = methods * len(given.seeds)
         at_once, line = bounded(at_once, runs, space, rules, training, given.device, told is not None)
         warn(line)
-    planned = plan(study, methods, given.seeds, space, rules, training, threads, told)
+    timed = _latencies(methods, rules, space, training, given.device, threads)
+    planned = plan(study, methods, given.seeds, space, rules, training, threads, told, timed)
     return Asked(rules, space, training, study, source, at_once, threads, planned)
+
+
+def _latencies(
+    methods: Sequence[Method], protocol: Protocol, space: SearchSpace, training: TrainingSet, device: str, threads: int
+) -> Latencies | None:
+    """Latencies of operations, measured here or known from before; None where no method pays for them."""
+    from harness.latency import latencies
+    from harness.search import network_config
+    from methods.base import GradientMethod
+
+    if not any(isinstance(method, GradientMethod) and method.latency_weight for method in methods):
+        return None
+    return latencies(space, network_config(protocol, training.classes), protocol.data.image_size, device, threads)
 
 
 def _answers(
