@@ -78,6 +78,8 @@ def _verdict(comparison: Comparison, dataset: str) -> list[str]:
 
 
 def _no_accuracy(comparison: Comparison) -> str:
+    if any(run.retrained for run in comparison.study.runs):
+        return "No finished run was looked up in a table; the report ranks the retrained cells."
     if any(method.finished for method in comparison.methods):
         return "No finished run was looked up in a table, so there is no accuracy to rank."
     return "No run finished, so there is nothing to rank."

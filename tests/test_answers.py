@@ -96,6 +96,7 @@ def test_an_oracles_runs_and_its_report_say_what_it_saw(told: None) -> None:
         ("--method=darts", "for query-based methods, and none is run"),
         ("--method=random-search --set=queries.answers=training", "add --set queries.answers=table"),
         ("--method=random-search", "no training times on digits.*queries.evaluations"),
+        ("--method=bohb --space=darts", "no table can answer for .* cells of darts; .*queries.answers=training"),
         ("--method=bohb --set=queries.evaluations=9", "test_accuracy on digits after one length of training only"),
     ],
 )

@@ -17,6 +17,7 @@ from reports.explanation import explanation_words
 from reports.export import Sheet
 from reports.operations import operations_sheet
 from reports.sheets import stability_sheet
+from reports.words import opening
 from spaces.darts.space import PUBLISHED, DARTSSpace
 from tests import studies
 
@@ -30,6 +31,15 @@ def study(writer: studies.StudyWriter) -> Comparison:
     for seed in range(2):
         writer.add("darts", seed, [SPACE.architecture(seed), V2], datasets=(), space="darts")
     return compare(load_study(writer.path))
+
+
+def test_the_verdict_points_to_the_retrained_cells(study: Comparison) -> None:
+    assert opening(study)[0].startswith("No finished run was looked up in a table, so")
+    for run in study.study.runs:
+        evaluation = {"table": {}, "accuracy": {}, "retrained": {"digits": [90.0]}, "recipe": "short v1"}
+        RunFolder(run.path).write_json("evaluation.json", evaluation)
+    again = compare(load_study(study.study.path))
+    assert opening(again)[0] == "No finished run was looked up in a table; the report ranks the retrained cells."
 
 
 def row(sheet: Sheet | None) -> dict[str, Any]:

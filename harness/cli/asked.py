@@ -197,6 +197,11 @@ def _answers(
         raise HarnessError("--oracle-on-test is for cells that a table answers; add --set queries.answers=table")
     if protocol.queries.answers != "table" or not asking:
         return None
+    if not space.enumerable:
+        raise HarnessError(
+            f"no table can answer for the {space.size:,} cells of {space.name}; have {asking[0].name} train those it "
+            "asks for: --set queries.answers=training"
+        )
     shorter = any(method.multi_fidelity for method in asking)
     return answers(load_table(source, space), protocol, shorter=shorter, oracle=oracle)
 
