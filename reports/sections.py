@@ -48,8 +48,10 @@ def _differences(comparison: Comparison) -> list[Block]:
 
 
 def _evidence(comparison: Comparison) -> list[Block]:
-    above = ["accuracy-over-epochs", "table-distribution", "regret-profiles"]
-    return [Picture(name) for name in [*above, "accuracy-and-cost", "accuracy-and-flops", "rank-intervals"]]
+    cells = ["accuracy-over-epochs", "table-distribution", "regret-profiles"]
+    costs = ["accuracy-over-seconds", "accuracy-over-cells", "accuracy-and-cost"]
+    of_networks = ["accuracy-and-flops", "accuracy-and-latency"]
+    return [Picture(name) for name in [*cells, *costs, *of_networks, "rank-intervals"]]
 
 
 def _cells(comparison: Comparison) -> list[Block]:

@@ -13,13 +13,13 @@ from harness.protocol import Protocol, load_protocol
 from harness.results import load_study
 from harness.runs import RunFolder
 from harness.table_search import TableSearch
-from harness.tables import Table
+from harness.tables import Table, load_table
 from harness.tables.store import write_table
 from methods.random_search import RandomSearch
 from reports.comparison import compare
 from reports.sheets import cost_sheet
 from tests import command_line
-from tests.command_line import call, refusal
+from tests.command_line import call
 from tests.toy import NAS_BENCH_201 as SPACE
 
 work = command_line.work
@@ -168,9 +168,14 @@ def test_the_command_runs_and_reports_what_was_simulated(tmp_path: Path, monkeyp
     assert "(cached)" in call(*arguments).stderr
 
 
-def test_the_embedded_table_answers_no_search() -> None:
-    result = call("run", "--method=random-search", "--seeds=1", "--set=queries.answers=table")
-    assert "it needs a table with validation accuracies" in refusal(result)
+def test_the_embedded_table_answers_searches_on_digits_and_on_nothing_else() -> None:
+    arguments = ["--set=queries.answers=table", "--set=queries.seconds=5", "--set=search.epochs=2"]
+    done = call("run", "--method=random-search", "--seeds=1", "--no-mlflow", *arguments)
+    assert done.exit_code == 0, done.output
+    (found,) = load_study().runs
+    assert 0 < found.trace[-1]["simulated_seconds"] <= 5
+    with pytest.raises(HarnessError, match="it needs a table with validation accuracies"):
+        answers(load_table(None, SPACE), rules("dataset=cifar10"))
 
 
 def test_answers_do_not_depend_on_the_test_column() -> None:
