@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from harness.runs import TraceRow, search_seconds
+from harness.runs import TraceRow
 from reports.comparison import Comparison, MethodResults
 from reports.figures import legend, look, reference_handles, references
-from reports.ranking import by_accuracy
+from reports.ranking import by_accuracy, seconds_spent
 from reports.stats import Floats
 from reports.style import WIDTH, accuracy_scale, cost_scale, mean_over_seeds, short
 
@@ -20,11 +20,6 @@ Spent = Callable[[TraceRow], float | None]
 
 ENOUGH = 5
 """Seeds from which on the middle half of them is shaded."""
-
-
-def seconds_spent(row: TraceRow) -> float | None:
-    """Search seconds; None of a search that paid for cells of a table without training times."""
-    return None if "evaluations" in row and "simulated_seconds" not in row else search_seconds(row)
 
 
 def cells_looked_up(row: TraceRow) -> float | None:

@@ -132,12 +132,13 @@ def _random_search(comparison: Comparison) -> Answer:
     cell = " A uniformly random cell is in every ranking." if comparison.table else ""
     if not found:
         return Answer(NO, f"No finished run of {RANDOM_SEARCH}; add one with --method {RANDOM_SEARCH}.{cell}")
-    own = mean_seconds(found[0]) or 0.0
+    own = mean_seconds(found[0])
     others = [mean_seconds(method) for method in comparison.methods if method not in found]
     known = [seconds for seconds in others if seconds is not None]
     cost = f" (other methods: {min(known):,.0f} to {max(known):,.0f} s)" if known else ""
     seeds = len(found[0].finished)
-    return Answer(YES, f"Finished seeds: {seeds}, at a mean search cost of {own:,.0f} s{cost}.{cell}")
+    spent = "paid for by the cell" if own is None else f"at a mean search cost of {own:,.0f} s{cost}"
+    return Answer(YES, f"Finished seeds: {seeds}, {spent}.{cell}")
 
 
 def _repeated(comparison: Comparison) -> Answer:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
 
+from harness.runs import TraceRow, search_seconds
 from reports.comparison import Comparison, MethodResults, SeedResult
 from reports.differences import RankUncertainty, rank_uncertainty
 from reports.stats import Summary, pareto_front, summarise, told_apart
@@ -52,9 +53,14 @@ CostOf = Callable[[SeedResult], float | None]
 """A cost of one run; None where it has none."""
 
 
+def seconds_spent(row: TraceRow) -> float | None:
+    """Search seconds by a row of a trace; None of a search that paid for cells of a table without training times."""
+    return None if "evaluations" in row and "simulated_seconds" not in row else search_seconds(row)
+
+
 def search_cost(seed: SeedResult) -> float | None:
-    """Search cost in seconds."""
-    return seed.seconds
+    """Search cost in seconds; None while the run has not ended, and as :func:`seconds_spent` says."""
+    return None if seed.run.trace and seconds_spent(seed.run.trace[-1]) is None else seed.seconds
 
 
 def mean_cost(method: MethodResults, cost: CostOf) -> float | None:

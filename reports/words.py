@@ -13,6 +13,7 @@ from reports.ranking import (
     by_accuracy,
     collapsed,
     common_seeds,
+    mean_seconds,
     mean_with_failures,
     on_front,
     separated,
@@ -215,10 +216,13 @@ def _imputed(comparison: Comparison, dataset: str) -> str:
 
 def _cost(comparison: Comparison) -> str:
     front = on_front(comparison, comparison.headline) if comparison.headline else []
-    if len([method for method in comparison.methods if method.finished]) < 2 or not front:
+    finished = [method for method in comparison.methods if method.finished]
+    timed = [method for method in finished if mean_seconds(method) is not None]
+    if len(timed) < 2 or not front:
         return ""
     if len(front) == 1:
-        sentence = f"{front[0]} has both the highest mean accuracy and the lowest search cost."
+        among = "" if timed == finished else " of those that are paid for in seconds"
+        sentence = f"{front[0]} has both the highest mean accuracy and the lowest search cost{among}."
     else:
         sentence = (
             f"Nothing is both cheaper and better on average than {_and(front)}: the Pareto front of mean accuracy and "

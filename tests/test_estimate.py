@@ -38,6 +38,19 @@ def planned(folder: Path, name: str, seeds: int = 1) -> list[PlannedRun]:
     return plan(folder, [get_method(name)()], range(seeds), NAS_BENCH_201, rules, training, 1)
 
 
+def measured(run: PlannedRun, answers: bytes | None) -> Measured:
+    """What a few steps of a run come to, measured in this process."""
+    threads = torch.get_num_threads()
+    try:
+        found, reason = measure(json.dumps(run.config), answers, "cpu", None)
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_deterministic_debug_mode("default")
+    assert reason == ""
+    assert found is not None
+    return found
+
+
 def test_a_method_is_measured_in_a_process_of_its_own_and_nothing_is_left(work: Path) -> None:
     result = call("estimate", "--method", "darts", "--seeds", "3", "--jobs", "3", *SETS)
     assert result.exit_code == 0, result.exception
@@ -138,14 +151,7 @@ def test_a_method_that_cannot_be_measured_is_named_in_one_line(tmp_path: Path, m
 @pytest.mark.parametrize("name", ["pc-darts", "random-search"])
 def test_every_kind_of_method_is_measured_without_a_trace_in_its_folder(name: str, tmp_path: Path) -> None:
     (run,) = planned(tmp_path, name)
-    threads = torch.get_num_threads()
-    try:
-        found, reason = measure(json.dumps(run.config), None, "cpu", None)
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_deterministic_debug_mode("default")
-    assert reason == ""
-    assert found is not None
+    found = measured(run, None)
     assert found.memory_mib > 50  # PyTorch alone
     assert found.seconds >= 0
     assert files(tmp_path) == []
@@ -156,14 +162,7 @@ def test_a_curvature_counts_for_each_epoch_that_asks_for_it_and_not_for_each_ima
 ) -> None:
     (run,) = planned(tmp_path, "darts-es")
     monkeypatch.setattr(estimating, "_seconds", lambda work: 1000.0)
-    threads = torch.get_num_threads()
-    try:
-        found, reason = measure(json.dumps(run.config), None, "cpu", None)
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_deterministic_debug_mode("default")
-    assert reason == ""
-    assert found is not None
+    found = measured(run, None)
     assert 3000 <= found.seconds < 3500  # between any two of four epochs
 
 
@@ -172,14 +171,7 @@ def test_a_search_that_a_table_answers_is_measured_by_its_own_seconds(tmp_path: 
     rules = load_protocol("quick", [*TINY, "queries.answers=table", "queries.seconds=20000"])
     method = get_method("random-search")()
     (run,) = plan(tmp_path, [method], [0], NAS_BENCH_201, rules, load_training_set("digits"), 1, answers)
-    threads = torch.get_num_threads()
-    try:
-        found, reason = measure(json.dumps(run.config), answers.to_bytes(), "cpu", None)
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_deterministic_debug_mode("default")
-    assert reason == ""
-    assert found is not None
+    found = measured(run, answers.to_bytes())
     assert 0 < found.seconds < 20000  # twenty look-ups, and not the seconds they stand for
     assert files(tmp_path) == []
 

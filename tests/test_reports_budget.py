@@ -14,6 +14,8 @@ from harness.results import load_study
 from harness.runs import RunFolder, search_seconds
 from reports import comparison
 from reports.budget_curves import accuracy_over_cells, accuracy_over_seconds
+from reports.ranking import on_front
+from reports.words import opening
 from spaces.nas_bench_201 import encoding
 from tests import studies
 from tests.studies import StudyWriter
@@ -88,6 +90,9 @@ def test_cells_of_a_table_without_times_are_counted_and_have_no_seconds(writer: 
     looked_up(writer.add("random-search", 0, CELLS), per_epoch=5, seconds=None)
     assert list(drawn(writer)) == ["darts"]
     assert list(drawn(writer, accuracy_over_cells)) == ["random-search"]
+    compared = comparison.compare(load_study(writer.path))
+    assert on_front(compared, "cifar10") == ["darts"]  # the milliseconds of drawing cells are no search cost
+    assert not any("Pareto front" in sentence for sentence in opening(compared))
 
 
 def test_the_middle_half_is_shaded_from_five_seeds_on(writer: StudyWriter) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.errors import HarnessError
+from harness.executor import RETRIES
 
 if TYPE_CHECKING:
     from harness.place import Place
@@ -113,6 +114,17 @@ data_option = click.option(
     "--data-dir", type=FOLDER, metavar="DIR", help="Data sets.  [default: $HARNESS_DATA_DIR or data]"
 )
 device_option = click.option("--device", default="cpu", show_default=True, help="PyTorch's name: cpu, cuda, cuda:1.")
+timeout_option = click.option(
+    "--timeout", type=click.FloatRange(0, min_open=True), metavar="MINUTES", help="Stop a run that takes longer."
+)
+retries_option = click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=RETRIES,
+    show_default=True,
+    help="How often a search whose process was killed, by a lack of memory say, goes on from its checkpoint.",
+)
+no_mlflow_option = click.option("--no-mlflow", is_flag=True, help="Do not mirror the runs into MLflow.")
 recipe_option = click.option(
     "--recipe",
     "recipe_name",

@@ -7,8 +7,18 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import data_option, device_option, place_options, runs_option, stoppable, warn, working_place
-from harness.executor import RETRIES
+from harness.cli.options import (
+    data_option,
+    device_option,
+    no_mlflow_option,
+    place_options,
+    retries_option,
+    runs_option,
+    stoppable,
+    timeout_option,
+    warn,
+    working_place,
+)
 
 
 @click.command("retry")
@@ -18,18 +28,10 @@ from harness.executor import RETRIES
 @data_option
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at once.  [default: as many as cores and memory allow]")
 @device_option
-@click.option(
-    "--timeout", type=click.FloatRange(0, min_open=True), metavar="MINUTES", help="Stop a run that takes longer."
-)
-@click.option(
-    "--retries",
-    type=click.IntRange(min=0),
-    default=RETRIES,
-    show_default=True,
-    help="How often a search whose process was killed goes on from its checkpoint by itself.",
-)
+@timeout_option
+@retries_option
 @place_options
-@click.option("--no-mlflow", is_flag=True, help="Do not mirror the runs into MLflow.")
+@no_mlflow_option
 def retry_command(
     name: str | None,
     failed: bool,

@@ -11,9 +11,18 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.asked import SearchOptions, asked, search_options
-from harness.cli.options import Seeds, place_options, program, stoppable, warn, working_place
+from harness.cli.options import (
+    Seeds,
+    no_mlflow_option,
+    place_options,
+    program,
+    retries_option,
+    stoppable,
+    timeout_option,
+    warn,
+    working_place,
+)
 from harness.errors import HarnessError
-from harness.executor import RETRIES
 
 if TYPE_CHECKING:
     from harness.data import TrainingSet
@@ -44,19 +53,11 @@ RECIPE = "recipe."
 @click.option(
     "--training-seeds", type=Seeds(), default="3", show_default=True, help="Of each retrained cell, as for --seeds."
 )
-@click.option(
-    "--timeout", type=click.FloatRange(0, min_open=True), metavar="MINUTES", help="Stop a run that takes longer."
-)
-@click.option(
-    "--retries",
-    type=click.IntRange(min=0),
-    default=RETRIES,
-    show_default=True,
-    help="How often a search whose process was killed, by a lack of memory say, goes on from its checkpoint.",
-)
+@timeout_option
+@retries_option
 @place_options
 @click.option("--fresh", is_flag=True, help="Start over: delete what these runs left before.")
-@click.option("--no-mlflow", is_flag=True, help="Do not mirror the runs into MLflow.")
+@no_mlflow_option
 @click.option("--dry-run", is_flag=True, help="Print the runs and stop.")
 def run_command(
     given: SearchOptions,
