@@ -19,7 +19,7 @@ import platformdirs
 import torch
 from torch import nn
 
-from harness.environment import device_name
+from harness.environment import check_device, device_name
 from harness.errors import HarnessError
 from harness.runs import write_atomically
 from harness.sizes import cells_to_compare
@@ -46,8 +46,10 @@ def latencies(space: SearchSpace, config: NetworkConfig, image_size: int, device
         threads: of PyTorch, on a CPU.
 
     Measured in evaluation mode, on the cells of :func:`harness.sizes.cells_to_compare`, unless this was done before
-    with the same PyTorch on a device of the same name. Raises :class:`HarnessError` where they cannot be kept.
+    with the same PyTorch on a device of the same name. Raises :class:`HarnessError` where this machine has no such
+    device (a cluster's workers may), and where they cannot be kept.
     """
+    check_device(device)
     what = {
         "device": device_name(device),
         "threads": threads if device == "cpu" else None,

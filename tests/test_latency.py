@@ -80,6 +80,11 @@ def test_a_folder_that_cannot_be_written_is_one_line(kept: Path) -> None:
         measured()
 
 
+def test_a_device_that_this_machine_lacks_is_one_line() -> None:
+    with pytest.raises(HarnessError, match=r"^--device cuda:99 cannot be used"):
+        latencies(NAS_BENCH_201, CONFIG, IMAGE_SIZE, "cuda:99", 1)
+
+
 def test_threads_are_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     before = torch.get_num_threads()
     measured(threads=before + 1)
