@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, SymLogNorm
 from matplotlib.figure import Figure
@@ -111,7 +112,8 @@ def _print(ax: Axes, one: _Map, norm: Normalize) -> None:
     """The numbers, and a frame around the operation that most seeds chose."""
     for edge, row in enumerate(one.printed):
         for operation, text in enumerate(row):
-            dark = abs(float(norm(one.values[edge, operation])) - 0.5) > 0.38
+            red, green, blue, _ = colormaps[COLOURS](float(norm(one.values[edge, operation])))
+            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
             number = ax.text(operation + 0.5, edge + 0.5, text, color="white" if dark else BLACK, fontsize=6.5)
             number.set(ha="center", va="center_baseline", in_layout=False)
         most = int(one.chosen[edge].argmax())
