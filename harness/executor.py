@@ -25,6 +25,13 @@ from harness.worker import Event, now, result
 GRACE = 5.0
 """Seconds a worker has to end by itself before it is killed."""
 
+SPIN = "20000"
+"""How often an idle thread of a worker looks for work before it sleeps, where the environment does not say.
+
+GNU OpenMP's own value is for idle machines: with two threads, beside two other searches on two cores, a step of DARTS
+took 7.7 s with it and 0.6 s with this; alone 0.04 s with either.
+"""
+
 RETRIES = 2
 """How often a run whose process died without a result is tried again."""
 
@@ -170,9 +177,11 @@ class Workers:
             command += ["--data-dir", str(self.data_directory)]
         if not due.deaths:  # else the log says what came before
             write_atomically(run.path / "log.txt", b"")
+        waiting = {} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": SPIN}
         with open(run.path / "log.txt", "ab") as log:
             return subprocess.Popen(
                 command,
+                env={**waiting, **os.environ},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

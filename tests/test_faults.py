@@ -15,7 +15,7 @@ from harness import worker
 from harness.catalogue import get_method
 from harness.data import DatasetInfo, load_training_set
 from harness.errors import HarnessError
-from harness.executor import Listener, Workers
+from harness.executor import SPIN, Listener, Workers
 from harness.experiment import PlannedRun, plan
 from harness.protocol import load_protocol
 from harness.runs import Attempt, RunFolder
@@ -182,6 +182,14 @@ def work(progress, data_directory, device, emit):
 def main():
     worker.main(work)
 """,
+    "tells_how_it_waits": """
+import os
+import sys
+
+def main():
+    names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    print({name: os.environ[name] for name in names if name in os.environ}, file=sys.stderr)
+""",
     "hangs": """
 import time
 
@@ -256,6 +264,27 @@ def test_a_process_that_ends_without_a_result_is_tried_again(tmp_path: Path) -> 
     heard, attempts = execute("leaves", tmp_path, retries=1)
     assert heard.starts == 2
     assert [attempt["reason"] for attempt in attempts] == ["its process ended with exit code 3"] * 2
+
+
+@pytest.mark.usefixtures("programs")
+@pytest.mark.parametrize(
+    ("user", "seen"),
+    [
+        ({}, {"GOMP_SPINCOUNT": SPIN}),
+        ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
+        ({"OMP_WAIT_POLICY": "active"}, {"OMP_WAIT_POLICY": "active"}),
+    ],
+    ids=["nothing said", "spin count", "policy"],
+)
+def test_idle_threads_of_a_worker_sleep_soon_unless_the_user_says_how_they_wait(
+    user: dict[str, str], seen: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in user.items():
+        monkeypatch.setenv(name, value)
+    execute("tells_how_it_waits", tmp_path, retries=0)
+    assert (tmp_path / "run" / "log.txt").read_text() == f"{seen}\n"
 
 
 @pytest.mark.usefixtures("programs")
