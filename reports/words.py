@@ -220,6 +220,14 @@ def _cost(comparison: Comparison) -> str:
     timed = [method for method in finished if mean_seconds(method) is not None]
     if len(timed) < 2 or not front:
         return ""
+    simulated = [
+        method
+        for method in comparison.methods
+        if any("simulated_seconds" in row for seed in method.finished for row in seed.run.trace)
+    ]
+    budget = "simulated, those of the trainings behind the table, up to a budget that each of them spends whole"
+    if all(method in simulated for method in timed):
+        return f"No search is called cheaper than another: their seconds are {budget}."
     if len(front) == 1:
         among = "" if timed == finished else " of those that are paid for in seconds"
         sentence = f"{front[0]} has both the highest mean accuracy and the lowest search cost{among}."
@@ -228,16 +236,9 @@ def _cost(comparison: Comparison) -> str:
             f"Nothing is both cheaper and better on average than {_and(front)}: the Pareto front of mean accuracy and "
             "search seconds, cheapest first."
         )
-    simulated = [
-        method.label
-        for method in comparison.methods
-        if any("simulated_seconds" in row for seed in method.finished for row in seed.run.trace)
-    ]
     if simulated:
-        sentence += (
-            f" The seconds of {_and(simulated)} are simulated, those of the trainings behind the table, up to a budget "
-            "that each of them spends whole: small differences between them say nothing."
-        )
+        labels = _and([method.label for method in simulated])
+        sentence += f" The seconds of {labels} are {budget}: small differences between them say nothing."
     return sentence
 
 

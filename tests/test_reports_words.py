@@ -201,6 +201,10 @@ def test_simulated_seconds_are_called_so(writer: studies.StudyWriter) -> None:
         path = writer.add(method, 0, [cell])
         folder = RunFolder(path)
         folder.write_trace([{**row, "evaluations": 5, "simulated_seconds": 9.5} for row in folder.read_trace()])
+    text = opening(writer)
+    assert "No search is called cheaper than another: their seconds are simulated" in text
+    assert "lowest search cost" not in text
+    writer.add("darts", 0, [studies.ALL_SKIP])
     assert "The seconds of random-search and reinforce are simulated" in opening(writer)
 
 
