@@ -164,8 +164,11 @@ def cost_sheet(comparison: Comparison) -> Sheet:
         ],
         [row for _, row in sorted(rows, key=lambda pair: pair[0])],
     )
-    apart = set() if queried else {"simulated_seconds", "evaluations"}
-    return sheet.select([column.key for column in sheet.columns if column.key not in apart])
+    needed = {"method", "finished", "seconds"}
+    used = [any(row[place] for row in sheet.rows) for place in range(len(sheet.columns))]  # by a method of the study
+    return sheet.select(
+        [column.key for column, use in zip(sheet.columns, used, strict=True) if use or column.key in needed]
+    )
 
 
 def _mean_where(rows: list[TraceRow], field: str) -> Value:

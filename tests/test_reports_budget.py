@@ -15,6 +15,7 @@ from harness.runs import RunFolder, search_seconds
 from reports import comparison
 from reports.budget_curves import accuracy_over_cells, accuracy_over_seconds
 from reports.ranking import on_front
+from reports.sheets import cost_sheet
 from reports.words import opening
 from spaces.nas_bench_201 import encoding
 from tests import studies
@@ -93,6 +94,17 @@ def test_cells_of_a_table_without_times_are_counted_and_have_no_seconds(writer: 
     compared = comparison.compare(load_study(writer.path))
     assert on_front(compared, "cifar10") == ["darts"]  # the milliseconds of drawing cells are no search cost
     assert not any("Pareto front" in sentence for sentence in opening(compared))
+
+
+def test_the_search_cost_has_the_columns_that_a_method_of_the_study_uses(writer: StudyWriter) -> None:
+    path = writer.add("random-search", 0, CELLS, seconds_per_epoch=0.0)
+    looked_up(path, per_epoch=5, seconds=100)
+    gradients, cells = {"weight_seconds", "alpha_seconds"}, {"evaluations", "simulated_seconds"}
+    columns = {column.key for column in cost_sheet(comparison.compare(load_study(writer.path))).columns}
+    assert (columns & cells, columns & gradients) == (cells, set())
+    writer.add("darts", 0, CELLS)
+    columns = {column.key for column in cost_sheet(comparison.compare(load_study(writer.path))).columns}
+    assert columns >= cells | gradients
 
 
 def test_the_middle_half_is_shaded_from_five_seeds_on(writer: StudyWriter) -> None:
