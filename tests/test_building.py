@@ -122,7 +122,7 @@ BESIDE = [  # of the same convolutions; where CELL has a pooling, these have a s
 def test_networks_side_by_side_compute_and_learn_what_each_would_alone(
     small: bool, cells: list[Architecture], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.side_by_side.PATCH_BYTES", 2 * 4 * 9 * 8 * 8 * 8 * 8)  # two networks at a time
+    monkeypatch.setattr("harness.batch_innermost.PATCH_BYTES", 2 * 4 * 9 * 8 * 8 * 8 * 8)  # two networks at a time
     networks = [SPACE.network(cell, NetworkConfig(4, 1, 10)) for cell in cells]
     for seed, network in enumerate(networks):
         initialise(network, lambda name, seed=seed: stream(seed, name))
@@ -185,7 +185,7 @@ def test_the_halves_are_disjoint_and_complete() -> None:
 
 @pytest.mark.parametrize("patch_bytes", [2**20, 0], ids=["small", "large"])
 def test_cells_are_trained_as_a_plain_loop_would(patch_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.side_by_side.PATCH_BYTES", patch_bytes)
+    monkeypatch.setattr("harness.batch_innermost.PATCH_BYTES", patch_bytes)
     exact = {name: getattr(digits().train, name).double() for name in ("mean", "sd")}
     data = Halves(*(replace(images, **exact) for images in (digits().train, digits().valid, digits().test)), classes=10)
     torch.set_default_dtype(torch.float64)  # in float32, rounding errors grow to per cents within 40 steps
