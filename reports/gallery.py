@@ -174,7 +174,8 @@ FIGURES = [
         derived_cells,
         "The most frequent derived cell of each method",
         "Each method's most frequent final cell, how many of its finished seeds derived it, and its test accuracy. "
-        "Node 0 is the input, the last node the output.",
+        "Node 0 is the input, the last node the output; in the DARTS space 0 and 1 are the outputs of the two cells "
+        "before, and all other nodes together are the output.",
     ),
 ]
 """Every figure. A section of :mod:`reports.sections` says where on the page one stands."""
