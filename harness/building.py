@@ -1,7 +1,7 @@
 """Measuring every functionally unique cell of a space by training it, for a table of one's own.
 
 What has been measured is kept, a line a cell, in ``<tables>/.building/<name>/measured.jsonl``, beside ``plan.json``,
-which says of what it is measured. An interrupted build goes on from there.
+which says of what it is measured. An interrupted build goes on from there; once the table is stored, it is removed.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -137,6 +139,13 @@ def measure_cells(
         raise HarnessError(
             f"cannot write in {folder} ({error.strerror or error}); make room, and the same command goes on"
         ) from None
+
+
+def remove_measurements(planned: Plan) -> None:
+    """Remove what was kept for the build to go on from; what cannot be removed stays."""
+    shutil.rmtree(planned.folder, ignore_errors=True)
+    with suppress(OSError):
+        planned.folder.parent.rmdir()  # stays while it holds another unfinished table
 
 
 def _begin(planned: Plan) -> None:

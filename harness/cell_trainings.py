@@ -16,11 +16,12 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
+from harness.batch_innermost import are_small
 from harness.batches import Images, moments, shrink
 from harness.data import TestSet, TrainingSet
 from harness.recipe import Recipe
 from harness.search import cosine
-from harness.side_by_side import are_small, arranged, side_by_side
+from harness.side_by_side import arranged, side_by_side
 from harness.streams import Streams, stream
 from spaces.base import Architecture, NetworkConfig, SearchSpace, initialise
 from spaces.size import flops, parameters

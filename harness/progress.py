@@ -25,7 +25,7 @@ class Line:
         epochs: of the whole run.
         done: epochs done, with fraction.
         row: the last epoch's; None before the first.
-        accuracy: what the table says of the row's cell, for print; empty where nothing.
+        accuracy: what the table says of the row's cell, on a dataset or two, for print; empty where nothing.
     """
 
     name: str

@@ -5,7 +5,8 @@
 * ``config.json``: what was run, resolved (see :class:`RunConfig`), written first and never changed;
 * ``environment.json``: what it ran on;
 * ``trace.jsonl``: a row an epoch (see :class:`TraceRow`), rewritten whole after each epoch;
-* ``alphas.json``: α after each epoch, a list of {name: nested list}; of a query-based method, its evaluations so far;
+* ``alphas.json``: α after each epoch, a list of {name: nested list}, with the ``operation_weights`` that the method
+  makes of it where they are not softmax(α); of a query-based method, its evaluations so far;
 * ``answers.npy``: of a search that a table answers, what it may see of the table (see :mod:`harness.answers`);
 * ``checkpoint.pt`` and ``checkpoint-previous.pt``: present while the run is unfinished (see :mod:`harness.checkpoint`);
 * ``attempts.json``: when and why processes of this run died, and with what result it ended before it was begun again;

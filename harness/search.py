@@ -179,11 +179,21 @@ class GradientSearch:
         if what:
             raise Diverged(f"{what} in epoch {self.search.epoch + 1}")
 
+    @torch.no_grad()
     def alphas(self) -> dict[str, Any]:
-        """The architecture parameters that have a row for each edge (no controller's), now, as nested lists."""
-        rows = (len(self.search.space.edges),)
-        alphas = self.search.alphas.items()
-        return {name: value.detach().cpu().tolist() for name, value in alphas if value.shape[:1] == rows}
+        """The architecture parameters that have a row for each edge (no controller's), now, as nested lists.
+
+        Beside them ``operation_weights``, where the method makes something else of α than its softmax.
+        """
+        space = self.search.space
+        found: dict[str, Tensor] = {
+            name: value for name, value in self.search.alphas.items() if value.shape[:1] == (len(space.edges),)
+        }
+        if "alpha" in found and found["alpha"].shape == (len(space.edges), len(space.operations)):
+            weights = self.method.operation_weights(self.search)
+            if not torch.equal(weights, found["alpha"].softmax(dim=1)):
+                found["operation_weights"] = weights
+        return {name: value.detach().cpu().tolist() for name, value in found.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the search depends on."""

@@ -149,7 +149,7 @@ class _Session:
         line.done, line.done_before = float(len(rows)), None
         if rows:
             self._screen.say(f"{planned.name}: goes on after epoch {len(rows)} of {line.epochs}")
-            line.row, line.accuracy = rows[-1], self._accuracy(rows[-1])
+            line.row, line.accuracy = rows[-1], self._accuracy(run, rows[-1])
         if not again:
             self._screen.show(line)
         self._touch(run)
@@ -160,7 +160,7 @@ class _Session:
     def epoch(self, run: RunFolder, row: TraceRow) -> None:
         line = self._lines[run.path]
         line.advance(row["epoch"])
-        line.row, line.accuracy = row, self._accuracy(row)
+        line.row, line.accuracy = row, self._accuracy(run, row)
         self._screen.epoch(line)
         self._touch(run)
 
@@ -192,12 +192,13 @@ class _Session:
         if self._table:
             look_up(run, self._table)
 
-    def _accuracy(self, row: TraceRow) -> str:
-        """The table's accuracy of a row's cell on its first dataset, for print."""
-        if self._table is None or not self._table.datasets:
+    def _accuracy(self, run: RunFolder, row: TraceRow) -> str:
+        """The table's accuracies of a row's cell, for print: on its first dataset, and on the one searched on."""
+        if self._table is None:
             return ""
-        dataset = self._table.datasets[0]
-        return f"{dataset} {self._table.test_accuracy(dataset)[row['index']]:.2f} %"
+        searched = self._runs[run.path].config["dataset"]
+        shown = [name for place, name in enumerate(self._table.datasets) if place == 0 or name == searched]
+        return ", ".join(f"{name} {self._table.test_accuracy(name)[row['index']]:.2f} %" for name in shown)
 
     def _outcome(self, run: RunFolder) -> str:
         """How a run ended, in a line."""
@@ -205,7 +206,7 @@ class _Session:
         if result["status"] != "finished":
             return f"{result['status']}: {result['reason']}"
         last = run.read_trace()[-1]
-        accuracy = self._accuracy(last)
+        accuracy = self._accuracy(run, last)
         if "test_accuracy" in result:
             accuracy = f"test accuracy {result['test_accuracy']:.2f} %"
         simulated = last.get("simulated_seconds", 0.0)

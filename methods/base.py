@@ -236,6 +236,13 @@ class GradientMethod(Method):
     def mixture(self, search: Search) -> Mixture:
         """How α becomes the weights of the mixed operations in one forward pass. Called once per forward pass."""
 
+    def operation_weights(self, search: Search) -> Tensor:
+        """What α makes of the operations, (edges, operations): their weights, or the mean where these are drawn.
+
+        Read by reports alone. Default: softmax(α).
+        """
+        return search.alpha.softmax(dim=1)
+
     def weight_mixture(self, search: Search) -> Mixture:
         """The mixture of one weight step, without a gradient to α. Default: :meth:`mixture`."""
         with torch.no_grad():

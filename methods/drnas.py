@@ -45,6 +45,10 @@ class DrNAS(GradientMethod):
         sample = DirichletSample.apply(concentration(search.alpha).cpu(), search.noise)  # type: ignore[no-untyped-call]
         return Mixture(sample.to(search.alpha))
 
+    def operation_weights(self, search: Search) -> Tensor:
+        beta = concentration(search.alpha)
+        return beta / beta.sum(dim=1, keepdim=True)
+
     def alpha_step(self, search: Search, train: Batch, valid: Batch) -> Forward | None:
         forward = search.forward(valid, self.mixture(search))
         loss = forward.loss

@@ -30,7 +30,10 @@ class FairDARTS(GradientMethod):
     )
 
     def mixture(self, search: Search) -> Mixture:
-        return Mixture(search.alpha.sigmoid() * eligible(search.space).to(search.alpha))
+        return Mixture(self.operation_weights(search))
+
+    def operation_weights(self, search: Search) -> Tensor:
+        return search.alpha.sigmoid() * eligible(search.space).to(search.alpha)
 
     def alpha_step(self, search: Search, train: Batch, valid: Batch) -> Forward | None:
         forward = search.forward(valid, self.mixture(search))

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from scipy import stats
 
 from harness.runs import RunFolder
+from reports.alphas import last_alpha
 from reports.comparison import Comparison, MethodResults, SeedResult
-from reports.diagnostics import last_alpha
 from reports.stats import Floats
 from spaces.base import Architecture, SearchSpace
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch
+from matplotlib.patches import Circle, FancyArrowPatch
+from matplotlib.path import Path
 
 from reports.comparison import Comparison
+from reports.stats import Floats
 from reports.style import BLACK, GREY, WIDTH, house_style, operation_name, operation_stroke, save, short
 from spaces.base import SearchSpace
+
+RADIUS = 0.12
+"""Of a node's circle, in distances between nodes."""
 
 
 def cell_png(space_name: str, architecture: str) -> bytes:
@@ -24,8 +30,9 @@ def cell_png(space_name: str, architecture: str) -> bytes:
     from harness.catalogue import get_space
 
     space = get_space(space_name)
+    kinds = len(space.cells)
     with house_style():
-        figure = Figure(figsize=(WIDTH / 1.5, 2.6 * len(space.cells)), layout="constrained")
+        figure = Figure(figsize=(WIDTH / 1.5, 1.9) if kinds == 1 else (WIDTH, 2.1 * kinds), layout="constrained")
         draw_cell(figure.subplots(), space, space.parse(architecture))
     return save(figure, "png")
 
@@ -39,10 +46,10 @@ def derived_cells(comparison: Comparison) -> Figure | None:
             shown.append((method, *cells.most_common(1)[0]))
     if not shown:
         return None
-    columns = min(2, len(shown))
-    rows = -(-len(shown) // columns)
     kinds = len(comparison.space.cells)
-    figure = Figure(figsize=(WIDTH, (2.2 if kinds == 1 else 2.5 * kinds) * rows), layout="constrained")
+    columns = min(2, len(shown)) if kinds == 1 else 1
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(WIDTH, (1.8 if kinds == 1 else 0.4 + 2.1 * kinds) * rows), layout="constrained")
     axes: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
     for spare in axes[len(shown) :]:
         spare.set_axis_off()
@@ -63,27 +70,41 @@ def draw_cell(ax: Axes, space: SearchSpace, architecture: Sequence[int]) -> None
     Arcs run below where they start at an odd node. Edges that the architecture has not kept are left out.
     """
     kept = space.kept(architecture)
+    several = len(space.cells) > 1
     base, floor, right = 0.0, 0.0, 0.0
     for name, edges in space.cells.items():
         first = min(source for source, _ in (space.edges[edge] for edge in edges))
         ends = [(source - first, target - first) for source, target in (space.edges[edge] for edge in edges)]
         shown = [(*end, architecture[edge]) for end, edge in zip(ends, edges, strict=True) if edge in kept]
-        nodes = 1 + max(target for _, target in ends)
         heights = [_height(source, target) for source, target, _ in shown]
-        if len(space.cells) > 1:
-            base = floor - max(0.0, *heights) - (0.8 if floor else 0.0)
-            ax.text(-0.2, base + 0.35, name, ha="right", fontsize=8)
+        if several:
+            base = floor - max(0.0, *heights) - 0.15
+            ax.text(-0.25, base, name, ha="right", va="center", fontsize=8)
+        nodes = 1 + max(target for _, target in ends)
         _draw_nodes_and_edges(ax, space, shown, nodes, base)
-        floor, right = base + min(-0.75, *heights) - 0.15, max(right, nodes - 0.75)
-    several = len(space.cells) > 1
-    ax.set(xlim=(-0.9 if several else -0.25, right), ylim=(floor, 0.2 if several else 1.45), aspect="equal")
+        floor, right = base + min(-0.2, *heights) - 0.15, max(right, nodes - 0.75)
+    ax.set(xlim=(-0.95 if several else -0.25, right), ylim=(floor, 0.0 if several else 0.95), aspect="equal")
     ax.set_axis_off()
 
 
 def _height(source: int, target: int) -> float:
     """How far above the nodes an edge runs, in distances between nodes; negative: below."""
     span = target - source
-    return 0.0 if span == 1 else (-1 if source % 2 else 1) * (0.5 + 0.12 * span) * span / 2
+    return 0.0 if span == 1 else (-1 if source % 2 else 1) * (0.27 * span - 0.06)
+
+
+def _points(source: int, target: int, base: float) -> Floats:
+    """The control points of an edge between nodes on the height ``base``, (4, 2): a cubic Bézier curve.
+
+    It leaves the nodes steeply, so that the labels between them stay clear of it, and ends before the target's circle.
+    """
+    rise = 4 / 3 * _height(source, target)
+    lean = 0.07 * (target - source) if rise else 1 / 3
+    points: Floats = np.array([(source, 0), (source + lean, rise), (target - lean, rise), (target, 0)])
+    points += [0, base]
+    back = points[2] - points[3]
+    points[3] += 1.3 * RADIUS * back / np.hypot(*back)
+    return points
 
 
 def _draw_nodes_and_edges(
@@ -93,31 +114,31 @@ def _draw_nodes_and_edges(
     for source, target, operation in edges:
         name = space.operations[operation]
         stroke = operation_stroke(name, operation)
-        height = _height(source, target)
         faint = name == "none"
+        points = _points(source, target, base)
         arrow = FancyArrowPatch(
-            (source, base),
-            (target, base),
-            connectionstyle=f"arc3,rad={-2 * height / (target - source)}",
+            path=Path(points, [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4]),
             arrowstyle="-|>",
             mutation_scale=9,
-            shrinkA=8,
-            shrinkB=8,
             color="#b5b5b5" if faint else stroke.colour,
             linestyle=stroke.line if faint else "-",
             linewidth=stroke.width,
         )
         ax.add_patch(arrow)
+        straight = target - source == 1
+        # Arcs that start at a later node meet others on their first half.
+        along = 0.5 if source < 2 else 0.62
+        x, y = np.array([(1 - along) ** 3, 3 * along * (1 - along) ** 2, 3 * along**2 * (1 - along), along**3]) @ points
         ax.text(
-            (source + target) / 2 - (0 if height else 0.04),
-            base + (height or (0.07 if nodes <= 4 else 0.22)),  # above the circles where the nodes stand closer
+            (source + target) / 2 if straight else x,
+            base + 0.05 if straight else y,
             operation_name(name),
             ha="center",
-            va="center" if height else "bottom",
+            va="bottom" if straight else "center",
             fontsize=7.2,
             color=GREY if faint else BLACK,
-            bbox={"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none"} if height else None,
+            bbox=None if straight else {"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none"},
         )
     for node in range(nodes):
-        ax.plot(node, base, "o", markersize=13, markerfacecolor="white", markeredgecolor=BLACK, zorder=4)
-        ax.text(node, base, str(node), ha="center", va="center", fontsize=8, zorder=5)
+        ax.add_patch(Circle((node, base), RADIUS, facecolor="white", edgecolor=BLACK, zorder=4))
+        ax.text(node, base, str(node), ha="center", va="center_baseline", fontsize=8, zorder=5)

@@ -14,10 +14,11 @@ import numpy as np
 from scipy import stats
 
 from harness.runs import RunFolder, TraceRow
+from reports.alphas import last_margin
 from reports.comparison import Comparison, MethodResults, SeedResult
 from reports.export import Column, Sheet, Value
 from reports.ranking import COLLAPSE, collapse_history
-from reports.stats import Floats, agreement
+from reports.stats import agreement
 from spaces.base import Architecture, SearchSpace
 
 SKIP = "skip_connect"
@@ -52,7 +53,7 @@ def collapse_sheet(comparison: Comparison) -> Sheet:
         "end: seeds that ended so; since: the epoch from which on they did. Identity paths: paths from the cell's "
         f"input to its output that hold {SKIP} alone, of {paths}. Lost: points by which the last cell is "
         "below the best on its trajectory. Agreement: as in the stability ranking. Margin: mean over edges of the "
-        "largest softmax(α) less the second largest, after the last epoch; near 0 the choice of "
+        "largest weight that α gives an operation less the second largest, after the last epoch; near 0 the choice of "
         "operations is all but a tie.",
         [
             Column("method", "Method", text=True),
@@ -168,24 +169,6 @@ def recorded(seed: SeedResult, field: Callable[[TraceRow], float | None]) -> dic
 def _last(seed: SeedResult, field: Callable[[TraceRow], float | None]) -> float | None:
     """What a run recorded after its last epoch."""
     return field(seed.run.trace[-1]) if seed.run.trace else None
-
-
-def last_margin(comparison: Comparison, seed: SeedResult) -> float | None:
-    """Mean over edges of the largest softmax(α) less the second, after the last epoch; None without α."""
-    alpha = last_alpha(comparison, seed)
-    if alpha is None:
-        return None
-    weights = np.exp(alpha - alpha.max(axis=1, keepdims=True))
-    second, best = np.sort(weights / weights.sum(axis=1, keepdims=True), axis=1)[:, -2:].T
-    return float((best - second).mean())
-
-
-def last_alpha(comparison: Comparison, seed: SeedResult) -> Floats | None:
-    """α after the last epoch, (edges, operations); None where there is none of this shape, or it is not finite."""
-    history = RunFolder(seed.run.path).read_json("alphas.json") or [{}]
-    alpha = np.array(history[-1].get("alpha", []), dtype=float)
-    shape = (len(comparison.space.edges), len(comparison.space.operations))
-    return alpha if alpha.shape == shape and np.isfinite(alpha).all() else None
 
 
 def rank_quality(comparison: Comparison, seed: SeedResult) -> tuple[float | None, float] | None:

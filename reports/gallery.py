@@ -131,11 +131,11 @@ FIGURES = [
     Entry(
         "alpha-heatmaps",
         alpha_heatmaps,
-        "Probability of each operation on each edge at four epochs, a row a method",
-        "softmax(α) of each operation (across) on each edge (down), after the first epoch, a quarter, half and all of "
-        "the search: mean over the seeds that reached the epoch, so that a seed can be surer than its mean. The dot "
-        "marks the largest mean of an edge. An edge in one even shade has decided nothing. Methods without α are left "
-        "out.",
+        "Weight of each operation on each edge at four epochs, a row a method",
+        "The weight that α gives each operation (across) on each edge (down), after the first epoch, a quarter, half "
+        "and all of the search: softmax(α), or what the method has in its place, such as the sigmoid of FairDARTS. "
+        "Mean over the seeds that reached the epoch, so that a seed can be surer than its mean. The dot marks the "
+        "largest mean of an edge. An edge in one even shade has decided nothing. Methods without α are left out.",
     ),
     Entry(
         "operations-over-epochs",
@@ -174,7 +174,8 @@ FIGURES = [
         derived_cells,
         "The most frequent derived cell of each method",
         "Each method's most frequent final cell, how many of its finished seeds derived it, and its test accuracy. "
-        "Node 0 is the input, the last node the output.",
+        "Node 0 is the input, the last node the output; in the DARTS space 0 and 1 are the outputs of the two cells "
+        "before, and all other nodes together are the output.",
     ),
 ]
 """Every figure. A section of :mod:`reports.sections` says where on the page one stands."""

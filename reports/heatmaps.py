@@ -1,26 +1,25 @@
-"""Heat-maps of the architecture parameters: softmax(α) per edge and operation at a few epochs, a row a method."""
+"""Heat-maps of the weights that α gives each operation of each edge at a few epochs, a row a method."""
 
 from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.special import softmax
 
-from harness.runs import RunFolder
+from reports.alphas import operation_weights
 from reports.comparison import Comparison, SeedResult
 from reports.stats import Floats
 from reports.style import WIDTH, operation_name, short
 
 COLOURS = "cividis_r"
-"""Perceptually uniform, and as ordered in greyscale as in colour; on white paper the darker is the more probable."""
+"""Perceptually uniform, and as ordered in greyscale as in colour; on white paper the darker is the larger."""
 
 MOMENTS = (0.0, 0.25, 0.5, 1.0)
 """The epochs shown, as fractions of the run."""
 
 
 def alpha_heatmaps(comparison: Comparison) -> Figure | None:
-    """softmax(α) at start, quarter, half and end: mean over the seeds that reached the epoch; None without any α."""
+    """Weights at start, quarter, half and end: mean over the seeds that reached the epoch; None without any α."""
     shown = [(method.label, found) for method in comparison.methods if (found := _seeds(comparison, method.seeds))]
     if not shown:
         return None
@@ -46,7 +45,7 @@ def alpha_heatmaps(comparison: Comparison) -> Figure | None:
         row[0].set_ylabel("edge")
     grid[0, 0].set_yticks(np.arange(len(edges)) + 0.5, comparison.space.edge_names)
     grid[0, 0].set_xticks(np.arange(len(operations)) + 0.5, [operation_name(operation) for operation in operations])
-    figure.colorbar(mesh, ax=grid, location="bottom", aspect=45, label="softmax(α)")
+    figure.colorbar(mesh, ax=grid, location="bottom", aspect=45, label="weight")
     return figure
 
 
@@ -56,16 +55,8 @@ def without_alpha(comparison: Comparison) -> list[str]:
 
 
 def _seeds(comparison: Comparison, seeds: list[SeedResult]) -> list[Floats]:
-    """softmax(α) of each seed that has any: (epochs, edges, operations), as long as α is finite."""
-    shape = (len(comparison.space.edges), len(comparison.space.operations))
-    found = []
-    for seed in seeds:
-        history = RunFolder(seed.run.path).read_json("alphas.json") or []
-        alphas = [np.array(entry["alpha"], dtype=float) for entry in history if "alpha" in entry]
-        finite = [alpha for alpha in alphas if alpha.shape == shape and np.isfinite(alpha).all()]
-        if finite:
-            found.append(softmax(np.stack(finite), axis=2))
-    return found
+    """The weights of each seed that has any: (epochs, edges, operations)."""
+    return [found for seed in seeds if (found := operation_weights(comparison, seed)) is not None]
 
 
 def _epochs(seeds: list[Floats]) -> list[int]:

@@ -136,6 +136,11 @@ class SearchSpace(abc.ABC):
         return (max(target for _, target in self.edges),)
 
     @property
+    def equal_edges(self) -> tuple[int, ...]:
+        """For each edge the first one on which every operation has as many parameters and FLOPs. Default: itself."""
+        return tuple(range(len(self.edges)))
+
+    @property
     def enumerable(self) -> bool:
         """Whether there are few enough architectures to go through all of them, as a table does."""
         return self.size <= ENUMERABLE

@@ -25,8 +25,10 @@ from harness.recipe import Optimisation, Recipe, load_recipe
 from harness.search import cosine
 from harness.side_by_side import side_by_side
 from harness.streams import Streams, stream
-from harness.tables import load_table
+from harness.tables import Table, load_table
+from harness.tables.built import store_built
 from harness.tables.noise import retraining_noise
+from harness.tables.store import tables_directory
 from spaces.base import Architecture, NetworkConfig, initialise
 from spaces.size import flops, parameters
 from tests import command_line
@@ -120,7 +122,7 @@ BESIDE = [  # of the same convolutions; where CELL has a pooling, these have a s
 def test_networks_side_by_side_compute_and_learn_what_each_would_alone(
     small: bool, cells: list[Architecture], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.side_by_side.PATCH_BYTES", 2 * 4 * 9 * 8 * 8 * 8 * 8)  # two networks at a time
+    monkeypatch.setattr("harness.batch_innermost.PATCH_BYTES", 2 * 4 * 9 * 8 * 8 * 8 * 8)  # two networks at a time
     networks = [SPACE.network(cell, NetworkConfig(4, 1, 10)) for cell in cells]
     for seed, network in enumerate(networks):
         initialise(network, lambda name, seed=seed: stream(seed, name))
@@ -183,7 +185,7 @@ def test_the_halves_are_disjoint_and_complete() -> None:
 
 @pytest.mark.parametrize("patch_bytes", [2**20, 0], ids=["small", "large"])
 def test_cells_are_trained_as_a_plain_loop_would(patch_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.side_by_side.PATCH_BYTES", patch_bytes)
+    monkeypatch.setattr("harness.batch_innermost.PATCH_BYTES", patch_bytes)
     exact = {name: getattr(digits().train, name).double() for name in ("mean", "sd")}
     data = Halves(*(replace(images, **exact) for images in (digits().train, digits().valid, digits().test)), classes=10)
     torch.set_default_dtype(torch.float64)  # in float32, rounding errors grow to per cents within 40 steps
@@ -235,10 +237,12 @@ def test_a_table_is_built_interrupted_and_taken_up_again(tmp_path: Path) -> None
     (planned.folder / "measured.jsonl").write_bytes(kept + b'{"index": 5, "measu')  # as a full disk leaves it
     done = call(*arguments)
     assert done.exit_code == 0, done.output
-    assert (planned.folder / "measured.jsonl").read_bytes().startswith(kept)
+    assert not planned.folder.parent.exists()
 
     space = catalogue.get_space("first-cells")
     table = load_table("tiny", space)
+    for row in map(json.loads, kept.splitlines()):  # measured once: no second training takes as long to the nanosecond
+        assert table.columns["digits", "train_seconds"][row["index"]] == row["measured"]["3"]["train_seconds"]
     data = digits()
     for index in (0, 7):
         [expected] = CellTrainings(space, data, recipe(), [0, 1], CPU).measure([space.architecture(index)], epochs=3)
@@ -254,6 +258,25 @@ def test_a_table_is_built_interrupted_and_taken_up_again(tmp_path: Path) -> None
     assert table.provenance["plan"]["seeds"] == [0, 1]
     assert "after 1 epoch;" in call("benchmark", "query", "3", "--space", "first-cells", "--table", "tiny").output
     assert "there is a table tiny already" in refusal(call(*arguments))
+
+
+@pytest.mark.usefixtures("small_space")
+def test_what_was_measured_is_kept_until_the_table_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    space, planned = catalogue.get_space("first-cells"), small_plan()
+    other = planned.folder.parent / "unfinished"
+    for folder in (planned.folder, other):
+        folder.mkdir(parents=True)
+    table = Table("tiny", space.name, {("digits", "test_accuracy"): np.full(12, 50.0)}, {"name": "tiny"})
+    damaged = replace(table, columns={("digits", "test_accuracy"): np.full(12, 51.0)})
+    with monkeypatch.context() as patch:
+        patch.setattr("harness.tables.built.read_parquet", lambda *_: damaged)
+        with pytest.raises(HarnessError, match="not read back as it was written"):
+            store_built(planned, space, table)
+    assert planned.folder.exists()
+    (tables_directory() / "tiny.parquet").unlink()
+    store_built(planned, space, table)
+    assert not planned.folder.exists()
+    assert other.exists()
 
 
 @pytest.mark.usefixtures("small_space")

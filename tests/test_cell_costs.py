@@ -13,7 +13,7 @@ from harness.data import load_training_set
 from harness.errors import HarnessError
 from harness.experiment import check_possible, identity, plan
 from harness.runs import RunConfig
-from harness.sizes import benchmark_size, costs_to_pay, operation_costs, size_of
+from harness.sizes import Size, benchmark_size, cells_to_compare, costs_to_pay, operation_costs, size_of
 from harness.streams import stream
 from methods.base import GradientMethod, Search
 from methods.darts import DARTS, SecondOrderDARTS
@@ -58,6 +58,24 @@ def test_costs_of_operations_are_those_of_their_convolutions() -> None:
     norm = (2 * 2 * widths).sum()  # scale and shift
     assert of_parameters.tolist() == [0, 0, one + norm, nine + norm, 0]
     assert of_flops.tolist() == [0, 0, (2 * widths**2 * pixels).sum(), 9 * (2 * widths**2 * pixels).sum(), 0]
+
+
+@pytest.mark.parametrize("name", ["nas-bench-201", "darts"])
+def test_every_edge_costs_what_the_network_with_it_has_more(name: str) -> None:
+    space, config = catalogue.get_space(name), NetworkConfig(channels=4, cells=1, classes=3)
+    sizes = [[size_of(space, cell, config, IMAGE_SIZE) for cell in cells] for cells in cells_to_compare(space)]
+    each = torch.tensor(sizes, dtype=torch.float64)
+    assert torch.equal(operation_costs(space, config, IMAGE_SIZE), each - each[:, :1])
+
+
+def test_costs_need_a_network_for_each_operation_on_each_kind_of_edge(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[tuple[int, ...]] = []
+    for name, kinds in (("nas-bench-201", 1), ("darts", 3)):
+        space = catalogue.get_space(name)
+        built.clear()
+        monkeypatch.setattr("harness.sizes.size_of", lambda _, cell, *__: built.append(cell) or Size(0, 0))
+        operation_costs(space, CONFIG, IMAGE_SIZE)
+        assert len(built) == len(set(built)) <= kinds * len(space.operations)
 
 
 def test_the_dearest_cell_pays_the_weight_and_weights_add_up() -> None:

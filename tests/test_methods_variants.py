@@ -35,6 +35,7 @@ from tests.by_hand import (
     through_softmax,
     toy,
 )
+from tests.small_search import gradient_search
 from tests.toy import NAS_BENCH_201, TwoEdges, build_search
 
 # FairDARTS
@@ -58,6 +59,20 @@ def test_fair_darts_weighs_operations_independently_and_leaves_none_out() -> Non
     expected = 1 / (1 + np.exp(-alpha))
     expected[:, 0] = 0
     np.testing.assert_allclose(FairDARTS().mixture(search).weights.detach().numpy(), expected)
+
+
+def test_what_a_method_makes_of_alpha_is_recorded_where_it_is_no_softmax() -> None:
+    assert list(gradient_search(DARTS()).alphas()) == ["alpha"]
+    found = gradient_search(FairDARTS()).alphas()
+    weights = torch.tensor(found["alpha"]).sigmoid()
+    weights[:, NAS_BENCH_201.operations.index("none")] = 0
+    torch.testing.assert_close(torch.tensor(found["operation_weights"]), weights)
+
+
+def test_what_drnas_makes_of_alpha_is_the_mean_of_its_samples() -> None:
+    search, _, _ = toy(DrNAS(), TwoEdges())
+    drawn = torch.stack([DrNAS().mixture(search).weights.detach() for _ in range(4000)])
+    torch.testing.assert_close(drawn.mean(dim=0), DrNAS().operation_weights(search).detach(), atol=0.02, rtol=0)
 
 
 def test_fair_darts_derives_the_largest_weight_but_none() -> None:

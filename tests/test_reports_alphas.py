@@ -10,6 +10,7 @@ from scipy.special import softmax
 from harness.results import load_study
 from harness.runs import RunFolder
 from reports import comparison
+from reports.diagnostics import collapse_sheet
 from reports.heatmaps import alpha_heatmaps, without_alpha
 from reports.operations import operations_sheet
 from reports.rank_figure import rank_intervals
@@ -56,6 +57,20 @@ def test_a_heatmap_is_the_mean_of_softmax_over_the_seeds_that_got_there(writer: 
         "conv 3×3",
         "avg pool",
     ]
+
+
+def test_weights_that_are_no_softmax_are_shown_as_recorded(writer: studies.StudyWriter) -> None:
+    weights = np.zeros((6, 5))
+    weights[:, 1:] = np.random.default_rng(0).uniform(size=(6, 4))
+    found = [history(1, 0)[0] | {"operation_weights": weights.tolist()}]
+    RunFolder(writer.add("fair-darts", 0, [studies.ALL_SKIP])).write_json("alphas.json", found)
+    study = compared(writer)
+    figure = alpha_heatmaps(study)
+    assert figure is not None
+    np.testing.assert_allclose(shown(figure)["epoch 1"], weights)
+    (row,) = collapse_sheet(study).rows
+    margin = np.diff(np.sort(weights)[:, -2:]).mean()
+    assert dict(zip([c.key for c in collapse_sheet(study).columns], row, strict=True))["alpha_margin"] == margin
 
 
 def test_what_recorded_no_alpha_is_on_no_heatmap(writer: studies.StudyWriter) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch
+from matplotlib.path import Path
 
 from harness.results import load_study
 from harness.runs import RunFolder
@@ -17,8 +19,11 @@ from reports.explanation import explanation_words
 from reports.export import Sheet
 from reports.operations import operations_sheet
 from reports.sheets import stability_sheet
+from reports.style import operation_name
 from reports.words import opening
+from spaces.base import SearchSpace
 from spaces.darts.space import PUBLISHED, DARTSSpace
+from spaces.nas_bench_201.space import NASBench201
 from tests import studies
 
 SPACE = DARTSSpace()
@@ -77,9 +82,38 @@ def test_both_cells_are_drawn_without_the_edges_left_out(study: Comparison) -> N
     (drawn,) = [ax for ax in figure.axes if ax.texts]
     words = [text.get_text() for text in drawn.texts]
     assert {"normal", "reduce"} <= set(words)
-    assert len(drawn.patches) == 16
+    assert sum(isinstance(patch, FancyArrowPatch) for patch in drawn.patches) == 16
     assert "none" not in words
     assert cell_png("darts", PUBLISHED).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("space", "cell"),
+    [
+        *((SPACE, SPACE.architecture(index)) for index in range(SPACE.size // 15, SPACE.size, SPACE.size // 7)),
+        (SPACE, V2),
+        (NASBench201(), studies.ALL_CONV3),
+    ],
+)
+def test_the_label_of_an_edge_covers_no_node_no_label_and_no_other_edge(
+    writer: studies.StudyWriter, space: SearchSpace, cell: tuple[int, ...]
+) -> None:
+    for method in ("darts", "gdas", "snas"):
+        writer.add(method, 0, [cell], datasets=(), space=space.name)
+    figure = derived_cells(compare(load_study(writer.path)))
+    assert figure is not None
+    figure.draw_without_rendering()
+    drawn = figure.axes[0]
+    nodes = [patch.get_window_extent() for patch in drawn.patches if isinstance(patch, Circle)]
+    arrows = [patch for patch in drawn.patches if isinstance(patch, FancyArrowPatch)]
+    lines = [arrow.get_path().to_polygons(arrow.get_transform(), closed_only=False) for arrow in arrows]
+    operations = {operation_name(operation) for operation in space.operations}
+    labels = [text.get_window_extent() for text in drawn.texts if text.get_text() in operations]
+    assert len(labels) == len(arrows) == len(space.kept(cell))
+    for place, label in enumerate(labels):
+        assert not any(label.overlaps(other) for other in nodes + labels[:place])
+        others = [part for line in lines[:place] + lines[place + 1 :] for part in line]
+        assert not any(Path(part).intersects_bbox(label, filled=False) for part in others)
 
 
 def test_what_the_supernet_lost_is_mapped_by_the_edges_of_either_cell(writer: studies.StudyWriter) -> None:

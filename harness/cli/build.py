@@ -55,8 +55,8 @@ def build(
     from harness.data import load_test_set, load_training_set
     from harness.environment import check_device, cores
     from harness.retrain import recipe_for
-    from harness.tables.built import built_table
-    from harness.tables.store import free_place, write_table
+    from harness.tables.built import built_table, store_built
+    from harness.tables.store import free_place
 
     space = get_space(space_name)
     check_device(device)
@@ -71,7 +71,7 @@ def build(
         rows = measure_cells(planned, jobs or cores(), device, data_dir, progress)
     table = built_table(planned, space, rows)
     click.echo(f"table {called}: {len(rows):,} cells measured, {space.size:,} architectures answer")
-    click.echo(f"stored as {write_table(table, space)}")
+    click.echo(f"stored as {store_built(planned, space, table)}")
     click.echo(f"use it: harness run --table {called}")
 
 

@@ -6,93 +6,28 @@ import copy
 import json
 import math
 import pickle
-import unittest
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar, Literal, cast, get_origin
+from typing import Any, Literal, get_origin
 
-import torch
 from pydantic import ValidationError
 
 from harness import catalogue
 from harness.contract import rehearsal
+from harness.contract.checked import Broken, Checked, finished, require
 from harness.contract.reach import forbidden, imported_from_the_harness, own_modules
-from harness.contract.rehearsal import EPOCHS, Outcome, difference, rehearse
+from harness.contract.rehearsal import EPOCHS, difference, rehearse
 from harness.contract.watching import changed, copies, global_random_states, optimised, passes_made, steps
 from harness.query_search import QuerySearch
-from harness.search import GradientSearch
-from methods.base import GradientMethod, Method, QueryMethod
+from methods.base import Method
 
 
-class Broken(AssertionError):
-    """A method does not keep to the contract; the message says in what."""
-
-
-class NotApplicable(unittest.SkipTest):
-    """A check does not apply to this kind of method; the message says why. pytest shows it as skipped."""
-
-
-def require(kept: object, fault: str) -> None:
-    """Raise :class:`Broken` with ``fault`` unless the contract is kept."""
-    if not kept:
-        raise Broken(fault)
-
-
-class MethodContract:
+class MethodContract(Checked):
     """The contract as a test class: derive from it, name the method, and pytest finds the checks.
 
     Attributes:
         method: the class that is checked.
         settings: hyper-parameters of the searches in which it is checked, where the defaults would take too long.
     """
-
-    method: ClassVar[type[Method]]
-    settings: ClassVar[dict[str, Any]] = {}
-    _wholes: ClassVar[dict[type[Method], Outcome]]
-
-    def __init_subclass__(cls) -> None:
-        cls._wholes = {}
-
-    # What the checks are made of
-
-    def setup_method(self) -> None:
-        """Before each check: one thread, as workers of small runs have; small searches are fastest so."""
-        torch.set_num_threads(1)
-
-    def configured(self) -> Method:
-        """The method as it is checked; a query-based one trains its cells for one epoch unless ``settings`` say."""
-        cheap = {"epochs_per_cell": 1} if issubclass(self.method, QueryMethod) else {}
-        return self.method(**(cheap | self.settings))
-
-    def gradient_search(self) -> tuple[GradientMethod, GradientSearch]:
-        """The method and a small search of it as its last epoch begins; :class:`NotApplicable` for query methods.
-
-        α has no weight decay: that it changes is then due to a gradient.
-        """
-        method = self.configured()
-        if not isinstance(method, GradientMethod):
-            raise NotApplicable("it asks for cells and has no supernet")
-        search = cast(GradientSearch, rehearse(method, rehearsal.SPACE, "alpha.weight_decay=0"))
-        search.search.epoch = EPOCHS - 1
-        return method, search
-
-    def search_with_alpha(self) -> tuple[GradientMethod, GradientSearch]:
-        """The same of a method that has architecture parameters; :class:`NotApplicable` for others."""
-        method, search = self.gradient_search()
-        if not search.search.alphas:
-            raise NotApplicable("it has no architecture parameters")
-        return method, search
-
-    def whole(self) -> Outcome:
-        """What an undisturbed small run comes to. Raises :class:`Broken` where it does not finish."""
-        if self.method not in self._wholes:
-            self._wholes[self.method] = rehearsal.whole(self.configured())
-        return finished(self._wholes[self.method])
-
-    def elsewhere(self) -> list[Outcome]:
-        """What two equal runs come to, each in a process of its own, as ``harness run --jobs 2`` starts them."""
-        return rehearsal.two_at_once(self.configured())
-
-    # The checks
 
     def test_it_says_what_it_is(self) -> None:
         """it has a name, a source, a line of summary, and says what each hyper-parameter is"""
@@ -311,12 +246,6 @@ def contract_of(method: type[Method], **settings: Any) -> MethodContract:
 
     Contract.method, Contract.settings = method, settings
     return Contract()
-
-
-def finished(found: Outcome) -> Outcome:
-    """``found``, if the run finished. Raises :class:`Broken` with the reason otherwise."""
-    require(found["status"] == "finished", f"a small run {found['status']}: {found['reason']}")
-    return found
 
 
 def beyond(annotation: Any, limits: Iterable[Any]) -> list[Any]:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,11 @@ import numpy.typing as npt
 import torch
 
 from harness import __version__
-from harness.building import CellRow, Plan
+from harness.building import CellRow, Plan, remove_measurements
+from harness.errors import HarnessError
 from harness.recipe import Recipe
 from harness.tables import Table
+from harness.tables.store import read_parquet, write_table
 from spaces.base import SearchSpace, isomorphic_groups
 
 METRICS = ("train_accuracy", "train_loss", "valid_accuracy", "valid_loss", "test_accuracy", "test_loss")
@@ -49,6 +52,19 @@ def built_table(planned: Plan, space: SearchSpace, rows: Mapping[int, CellRow]) 
     add("parameters", [row["parameters"] for row in ordered])
     add("flops", [row["flops"] for row in ordered])
     return Table(planned.name, space.name, columns, _provenance(planned, rows))
+
+
+def store_built(planned: Plan, space: SearchSpace, table: Table) -> Path:
+    """Store a built table, read it back and then remove what it was made of; returns the file.
+
+    Raises HarnessError where it cannot be stored, or is not read back as it was written; the measurements are kept.
+    """
+    path = write_table(table, space)
+    stored = read_parquet(path, space).columns
+    if not all(np.array_equal(stored[key], values, equal_nan=True) for key, values in table.columns.items()):
+        raise HarnessError(f"{path} is not read back as it was written; delete it: the same command then goes on")
+    remove_measurements(planned)
+    return path
 
 
 def _by_seed(rows: Sequence[CellRow], epochs: int, metric: str) -> npt.NDArray[np.float64]:

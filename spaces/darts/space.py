@@ -37,6 +37,13 @@ class DARTSSpace(SearchSpace):
     def outputs(self) -> tuple[int, ...]:
         return tuple(sorted({target for _, target in self.edges}))
 
+    @property
+    def equal_edges(self) -> tuple[int, ...]:
+        """The first edge of the same kind of cell, and of the same stride: 2 from the inputs of the reduction cell."""
+        nodes, inputs = encoding.NODES, encoding.INPUTS
+        kinds = [(source >= nodes, nodes <= source < nodes + inputs) for source, _ in self.edges]
+        return tuple(kinds.index(kind) for kind in kinds)
+
     def kept(self, architecture: Sequence[int]) -> tuple[int, ...]:
         return encoding.kept(self.validate(architecture))
 

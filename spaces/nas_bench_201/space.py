@@ -22,6 +22,10 @@ class NASBench201(SearchSpace):
     edges = encoding.EDGES
     size = encoding.SIZE
 
+    @property
+    def equal_edges(self) -> tuple[int, ...]:
+        return (0,) * len(self.edges)
+
     def parse(self, text: str) -> Architecture:
         return encoding.parse(text)
 
