@@ -41,8 +41,8 @@ PASSWORDS = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_c
 def test_whatever_a_password_is_made_of_it_is_not_shown(password: str) -> None:
     address = f"https://bob:{password}@host:5000/a"
     assert shown_address(address) == "https://host:5000/a"
-    assume(password not in f"no {shown_address(address)} no ***")
     said = censored(f"no {password} no {address} no {quote(password, safe='')}", address)
+    assume(password not in "no https://host:5000/a no ***")
     assert password not in said
     assert quote(password, safe="") not in said
 

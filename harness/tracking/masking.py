@@ -33,10 +33,16 @@ def shown(address: str) -> str:
 def censored(text: str, address: str, secrets: Iterable[str] = ()) -> str:
     """A message about an address without what is secret in it, nor ``secrets``; its URLs are :func:`masked`."""
     text = text.replace(address, shown(address))
-    for secret in sorted({*_secrets(address), *secrets}, key=len, reverse=True):
-        for form in filter(None, (secret, unquote(secret), quote(unquote(secret), safe=""))):
-            text = text.replace(form, "***")
+    forms = {form for secret in (*_secrets(address), *secrets) for form in _forms(secret) if form}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, "***")
     return masked(text)
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    """How a secret may be quoted: as it is, without the percent signs of an address, and with them."""
+    plain = unquote(secret)
+    return secret, plain, quote(plain, safe=""), quote(secret, safe="")
 
 
 def _secrets(address: str) -> Iterator[str]:
