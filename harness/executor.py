@@ -16,9 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from harness import checkpoint
+from harness.errors import HarnessError
 from harness.runs import Attempt, RunFolder, Status, TraceRow, write_atomically
 from harness.worker import Event, now, result
 
@@ -137,7 +138,12 @@ class Workers:
             while (waiting or running) and not called_off():
                 while waiting and len(running) < self.jobs:
                     due = waiting.popleft()
-                    running.append(_Worker(due.run, self._start(due), events, due))
+                    try:
+                        running.append(_Worker(due.run, self._start(due), events, due))
+                    except HarnessError as error:  # of its folder; the others go on
+                        listener.started(due.run)
+                        listener.refused(due.run, str(error))
+                        continue
                     listener.started(due.run)
                 self._stop_what_is_over(running)
                 try:
@@ -168,8 +174,12 @@ class Workers:
                 worker.kill()  # what it started would keep its output open
 
     def _start(self, due: Attempted) -> subprocess.Popen[str]:
-        """A worker in a session of its own: Ctrl-C reaches it through us alone."""
+        """A worker in a session of its own: Ctrl-C reaches it through us alone.
+
+        Raises :class:`HarnessError` where there is no writing in the run's folder.
+        """
         run = due.run
+        run.check_there()
         # The working directory is not searched for modules, unless it is here: what is in it may be called anything.
         code = f"import sys; sys.path[:] = {sys.path!r}; from {self.program} import main; main()"
         command = [sys.executable, "-c", code, str(run.path), "--device", self.device]
@@ -178,7 +188,7 @@ class Workers:
         if not due.deaths:  # else the log says what came before
             write_atomically(run.path / "log.txt", b"")
         waiting = {} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": SPIN}
-        with open(run.path / "log.txt", "ab") as log:
+        with self._log(run) as log:
             return subprocess.Popen(
                 command,
                 env={**waiting, **os.environ},
@@ -188,6 +198,12 @@ class Workers:
                 text=True,
                 start_new_session=True,
             )
+
+    def _log(self, run: RunFolder) -> IO[bytes]:
+        try:
+            return open(run.path / "log.txt", "ab")
+        except OSError as error:
+            raise HarnessError(f"cannot write {run.path / 'log.txt'}: {error.strerror}; make it writable") from None
 
 
 @dataclass(eq=False)

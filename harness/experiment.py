@@ -257,16 +257,16 @@ def open_study(path: Path, runs: Sequence[PlannedRun], command: str, table: str 
         command: the command line, recorded so that the report can say how to reproduce the study.
         table: path of the table to look up in; None: the embedded one.
     """
-    check_comparable(path, runs)
     folder = RunFolder(path)
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
     try:
         path.mkdir(parents=True, exist_ok=True)
-        with FileLock(path / ".lock"):  # two commands at once: each adds its own
+        with FileLock(path / ".lock"):  # two commands at once: each adds its own, and the first decides for both
+            check_comparable(path, runs)
             info = folder.read_json("study.json")
             info = info or {"name": path.name, "created": created, "commands": [], "table": None}
             info["commands"] = [known for known in info["commands"] if known != command] + [command]
-            folder.write_json("study.json", info | {"table": table})
+            folder.write_json("study.json", info | {"table": table, "common": _common(runs[0].config)})
     except OSError as error:
         raise HarnessError(
             f"cannot write in {path}: {error.strerror}; make room or choose another --runs folder"
@@ -274,14 +274,21 @@ def open_study(path: Path, runs: Sequence[PlannedRun], command: str, table: str 
 
 
 def check_comparable(path: Path, runs: Sequence[PlannedRun]) -> None:
-    """Raise :class:`HarnessError` where a study holds runs that must not be compared with the planned ones."""
-    new = runs[0].config
-    for file in path.glob("*/*/config.json"):
-        old = RunFolder(file.parent).config
-        for key in ("protocol_hash", "space", "dataset", "dataset_digest", "schema"):
-            before, now = (dict(config).get(key) for config in (old, new))
-            if before != now:
+    """Raise :class:`HarnessError` where a study holds, or was opened for, runs that the planned ones do not match."""
+    now = _common(runs[0].config)
+    info = RunFolder(path).read_json("study.json") or {}
+    configs = [RunFolder(file.parent).config for file in path.glob("*/*/config.json")]
+    opened = [info["common"]] if "common" in info else []  # recorded before there is a run
+    for before in (*opened, *(_common(config) for config in configs if config)):
+        for key, value in now.items():
+            if before[key] != value:
                 raise HarnessError(
-                    f"study {path.name!r} in {path.parent} holds runs of another {key.replace('_', ' ')} ({before}, "
-                    f"now {now}), which must not be ranked together; choose another name with --study"
+                    f"study {path.name!r} in {path.parent} holds runs of another {key.replace('_', ' ')} "
+                    f"({before[key]}, now {value}), which must not be ranked together; choose another name with --study"
                 )
+
+
+def _common(config: RunConfig | TrainingConfig) -> dict[str, Any]:
+    """What all runs of a study have in common."""
+    named: dict[str, Any] = {**config}
+    return {key: named.get(key) for key in ("protocol_hash", "space", "dataset", "dataset_digest", "schema")}

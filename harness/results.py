@@ -66,8 +66,9 @@ class Study:
     """A set of runs compared together.
 
     Attributes:
-        info: ``study.json``: ``name``, ``created`` (ISO 8601), ``commands`` (every command line that added runs) and
-            ``table`` (None for the embedded table, or the path given with --table).
+        info: ``study.json``: ``name``, ``created`` (ISO 8601), ``commands`` (every command line that added runs),
+            ``table`` (None for the embedded table, or the path given with --table) and ``common`` (what all runs
+            share: protocol hash, space, data set, schema).
         superseded: runs left out because a newer run has the same label and seed (the method's source has changed).
     """
 

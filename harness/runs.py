@@ -29,6 +29,8 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -212,22 +214,27 @@ class RunFolder:
 
     path: Path
 
+    def check_there(self) -> None:
+        """Raise :class:`HarnessError` where the folder was taken away; who then wrote in it would make half a run."""
+        if not os.path.isfile(self.path / "config.json"):
+            raise HarnessError(f"{self.path} is gone or cannot be reached; bring it back and run the same command")
+
     def write_json(self, name: str, content: Any) -> None:
         """Write ``content`` as JSON under ``name``, atomically."""
         write_atomically(self.path / name, json.dumps(content, indent=1).encode())
 
     def read_json(self, name: str) -> Any:
-        """The content of a JSON file, or None where there is none.
+        """A JSON file's content, or None where there is none. Raises :class:`HarnessError` if damaged or unreadable."""
+        return self._read(name, json.loads)
 
-        Raises :class:`HarnessError` if it is damaged or cannot be read.
-        """
+    def _read(self, name: str, parse: Callable[[str], Any]) -> Any:
         file = self.path / name
         try:
-            return json.loads(file.read_text())
+            return parse(file.read_text())
         except FileNotFoundError:
             return None
         except ValueError as error:
-            raise HarnessError(f"{file} is not valid JSON ({error}); delete {self.path} and run again") from None
+            raise HarnessError(f"{file} is damaged ({error}); delete {self.path} and run again") from None
         except OSError as error:
             raise HarnessError(f"cannot read {file}: {error.strerror}; make it readable and run again") from None
 
@@ -236,15 +243,8 @@ class RunFolder:
         write_atomically(self.path / "trace.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
 
     def read_trace(self) -> list[TraceRow]:
-        """The trace so far; empty before the first epoch is done."""
-        try:
-            lines = (self.path / "trace.jsonl").read_text().splitlines()
-            return [json.loads(line) for line in lines]
-        except FileNotFoundError:
-            return []
-        except ValueError as error:
-            file = self.path / "trace.jsonl"
-            raise HarnessError(f"{file} is damaged ({error}); delete {self.path} and run again") from None
+        """The trace so far; empty before the first epoch is done. Raises as :meth:`read_json` does."""
+        return self._read("trace.jsonl", lambda text: [json.loads(line) for line in text.splitlines()]) or []
 
     @property
     def config(self) -> RunConfig:
@@ -300,5 +300,6 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where the folder itself is gone, or closed to us
+            temporary.unlink(missing_ok=True)
         raise HarnessError(f"cannot write {path}: {error.strerror}; make room or choose another folder") from None

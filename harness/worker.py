@@ -113,6 +113,7 @@ def run(folder: RunFolder, data_directory: Path | None, device: str, emit: Emit,
 
 
 def _run(folder: RunFolder, data_directory: Path | None, device: str, emit: Emit, work: Work) -> None:
+    folder.check_there()
     _record_environment(folder, device)
     progress = Progress(folder)
     status: Status = "finished"
@@ -127,6 +128,7 @@ def _run(folder: RunFolder, data_directory: Path | None, device: str, emit: Emit
     except Exception as error:
         traceback.print_exc()
         status, reason = "failed", failure(error)
+    folder.check_there()
     ending = result(status, reason, progress.rows, progress.started, progress.seconds)
     folder.write_json("result.json", {**ending, **more})
     if status in OVER:
@@ -228,6 +230,7 @@ class Progress:
         checkpoint.save(self.folder.path, {**state, "search": search.state_dict()})
 
     def _write_history(self) -> None:
+        self.folder.check_there()
         self.folder.write_trace(self.rows)
         if self.alphas:
             self.folder.write_json("alphas.json", self.alphas)

@@ -13,6 +13,7 @@ class Heard:
     def __init__(self) -> None:
         self.starts = 0
         self.retries: list[str] = []
+        self.refusals: list[str] = []
         self.endings: list[tuple[Status, str]] = []
 
     def started(self, run: RunFolder) -> None:
@@ -21,10 +22,12 @@ class Heard:
     def progress(self, run: RunFolder, done: float) -> None: ...
     def epoch(self, run: RunFolder, row: Any) -> None: ...
     def noted(self, run: RunFolder, text: str) -> None: ...
-    def refused(self, run: RunFolder, reason: str) -> None: ...
 
     def retried(self, run: RunFolder, reason: str) -> None:
         self.retries.append(reason)
+
+    def refused(self, run: RunFolder, reason: str) -> None:
+        self.refusals.append(reason)
 
     def ended(self, run: RunFolder, status: Status, reason: str) -> None:
         self.endings.append((status, reason))

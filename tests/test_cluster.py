@@ -109,8 +109,9 @@ def running(place: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
 def scheduling(place: Path, name: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A scheduler's address and process."""
     options = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", name)
+    (place / name).unlink(missing_ok=True)  # of an earlier one
     with running(place, "-m", "distributed.cli.dask_scheduler", *options) as process:
-        eventually((place / name).exists)
+        eventually(lambda: (place / name).exists() and (place / name).read_text())
         yield json.loads((place / name).read_text())["address"], process
 
 
@@ -154,6 +155,14 @@ def planned(study: Path) -> list[PlannedRun]:
     return plan(study, methods, [0, 1], NAS_BENCH_201, rules, load_training_set("digits"), 1, told)[:3]
 
 
+def check_undisturbed(runs: list[PlannedRun], tmp_path: Path) -> None:
+    """Hold runs to the bits of the same ones in this process."""
+    for run, alone in zip(runs, planned(tmp_path / "undisturbed"), strict=True):
+        begin(alone, {}, fresh=False)
+        search(alone.folder)
+        assert outcome(run.folder) == outcome(alone.folder)
+
+
 def test_a_killed_dask_worker_costs_a_retry_and_no_bit(place: Path, address: str, tmp_path: Path) -> None:
     runs = planned(tmp_path / "study")
     struck = runs[0].folder
@@ -172,10 +181,8 @@ def test_a_killed_dask_worker_costs_a_retry_and_no_bit(place: Path, address: str
             executor = cluster.executor(Workers(3, "cpu", None, None, "waits_half_way"))
             assert conduct(runs, None, executor, {"jobs": 3, "threads": 1}, fresh=False, track=False) == 0
             striking.join()
-    for run, alone in zip(runs, planned(tmp_path / "undisturbed"), strict=True):
-        begin(alone, {}, fresh=False)
-        search(alone.folder)
-        assert outcome(run.folder) == outcome(alone.folder)
+    check_undisturbed(runs, tmp_path)
+    for run in runs:
         attempts = run.folder.read_json("attempts.json") or []
         assert [attempt["epochs"] for attempt in attempts] == ([2] if run.folder is struck else [])
         assert all(attempt["reason"].startswith("its Dask worker tcp://127.0.0.1:") for attempt in attempts)
@@ -186,7 +193,7 @@ def test_a_killed_dask_worker_costs_a_retry_and_no_bit(place: Path, address: str
 
 def test_a_run_that_takes_its_dask_worker_with_it_is_failed(place: Path, address: str, tmp_path: Path) -> None:
     run, heard = RunFolder(tmp_path / "run"), Heard()
-    run.path.mkdir()
+    run.write_json("config.json", {})
     with worker(place, address), worker(place, address):
         await_workers(address, 2)
         with connect(address, tmp_path, {}, no_warning) as cluster:
@@ -205,7 +212,7 @@ def test_nothing_goes_on_without_the_command(place: Path, address: str, tmp_path
         await_workers(address, 1)
         here = psutil.Process(dask_worker.pid)
         for number in (signal.SIGINT, signal.SIGKILL):
-            (tmp_path / "run").mkdir(exist_ok=True)
+            RunFolder(tmp_path / "run").write_json("config.json", {})
             with running(place, "-m", "coordinates", address, str(tmp_path / "run")) as command:
                 eventually(here.children)
                 command.send_signal(number)
@@ -214,7 +221,46 @@ def test_nothing_goes_on_without_the_command(place: Path, address: str, tmp_path
         assert dask_worker.poll() is None
 
 
-def test_a_scheduler_that_dies_is_one_line(place: Path, tmp_path: Path) -> None:
+def test_under_a_new_scheduler_runs_go_on_and_end_bit_for_bit(place: Path, address: str, tmp_path: Path) -> None:
+    runs = planned(tmp_path / "study")
+    struck = runs[1].folder
+    write_atomically(struck.path / "struck", b"")
+    facts = {"jobs": 1, "threads": 1}
+    with scheduling(place, "mortal.json") as (mortal, process), worker(place, mortal):
+        await_workers(mortal, 1)
+        with connect(mortal, tmp_path, {"GPU": 1}, no_warning) as cluster:
+
+            def strike() -> None:
+                eventually((struck.path / "half-way").exists)
+                process.kill()
+
+            striking = threading.Thread(target=strike)
+            striking.start()
+            executor = cluster.executor(Workers(1, "cpu", None, None, "waits_half_way"))
+            with pytest.raises(HarnessError, match=r"^the Dask scheduler is gone .* the same command goes on$"):
+                conduct(runs, None, executor, facts, fresh=False, track=False)
+            striking.join()
+    assert not list(tmp_path.glob(".dask-*"))
+    assert [run.folder.result is not None for run in runs] == [True, False, False]
+    assert len(struck.read_trace()) == 2
+    finished = (runs[0].folder.path / "result.json").read_bytes()
+    with FileLock(struck.path / ".lock", timeout=60):  # its process ends with the Dask worker
+        pass
+
+    with worker(place, address):
+        await_workers(address, 1)
+        with connect(address, tmp_path, {"GPU": 1}, no_warning) as cluster:
+            executor = cluster.executor(Workers(3, "cpu", None, None))
+            assert conduct(runs, None, executor, facts, fresh=False, track=False) == 0
+    assert (runs[0].folder.path / "result.json").read_bytes() == finished
+    assert not list(tmp_path.glob("study/*/*/attempts.json"))  # no run had a fault of its own
+    check_undisturbed(runs, tmp_path)
+
+
+def test_a_scheduler_that_died_before_the_first_run_is_one_line(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "PATIENCE", 1)
     warned: list[str] = []
     run = RunFolder(tmp_path / "run")
     run.path.mkdir()
@@ -222,12 +268,35 @@ def test_a_scheduler_that_dies_is_one_line(place: Path, tmp_path: Path) -> None:
         scheduling(place, "mortal.json") as (address, process),
         connect(address, tmp_path, {"GPU": 1}, warned.append) as cluster,
     ):
-        threading.Timer(0.3, process.kill).start()
-        with pytest.raises(HarnessError, match=r"^the Dask scheduler is gone .* the same command goes on$"):
-            cluster.executor(Workers(1, "cpu", None, None)).execute([run], Heard())
+        executor = cluster.executor(Workers(1, "cpu", None, None))
+        process.kill()
+        for _ in range(2):
+            with pytest.raises(HarnessError, match=r"^the Dask scheduler is gone .* the same command goes on$"):
+                executor.execute([run], Heard())
+            eventually(lambda: cluster.client.status == "closed")  # Dask has looked for it, and given up
     assert warned == ["no Dask worker is there yet; runs wait for one"]
     assert list(tmp_path.iterdir()) == [run.path]
     assert list(run.path.iterdir()) == []
+
+
+def test_a_scheduler_that_dies_while_machines_are_looked_at_is_one_line(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "PATIENCE", 1)
+    with scheduling(place, "mortal.json") as (address, process):
+
+        def look(*arguments: Any) -> dict[str, str]:
+            process.kill()
+            process.wait()
+            return software()
+
+        monkeypatch.setattr(connection, "software", look)
+        with (
+            pytest.raises(HarnessError, match=r"^no Dask scheduler answers at tcp://127"),
+            connect(address, tmp_path, {}, no_warning),
+        ):
+            pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_address_where_no_scheduler_answers_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

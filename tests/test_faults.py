@@ -1,4 +1,4 @@
-"""Faults that are not the method's: processes that die, damaged checkpoints, secrets in addresses."""
+"""Faults that are not the method's: processes that die, damaged checkpoints, data and folders that are taken away."""
 
 from __future__ import annotations
 
@@ -20,10 +20,7 @@ from harness.experiment import PlannedRun, plan
 from harness.protocol import load_protocol
 from harness.runs import Attempt, RunFolder
 from harness.session import conduct
-from harness.tracking import TrackingError, connect
-from harness.tracking.store import redacted
 from tests import data_files
-from tests.command_line import call
 from tests.data_files import store
 from tests.heard import Heard
 from tests.small_search import Killed, outcome
@@ -212,7 +209,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def execute(program: str, folder: Path, timeout: float | None = None, **options: Any) -> tuple[Heard, list[Attempt]]:
     """What a listener hears of one run, and the attempts recorded."""
     run, heard = RunFolder(folder / "run"), Heard()
-    run.path.mkdir()
+    run.write_json("config.json", {})
     Workers(1, "cpu", None, timeout, program, **options).execute([run], heard)
     return heard, run.read_json("attempts.json") or []
 
@@ -367,42 +364,36 @@ def test_a_run_is_not_begun_with_other_images_or_source_than_planned(field: str,
     assert run.folder.read_trace() == []
 
 
-# --- secrets
+# --- run folders that are taken away
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [
-        f"http://bob:{SECRET}@127.0.0.1:9/mlflow",
-        f"http://{SECRET}@127.0.0.1:9",
-        f"http://bob:{SECRET}@[not-an-address",
-    ],
-)
-def test_an_address_with_a_secret_is_refused_without_it(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    with pytest.raises(TrackingError, match="does not answer") as caught:
-        connect()
-    assert SECRET not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("uri", "text", "shown"),
-    [
-        ("http://bob:p%40ss@host", "p%40ss, that is p@ss, is wrong", "***, that is ***, is wrong"),
-        ("https://tok123@host", "no such token: tok123", "no such token: ***"),
-        ("http://bob:p@w/x@host", "bob gave p@w/x", "bob gave ***"),
-        ("http://host", "bob is at https://bob:pw@other/a", "bob is at https://other/a"),
-        ("sqlite:///a@b.db", "a@b.db is locked", "a@b.db is locked"),
-    ],
-)
-def test_what_others_print_loses_the_secrets_of_the_address(
-    uri: str, text: str, shown: str, monkeypatch: pytest.MonkeyPatch
+def test_a_run_whose_folder_is_taken_away_writes_no_other_and_goes_on_once_it_is_back(
+    tmp_path: Path, whole: dict[str, Any]
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    assert redacted(text) == shown
+    run = planned(tmp_path / "study").folder
+    run.write_json("config.json", planned(tmp_path / "study").config)
+    elsewhere = tmp_path / "elsewhere"
+
+    def take(event: worker.Event) -> None:
+        if event["kind"] == "epoch" and event["done"] == 2:
+            (tmp_path / "study").rename(elsewhere)
+
+    with pytest.raises(HarnessError, match=r"is gone or cannot be reached; bring it back and run the same command$"):
+        search(run, take)
+    assert not (tmp_path / "study").exists()
+    elsewhere.rename(tmp_path / "study")
+    search(run)
+    assert outcome(run) == whole
 
 
-def test_the_page_of_a_server_is_named_without_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"https://bob:{SECRET}@host.invalid/mlflow")
-    result = call("ui")
-    assert result.output == "MLFLOW_TRACKING_URI is a server; its page is https://host.invalid/mlflow\n"
+@pytest.mark.usefixtures("programs")
+def test_a_run_without_its_folder_is_refused_and_the_others_are_tried(tmp_path: Path) -> None:
+    gone, there = (RunFolder(tmp_path / name) for name in ("gone", "there"))
+    there.write_json("config.json", {})
+    (tmp_path / "gone").touch()  # a file in its place
+    heard = Heard()
+    Workers(1, "cpu", None, None, "leaves", retries=0).execute([gone, there], heard)
+    assert heard.refusals == [f"{gone.path} is gone or cannot be reached; bring it back and run the same command"]
+    assert len(heard.endings) == 1
+    with pytest.raises(HarnessError, match=r"^cannot write .*gone/result.json: .*; make room or"):
+        gone.write_json("result.json", {})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -127,5 +129,29 @@ def test_a_study_remembers_its_commands_and_holds_one_protocol(tmp_path: Path) -
     assert info["commands"] == ["harness run --method darts", "harness run --method gdas"]
     assert info["table"] == "/a/table.csv"
     first[0].folder.write_json("config.json", first[0].config)
-    with pytest.raises(HarnessError, match=r"another protocol hash .* choose another name with --study"):
-        open_study(study, planned(study, protocol=("search.epochs=3",)), "harness run", None)
+    other = planned(study, protocol=("search.epochs=3",))
+    for _ in range(2):
+        with pytest.raises(HarnessError, match=r"another protocol hash .* choose another name with --study"):
+            open_study(study, other, "harness run", None)
+        info.pop("common", None)  # a study from before that was recorded
+        RunFolder(study).write_json("study.json", info)
+
+
+def test_of_two_commands_that_start_a_study_at_once_under_two_protocols_one_is_refused(tmp_path: Path) -> None:
+    study, together = tmp_path / "study", Barrier(2)
+
+    def start(epochs: int) -> str:
+        runs = planned(study, protocol=(f"search.epochs={epochs}",))
+        together.wait()
+        try:
+            open_study(study, runs, f"harness run --set search.epochs={epochs}", None)
+        except HarnessError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(2) as pool:
+        said = list(pool.map(start, (3, 4)))
+    assert sorted(map(bool, said)) == [False, True]
+    assert "another protocol hash" in "".join(said)
+    first = 3 if said[1] else 4
+    assert RunFolder(study).read_json("study.json")["commands"] == [f"harness run --set search.epochs={first}"]

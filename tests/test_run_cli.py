@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.cli.options import Seeds
+from harness.place import ThisMachine
 from harness.runs import RunFolder
 from tests import command_line
 from tests.command_line import call, files, folders, refusal
@@ -87,11 +88,15 @@ def test_a_file_in_the_place_of_the_runs_folder_is_refused(work: Path) -> None:
 
 @pytest.mark.usefixtures("inline")
 def test_a_study_grows_by_seeds_and_what_is_finished_is_cached(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["harness", "run", "--scheduler", "tls://bob:hunter2@host:8786?token=hunter2"])
-    result = call("run", "--method", "darts", "--seeds", "1", "--study", "grown", *TINY)
+    scheduler = ("--executor", "dask", "--scheduler", "tls://bob:it's hunter2@host:8786?token=hunter2")
+    monkeypatch.setattr(sys, "argv", ["harness", "run", *scheduler])
+    monkeypatch.setattr("harness.cli.run.working_place", lambda *_: ThisMachine())
+    result = call(
+        "run", "--method", "darts", "--seeds", "1", "--study", "grown", "--executor", "dask", *scheduler, *TINY
+    )
     assert result.exit_code == 0, result.exception
     assert RunFolder(work / "runs" / "grown").read_json("study.json")["commands"] == [
-        "harness run --scheduler 'tls://host:8786'"  # as the report prints it
+        "harness run --executor dask --scheduler tls://host:8786"  # as the report prints it
     ]
     assert "study grown: 1 of 1 runs finished, in runs/grown" in result.output
     assert "darts seed 0: started" in result.output

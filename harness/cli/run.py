@@ -83,7 +83,7 @@ def run_command(
     from harness.experiment import check_comparable, open_study
     from harness.session import conduct
     from harness.tables import load_table
-    from harness.tracking.store import masked
+    from harness.tracking.masking import masked, shown
 
     of_recipe = [text for text in given.overrides if text.startswith(RECIPE)]
     place = working_place(executor, scheduler, resources, given.runs)
@@ -99,7 +99,8 @@ def run_command(
         _print_plan(planned, study, found.at_once, fresh)
         return
 
-    open_study(study, planned, masked(shlex.join([program(), *sys.argv[1:]])), found.source)
+    words = [word.replace(scheduler, shown(scheduler)) if scheduler else word for word in sys.argv[1:]]
+    open_study(study, planned, masked(shlex.join([program(), *words])), found.source)
     seconds = 60 * timeout if timeout else None
     workers = Workers(found.at_once, given.device, given.data_dir, seconds, retries=retries)
     facts = place.facts(given.device, found.at_once, found.threads)

@@ -18,7 +18,8 @@ from typing import IO
 import click
 
 from harness.errors import HarnessError
-from harness.tracking.store import SETTINGS, masked, redacted, sqlite_file, tracking_uri
+from harness.tracking.masking import shown
+from harness.tracking.store import SETTINGS, redacted, sqlite_file, tracking_uri
 
 START = 120.0
 """Seconds MLflow has to answer the first time; it needs about five on an idle machine."""
@@ -38,7 +39,7 @@ def ui_command(port: int, host: str) -> None:
     """
     uri = tracking_uri()
     if uri.startswith(("http://", "https://")):
-        click.echo(f"MLFLOW_TRACKING_URI is a server; its page is {masked(uri)}")
+        click.echo(f"MLFLOW_TRACKING_URI is a server; its page is {shown(uri)}")
         return
     file = sqlite_file(uri)
     if file and not file.is_file():
@@ -49,7 +50,7 @@ def ui_command(port: int, host: str) -> None:
     with tempfile.TemporaryFile() as log, _server(uri, host, port, log) as server:
         try:
             address = f"http://{host}:{port}"
-            click.echo(f"starting MLflow on {masked(uri)} ...", err=True)
+            click.echo(f"starting MLflow on {shown(uri)} ...", err=True)
             _wait(server, address, log)
             click.echo(f"MLflow's page: {address} (Ctrl-C ends it)")
             for study, page in _newest_studies(address):

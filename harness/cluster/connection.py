@@ -20,7 +20,7 @@ from harness.cluster.submissions import Submissions, of_worker
 from harness.errors import HarnessError
 from harness.executor import GRACE, Executor, Workers
 from harness.runs import write_atomically
-from harness.tracking.store import masked
+from harness.tracking.masking import censored, shown
 
 if TYPE_CHECKING:
     from distributed import Client, Worker
@@ -55,19 +55,26 @@ def connect(address: str, runs: Path, resources: Mapping[str, float], warn: Call
             warnings.simplefilter("ignore")
             client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
-        reason = masked(" ".join(str(error).split())) or type(error).__name__
-        raise HarnessError(
-            f"no Dask scheduler answers at {masked(address)} ({reason}); start one with: dask scheduler"
-        ) from None
+        raise _silence(address, error) from None
     folder = Path(os.path.abspath(runs)) / f".dask-{uuid.uuid4().hex[:12]}"
     try:
         write_atomically(folder / "token", folder.name.encode())
         with _locked(folder):
-            yield Cluster(client, Meeting(folder, software()), resources, warn)
+            try:
+                cluster = Cluster(client, Meeting(folder, software()), resources, warn)
+            except OSError as error:  # it has died since
+                raise _silence(address, error) from None
+            yield cluster
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         with suppress(Exception):  # a scheduler that is gone
             client.close(timeout=GRACE)
+
+
+def _silence(address: str, error: BaseException) -> HarnessError:
+    """What is said of a scheduler that does not answer."""
+    reason = " ".join(censored(str(error), address).split()) or type(error).__name__
+    return HarnessError(f"no Dask scheduler answers at {shown(address)} ({reason}); start one with: dask scheduler")
 
 
 def _locked(folder: Path) -> AbstractContextManager[object]:

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 VISIBLE = 60.0
 """Seconds within which a file that one machine has written is there for another: NFS remembers what was absent."""
 
+GONE = (
+    "the Dask scheduler is gone or has cancelled the runs; their checkpoints are kept, and once it answers the same "
+    "command goes on"
+)
+
 Message = tuple[str, str, Sequence[Any]]
 """Of a task: its key, what happened, and the particulars."""
 
@@ -41,6 +46,7 @@ class Submissions:
         """Run all folders; see :class:`Executor`. Raises :class:`HarnessError` where the scheduler is lost."""
         heard: queue.Queue[Message] = queue.Queue()
         waiting = deque(Attempted(run) for run in runs)
+        self._check_scheduler()
         running: dict[str, _Submitted] = {}
         self.client.subscribe_topic(self.meeting.folder.name, lambda event: heard.put(tuple(event[1])))
         try:
@@ -61,7 +67,13 @@ class Submissions:
         finally:
             self._call_off(running.values())
 
+    def _check_scheduler(self) -> None:
+        """Raise :class:`HarnessError` where Dask has given up on the scheduler."""
+        if self.client.status in {"closing", "closed"}:
+            raise HarnessError(GONE)
+
     def _submit(self, due: Attempted, heard: queue.Queue[Message]) -> _Submitted:
+        self._check_scheduler()
         claim = uuid.uuid4().hex
         run = Path(os.path.abspath(due.run.path))
         task = Task(self.meeting, claim, run, due.deaths, due.seconds, replace(self.workers, jobs=1))
@@ -76,10 +88,7 @@ class Submissions:
 
         future = submitted.future
         if future.status in {"cancelled", "lost"}:
-            raise HarnessError(
-                "the Dask scheduler is gone or has cancelled the runs; their checkpoints are kept, and once it answers "
-                "the same command goes on"
-            )
+            raise HarnessError(GONE)
         error = future.exception() if future.status == "error" else None
         if error is None or isinstance(error, KilledWorker):
             return True

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from harness.errors import HarnessError
+from harness.tracking.masking import censored, shown
 
 SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -86,7 +85,7 @@ class Store:
 def tracking_uri() -> str:
     """The store that is mirrored into: ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` in the working directory.
 
-    SQLite paths come back absolute. May hold credentials: print and store it only through :func:`masked`.
+    SQLite paths come back absolute. May hold credentials: print and store it only as :func:`shown`.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI", "").strip() or "sqlite:///mlflow.db"
     file = sqlite_file(uri)
@@ -101,23 +100,9 @@ def sqlite_file(uri: str) -> Path | None:
     return Path(uri.removeprefix("sqlite:///").partition("?")[0]).absolute()
 
 
-def masked(text: str) -> str:
-    """A text whose URLs have lost user, password, query and fragment."""
-    text = re.sub(r"\b(?!sqlite:///|file:///)([\w+.-]+://)[^\s'\"]*@", r"\1", text)
-    text = re.sub(r"(://[^\s'\"?#]*)[?#][^\s'\"]*", r"\1", text)
-    return re.sub(r"\?[^\s'\"]*=[^\s'\")]*", "", text)
-
-
 def redacted(text: str) -> str:
-    """A text without what is secret in :func:`tracking_uri` and in :data:`SECRETS`, its URLs :func:`masked`."""
-    secrets = [os.environ.get(name, "").strip() for name in SECRETS]
-    if found := re.search(r"://([^\s'\"]*)@", tracking_uri()):
-        user, colon, password = found[1].partition(":")
-        secrets.append(password if colon else user)  # a user alone is a token
-    text = masked(text)
-    for secret in filter(None, secrets):
-        text = text.replace(secret, "***").replace(unquote(secret), "***")
-    return text
+    """A text without what is secret in :func:`tracking_uri` and in :data:`SECRETS`, its URLs masked."""
+    return censored(text, tracking_uri(), (os.environ.get(name, "").strip() for name in SECRETS))
 
 
 def explain(error: BaseException) -> str:
@@ -147,8 +132,8 @@ def connect() -> Store:
         client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)
     except Exception as error:
-        raise TrackingError(f"MLflow at {masked(uri)} does not answer ({explain(error)})") from None
-    return Store(client, masked(uri), file.parent / "mlartifacts" if file else None)
+        raise TrackingError(f"MLflow at {shown(uri)} does not answer ({explain(error)})") from None
+    return Store(client, shown(uri), file.parent / "mlartifacts" if file else None)
 
 
 def _check_sqlite(file: Path) -> None:
