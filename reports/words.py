@@ -108,14 +108,15 @@ def _ties(comparison: Comparison, dataset: str, ranked: list[Ranked]) -> list[st
         beaten = [one for one in others if separated(comparison, dataset, leader, one)]
         tied = [one for one in others if one not in beaten]
         sentences = [f"On {dataset}, {leader.label} has the highest mean accuracy, {_mean(leader)}."]
-        if tied:
-            which = _means(tied) if beaten or len(tied) < 3 else "any other method"
-            sentences.append(f"These seeds do not tell it apart from {which}: a tie.")
         if beaten:
-            sentences.append(f"They do tell it apart from {_means(beaten)}.")
+            tie = f", not from {_means(tied)}: a tie" if tied else ""
+            sentences.append(f"These seeds tell it apart from {_means(beaten)}{tie}.")
+        else:
+            which = _means(tied) if len(tied) < 3 else "any other method"
+            sentences.append(f"These seeds do not tell it apart from {which}: a tie.")
         if len(ranked) > 2:
             tied_pairs = len(pairs) - len(apart)
-            sentences.append(f"Of all {len(pairs)} pairs, {len(apart)} are told apart and {tied_pairs} tied.")
+            sentences.append(f"Of the {len(pairs)} pairs the seeds tell {len(apart)} apart and leave {tied_pairs} tied.")
     single = [one.label for one in ranked if one.summary.n == 1]
     if single:
         has, tie = _verb(single, "has", "have"), _verb(single, "ties", "tie")
