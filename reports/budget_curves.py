@@ -11,9 +11,9 @@ from matplotlib.lines import Line2D
 from harness.runs import TraceRow
 from reports.comparison import Comparison, MethodResults
 from reports.figures import legend, look, reference_handles, references
-from reports.ranking import by_accuracy, seconds_spent
+from reports.ranking import FEATURED, by_accuracy, featured, seconds_spent
 from reports.stats import Floats
-from reports.style import WIDTH, accuracy_scale, cost_scale, mean_over_seeds, short
+from reports.style import FAINT, WIDTH, accuracy_scale, cost_scale, mean_over_seeds, others, short
 
 Spent = Callable[[TraceRow], float | None]
 """What a search has spent by a row of its trace; None where that is not known."""
@@ -43,23 +43,29 @@ def _curves(comparison: Comparison, dataset: str, spent: Spent, label: str) -> F
     shown = [(method, costs, lines) for method, costs, lines in shown if lines]
     if not shown:
         return None
-    figure = Figure(figsize=(WIDTH, 3.4 + 0.1 * len(shown)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 3.4 + 0.1 * min(len(shown), FEATURED)), layout="constrained")
     ax = figure.subplots()
     handles: list[Line2D] = []
+    faint: list[Line2D] = []
+    named = featured(comparison, dataset)
     for method, costs, lines in shown:
         colour, marker = look(comparison, method)
         cost, mean = mean_over_seeds(costs), mean_over_seeds(lines)
+        if method not in named:
+            faint += ax.plot(cost, mean, color=FAINT, linewidth=0.8, zorder=1)
+            continue
         if len(lines) >= ENOUGH:
             ax.fill_between(cost, *_middle_half(lines), color=colour, alpha=0.12, linewidth=0)
         handles += ax.plot(
             cost, mean, color=colour, linewidth=1.8, marker=marker, markevery=[-1], label=short(method.label)
         )
-    values = [float(value) for line in handles for value in np.asarray(line.get_ydata())]
+    drawn = handles + faint
+    values = [float(value) for line in drawn for value in np.asarray(line.get_ydata())]
     best = references(comparison, dataset, [ax], values, "y")
     accuracy_scale(ax, "y", min(values + best[1:]), best[0])
-    cost_scale(ax, [float(cost) for line in handles for cost in np.asarray(line.get_xdata())])
+    cost_scale(ax, [float(cost) for line in drawn for cost in np.asarray(line.get_xdata())])
     ax.set(xlabel=label, ylabel=f"test accuracy on {dataset} (%)")
-    legend(figure, handles + reference_handles(comparison))
+    legend(figure, handles + [others(len(faint))] * bool(faint) + reference_handles(comparison))
     return figure
 
 

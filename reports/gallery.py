@@ -26,6 +26,7 @@ from reports.heatmaps import alpha_heatmaps
 from reports.page import Drawn
 from reports.profiles import regret_profiles
 from reports.rank_figure import rank_intervals
+from reports.ranking import FEATURED
 from reports.style import house_style
 
 
@@ -53,6 +54,7 @@ def _headline(draw: Callable[[Comparison, str], Figure | None]) -> Callable[[Com
 _SCALE = (
     "The accuracy scale is logarithmic in the distance to the best cell: a collapse and tenths of a point both show."
 )
+_NAMED = f"Of more than {FEATURED} methods the {FEATURED} best by mean accuracy are named."
 
 FIGURES = [
     Entry(
@@ -73,7 +75,7 @@ FIGURES = [
         "Share of each method's seeds whose regret is within a bound",
         "How many of a method's seeds end within so many points of the best cell of the table; further up and left is "
         "better. A failed seed never gets there, so a method that fails does not reach 100 %. The axis is logarithmic; "
-        "in the grey part, where retraining alone makes such differences, and down to zero it is linear.",
+        f"in the grey part, where retraining alone makes such differences, and down to zero it is linear. {_NAMED}",
     ),
     Entry(
         "critical-difference",
@@ -96,7 +98,7 @@ FIGURES = [
         "Accuracy of the derived cell against the search cost so far",
         "What a method has to show for its cost at any time: the cell it would derive then, mean over finished seeds; "
         f"from {ENOUGH} seeds on, the middle half of them is shaded. A point of a curve is no shorter search, since "
-        f"schedules such as that of the learning rate belong to the whole one. {_SCALE}",
+        f"schedules such as that of the learning rate belong to the whole one. {_NAMED} {_SCALE}",
     ),
     Entry(
         "accuracy-over-cells",

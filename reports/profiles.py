@@ -11,8 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
 from reports.comparison import Comparison, MethodResults
+from reports.ranking import featured
 from reports.stats import Floats
-from reports.style import GREY, WIDTH, method_look, short
+from reports.style import FAINT, GREY, WIDTH, method_look, others, short
 
 _LINEAR = 0.1
 """Points of regret below which the axis is linear where the retraining noise is not known."""
@@ -44,14 +45,20 @@ def regret_profiles(comparison: Comparison, dataset: str) -> Figure | None:
     figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
     ax = figure.subplots()
     handles = []
+    named = featured(comparison, dataset)
+    faint = [method for method in shown if method not in named]
     for method in shown:
         steps, shares = profile(
             [best - value for value in method.finals(dataset)], len(method.finals(dataset)) + len(method.failed)
         )
+        if method in faint:
+            ax.step([0.0, *steps, limit], [0.0, *shares, _last(shares)], where="post", color=FAINT, linewidth=0.8)
+            continue
         colour, marker = method_look(comparison.methods.index(method))
         ax.step([0.0, *steps, limit], [0.0, *shares, _last(shares)], where="post", color=colour, linewidth=1.6)
         ax.plot(steps, shares, linestyle="", marker=marker, color=colour, markersize=5, clip_on=False, zorder=3)
         handles.append(Line2D([], [], color=colour, marker=marker, markersize=5, label=_named(method, dataset)))
+    handles += [others(len(faint))] * bool(faint)
     regrets = np.sort(best - column)
     shares = 100 * np.arange(1, len(regrets) + 1) / len(regrets)
     ax.step(regrets, shares, where="post", color=GREY, linestyle="--", linewidth=1, zorder=1)

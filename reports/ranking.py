@@ -12,6 +12,9 @@ from reports.differences import RankUncertainty, rank_uncertainty
 from reports.stats import Summary, pareto_front, summarise, told_apart
 from spaces.base import Architecture, SearchSpace
 
+FEATURED = 8
+"""Curves in one panel that can still be told from each other."""
+
 
 @dataclass(frozen=True)
 class Ranked:
@@ -30,6 +33,13 @@ def by_accuracy(comparison: Comparison, dataset: str) -> list[Ranked]:
     """Methods with finished runs on a dataset, the highest mean first."""
     ranked = [Ranked(method, summarise(finals)) for method in comparison.methods if (finals := method.finals(dataset))]
     return sorted(ranked, key=lambda one: (-one.summary.mean, one.label))
+
+
+def featured(comparison: Comparison, dataset: str) -> list[MethodResults]:
+    """The methods that a figure with all curves in one panel names: all, or of many the best by mean accuracy."""
+    if len(comparison.methods) <= FEATURED:
+        return comparison.methods
+    return [one.method for one in by_accuracy(comparison, dataset)[:FEATURED]]
 
 
 def separated(comparison: Comparison, dataset: str, a: Ranked, b: Ranked) -> bool:

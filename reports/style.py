@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from reports.stats import Floats
@@ -24,6 +25,8 @@ WIDTH = 6.0
 # The palette of Okabe and Ito (2008), less its yellow, which is too faint on white.
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, BLACK, GREY = "#E69F00", "#56B4E9", "#000000", "#777777"
+FAINT = "#cfcfcf"
+"""Of curves that are there for comparison and not named."""
 
 _COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -87,6 +90,11 @@ def house_style() -> AbstractContextManager[None]:
 def method_look(place: int) -> tuple[str, str]:
     """Colour and marker of the method at a place in the study's sorted labels."""
     return _COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)]
+
+
+def others(number: int) -> Line2D:
+    """The legend's entry for so many curves that are not named."""
+    return Line2D([], [], color=FAINT, linewidth=0.8, label=f"{number} other methods")
 
 
 def operation_stroke(operation: str, place: int) -> Stroke:

@@ -22,6 +22,9 @@ from reports.stats import smallest_paired_p
 
 _NUMERALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
+MANY = 6
+"""More methods than that are not all named in a sentence; the tables have them."""
+
 
 def opening(comparison: Comparison) -> list[str]:
     """The answer, most important first, without markup: two sentences at most, then paragraphs that qualify them."""
@@ -74,7 +77,8 @@ def _verdict(comparison: Comparison, dataset: str) -> list[str]:
         below = [one.label for one in ranked if one.summary.mean < random]
         if below:
             end = _verb(below, "ends", "end")
-            sentences.append(f"{_and(below)} {end} below a uniformly random cell ({random:.2f} %) on average.")
+            which = _and(below) if len(below) <= MANY else f"{len(below)} methods"
+            sentences.append(f"{which} {end} below a uniformly random cell ({random:.2f} %) on average.")
     return sentences
 
 
@@ -116,7 +120,9 @@ def _ties(comparison: Comparison, dataset: str, ranked: list[Ranked]) -> list[st
             sentences.append(f"These seeds do not tell it apart from {which}: a tie.")
         if len(ranked) > 2:
             tied_pairs = len(pairs) - len(apart)
-            sentences.append(f"Of the {len(pairs)} pairs the seeds tell {len(apart)} apart and leave {tied_pairs} tied.")
+            sentences.append(
+                f"Of the {len(pairs)} pairs the seeds tell {len(apart)} apart and leave {tied_pairs} tied."
+            )
     single = [one.label for one in ranked if one.summary.n == 1]
     if single:
         has, tie = _verb(single, "has", "have"), _verb(single, "ties", "tie")
@@ -161,6 +167,8 @@ def _collapses(comparison: Comparison) -> str:
         verdicts = [collapsed(comparison, seed) for seed in method.finished]
         if any(verdicts):
             found.append(f"{sum(map(bool, verdicts))} of {len(verdicts)} seeds of {method.label}")
+    if len(found) > MANY:
+        found = [f"seeds of {len(found)} methods (table of stability)"]
     return f"Collapsed: {_and(found)}. A seed has collapsed if its {COLLAPSE}." if found else ""
 
 
@@ -273,7 +281,9 @@ def _mean(one: Ranked) -> str:
 
 
 def _means(ranked: Sequence[Ranked]) -> str:
-    return _and([f"{one.label} ({_mean(one)})" for one in ranked])
+    """Names and means, of many the first few and how many more there are."""
+    named = [f"{one.label} ({_mean(one)})" for one in (ranked if len(ranked) <= MANY else ranked[: MANY - 1])]
+    return _and([*named, f"{len(ranked) - len(named)} others"] if len(named) < len(ranked) else named)
 
 
 def _and(words: Sequence[str]) -> str:

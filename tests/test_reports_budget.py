@@ -14,7 +14,8 @@ from harness.results import load_study
 from harness.runs import RunFolder, search_seconds
 from reports import comparison
 from reports.budget_curves import accuracy_over_cells, accuracy_over_seconds
-from reports.ranking import on_front
+from reports.profiles import regret_profiles
+from reports.ranking import FEATURED, on_front
 from reports.sheets import cost_sheet
 from reports.words import opening
 from spaces.nas_bench_201 import encoding
@@ -94,6 +95,19 @@ def test_cells_of_a_table_without_times_are_counted_and_have_no_seconds(writer: 
     compared = comparison.compare(load_study(writer.path))
     assert on_front(compared, "cifar10") == ["darts"]  # the milliseconds of drawing cells are no search cost
     assert not any("Pareto front" in sentence for sentence in opening(compared))
+
+
+def test_of_many_methods_the_best_are_named_and_the_others_drawn_faintly(writer: StudyWriter) -> None:
+    for number in range(FEATURED + 3):
+        cell = (encoding.CONV3,) * 5 + (encoding.NONE,) if number == 4 else CELLS[0]
+        writer.add(f"method-{number}", 0, [*CELLS[:-1], cell])
+    compared = comparison.compare(load_study(writer.path))
+    for draw in (accuracy_over_seconds, regret_profiles):
+        figure = draw(compared, "cifar10")
+        assert figure is not None
+        labels = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert sum(label.startswith("method-") for label in labels) == FEATURED
+        assert {"method-4", "3 other methods"} <= set(labels)
 
 
 def test_the_search_cost_has_the_columns_that_a_method_of_the_study_uses(writer: StudyWriter) -> None:

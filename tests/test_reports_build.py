@@ -201,7 +201,7 @@ def test_the_contents_line_reaches_every_section_from_the_ranking_to_the_reprodu
 def test_the_answer_is_two_sentences_at_most(full: Report) -> None:
     assert full.opening[0].startswith("On cifar10, ")
     assert len(re.findall(r"\.(?= |$)", full.opening[0])) == 2
-    assert "Of all 10 pairs" in full.opening[1]
+    assert "Of the 10 pairs" in full.opening[1]
 
 
 def test_data_set_and_table_are_named_by_their_digests(full: Report) -> None:

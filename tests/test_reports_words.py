@@ -44,6 +44,18 @@ def test_a_collapse_is_told_apart_and_named(writer: studies.StudyWriter) -> None
     assert "gdas: all" not in text
 
 
+def test_of_many_methods_a_sentence_names_the_first(writer: studies.StudyWriter) -> None:
+    for seed in range(3):
+        writer.add("gdas", seed, [near(studies.ALL_CONV3, seed)])
+        for number in range(9):
+            writer.add(f"poor-{number}", seed, [POOLS, studies.ALL_SKIP])
+    text = opening(writer)
+    assert "tell it apart from poor-0 (54.30 %), poor-1 (54.30 %), poor-2 (54.30 %)" in text
+    assert "poor-4 (54.30 %) and 4 others." in text
+    assert "9 methods end below a uniformly random cell" in text
+    assert "Collapsed: seeds of 9 methods" in text
+
+
 def test_overlapping_intervals_are_a_tie(writer: studies.StudyWriter) -> None:
     for seed in range(5):
         writer.add("gdas", seed, [near(studies.ALL_CONV3, seed)])
