@@ -34,7 +34,8 @@ from harness.runs import (
     folder_name,
     write_atomically,
 )
-from harness.search import network_config
+from harness.search import network_config, returned
+from harness.worker import failure
 from methods.base import GradientMethod, Method, QueryMethod
 from spaces.base import SearchSpace, SpaceError
 
@@ -104,15 +105,21 @@ def configure(names: Sequence[str], hyperparameters: dict[str, dict[str, Any]]) 
 
 
 def check_possible(method: Method, space: SearchSpace, protocol: Protocol, training: TrainingSet) -> None:
-    """Raise :class:`HarnessError` where the data or the space cannot give what a method and the protocol need."""
+    """Raise :class:`HarnessError` where the data or the space cannot give what a method and the protocol need.
+
+    Also where a hook of the method fails that says what it needs.
+    """
     check_data(training, protocol)
     if isinstance(method, GradientMethod):
         try:
             with torch.device("meta"):
-                space.supernet(network_config(protocol, training.classes, **method.supernet_options()))
-            alphas = method.initial_alphas(space, torch.Generator())
+                options = returned(method.supernet_options(), "supernet_options")
+                space.supernet(network_config(protocol, training.classes, **options))
+            alphas = returned(method.initial_alphas(space, torch.Generator()), "initial_alphas")
         except SpaceError as error:
             raise HarnessError(f"{method.label()} under protocol {protocol.name}: {error}") from None
+        except Exception as error:  # of the plug-in
+            raise HarnessError(f"{method.label()} cannot begin: {failure(error)}") from error
         if (method.flops_weight or method.parameters_weight or method.latency_weight) and "alpha" not in alphas:
             raise HarnessError(
                 f"{method.label()}: {method.name} has no α that could learn what a cell costs; leave out "

@@ -140,6 +140,19 @@ def test_checks_that_fail_or_do_not_apply_say_so(work: Path, monkeypatch: pytest
     assert (passed > 0, failed > 3, apart) == (True, True, 5)
 
 
+def test_a_method_that_cannot_begin_is_refused_in_a_line(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (work / "mute.py").write_text(
+        "from methods.darts import DARTS\n"
+        "class Mute(DARTS):\n"
+        "    name = 'mute'\n"
+        "    def supernet_options(self):\n"
+        "        pass\n"
+    )
+    install(work, monkeypatch, mute="mute:Mute")
+    line = refusal(call("run", "--method", "mute", "--seeds", "1", "--dry-run"))
+    assert line.startswith("mute cannot begin: TypeError: supernet_options lacks a return")
+
+
 def test_an_unknown_name_is_told_what_was_meant() -> None:
     assert "did you mean 'darts'?" in refusal(call("check", "dart"))
 
