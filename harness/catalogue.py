@@ -47,12 +47,18 @@ class Entry:
         if self.fault:
             raise HarnessError(self.fault)
         module, _, attribute = self.target.partition(":")
+        wrong = f"{self.name} of {self.provider} cannot be imported from {self.target.rstrip(':')}"
         try:
-            return getattr(importlib.import_module(module), attribute)
+            found = importlib.import_module(module)
         except (Exception, SystemExit) as error:
+            from harness.worker import failure
+
+            raise HarnessError(f"{wrong}: {failure(error)}") from error
+        if not hasattr(found, attribute):
             raise HarnessError(
-                f"{self.name} of {self.provider} cannot be imported from {self.target}: {type(error).__name__}: {error}"
-            ) from error
+                f"{wrong}: {module} has no class {attribute!r}; correct the entry point and install again"
+            )
+        return getattr(found, attribute)
 
 
 def methods() -> dict[str, Entry]:
