@@ -272,7 +272,7 @@ def _message(error: BaseException) -> str:
     if not isinstance(error, ValidationError):
         return re.sub(r"\s*For further information visit \S+$", "", str(error))
     frozen = any(fault["type"] == "frozen_instance" for fault in error.errors())
-    return explain(error) + "; keep what changes in search.memory" * frozen
+    return "keep what changes in search.memory; " * frozen + explain(error)
 
 
 def now() -> str:

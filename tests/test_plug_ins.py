@@ -140,6 +140,21 @@ def test_checks_that_fail_or_do_not_apply_say_so(work: Path, monkeypatch: pytest
     assert (passed > 0, failed > 3, apart) == (True, True, 5)
 
 
+def test_a_default_that_is_refused_is_one_failure(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (work / "beyond.py").write_text(
+        "from pydantic import Field\n"
+        "from methods.darts import DARTS\n"
+        "class Beyond(DARTS):\n"
+        "    name = 'beyond'\n"
+        "    size: float = Field(-1.0, ge=0, description='of it')\n"
+    )
+    install(work, monkeypatch, beyond="beyond:Beyond")
+    result = call("check", "beyond")
+    assert result.exit_code == 1
+    assert result.output.count("FAIL") == 1
+    assert "FAIL  it can be loaded: beyond: size: input should be greater than or equal to 0 (got -1" in result.output
+
+
 def test_a_method_that_cannot_begin_is_refused_in_a_line(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (work / "mute.py").write_text(
         "from methods.darts import DARTS\n"
@@ -151,6 +166,28 @@ def test_a_method_that_cannot_begin_is_refused_in_a_line(work: Path, monkeypatch
     install(work, monkeypatch, mute="mute:Mute")
     line = refusal(call("run", "--method", "mute", "--seeds", "1", "--dry-run"))
     assert line.startswith("mute cannot begin: TypeError: supernet_options lacks a return")
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        ("self.seen = 1", r"ValidationError: keep what changes in search\.memory; seen: .*frozen.* at own\.py:6"),
+        ("F.cross_entropy(search.alpha, search.alpha[0, 0].long())", r"\w+Error: .* at own\.py:6"),
+    ],
+)
+def test_a_failure_is_placed_in_the_code_that_called_a_library(
+    body: str, line: str, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (work / "own.py").write_text(
+        "from torch.nn import functional as F\n"
+        "from methods.darts import DARTS\n"
+        "class Own(DARTS):\n"
+        "    name = 'own'\n"
+        "    def mixture(self, search):\n"
+        f"        {body}\n"
+    )
+    install(work, monkeypatch, own="own:Own")
+    assert re.search(rf"^ +{line}$", call("check", "own").output, re.M)
 
 
 def test_an_unknown_name_is_told_what_was_meant() -> None:
