@@ -23,7 +23,7 @@ from harness.catalogue import get_method, methods, unknown
 from harness.data import TrainingSet
 from harness.errors import HarnessError
 from harness.latency import Latencies
-from harness.protocol import Protocol, explain, split_override
+from harness.protocol import Protocol, explain, fields_of, split_override
 from harness.runs import (
     OVER,
     SCHEMA_VERSION,
@@ -67,8 +67,12 @@ class PlannedRun:
 
 
 def split_overrides(overrides: Iterable[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """``--set`` options as hyper-parameters by method, and the rest, which are settings of the protocol."""
-    known = methods()
+    """``--set`` options as hyper-parameters by method, and the rest, which are settings of the protocol.
+
+    Raises :class:`HarnessError` for what can be neither, with both kinds of names.
+    """
+    known, fields = methods(), fields_of(Protocol)
+    sections = {field.partition(".")[0] for field in fields if "." in field}
     hyperparameters: dict[str, dict[str, Any]] = {}
     settings = []
     for override in overrides:
@@ -76,6 +80,11 @@ def split_overrides(overrides: Iterable[str]) -> tuple[dict[str, dict[str, Any]]
         first, dot, rest = key.partition(".")
         if dot and first in known:
             hyperparameters.setdefault(first, {})[rest] = value
+        elif dot and first not in sections:
+            raise HarnessError(f"--set {override}: {unknown('method or section', first, {*known, *sections})}")
+        elif not dot and key not in fields:
+            hint = "a hyper-parameter begins with its method, such as gdas.tau_max"
+            raise HarnessError(f"{unknown('setting', key, fields)}; {hint}")
         else:
             settings.append(override)
     return hyperparameters, settings

@@ -192,6 +192,7 @@ def test_a_failure_is_placed_in_the_code_that_called_a_library(
 
 def test_an_unknown_name_is_told_what_was_meant() -> None:
     assert "did you mean 'darts'?" in refusal(call("check", "dart"))
+    assert "install its package" in refusal(call("info", "my-own"))
 
 
 def test_the_templates_are_python() -> None:
