@@ -47,6 +47,13 @@ def test_a_package_holds_a_method_its_tests_and_how_to_install_it(work: Path) ->
     assert '\nmy-darts = "my_darts:MyDarts"\n' in (work / "my-darts/pyproject.toml").read_text()
 
 
+def test_a_package_goes_where_the_program_is(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [".venv/bin/harness"])
+    output = call("new", "method", "my-darts", "--package").output
+    assert "install it: .venv/bin/python -m pip install -e 'my-darts[test]'\n" in output
+    assert "hold it to the contract: .venv/bin/harness check my-darts\n" in output
+
+
 def test_in_a_checkout_they_are_files_of_it_and_formatted_as_its_own(work: Path) -> None:
     for module in ("methods/base.py", "spaces/base.py", "harness/contract.py"):
         (work / module).parent.mkdir()
