@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 OURS = "the harness"
 """The provider of what is in ``methods/`` and ``spaces/``."""
 
+OF_YOUR_OWN = "for one of your own, give its class a name and install its package"
+"""What to do where a method or space is not found that should be there."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -47,12 +50,18 @@ class Entry:
         if self.fault:
             raise HarnessError(self.fault)
         module, _, attribute = self.target.partition(":")
+        wrong = f"{self.name} of {self.provider} cannot be imported from {self.target.rstrip(':')}"
         try:
-            return getattr(importlib.import_module(module), attribute)
+            found = importlib.import_module(module)
         except (Exception, SystemExit) as error:
+            from harness.worker import failure
+
+            raise HarnessError(f"{wrong}: {failure(error)}") from error
+        if not hasattr(found, attribute):
             raise HarnessError(
-                f"{self.name} of {self.provider} cannot be imported from {self.target}: {type(error).__name__}: {error}"
-            ) from error
+                f"{wrong}: {module} has no class {attribute!r}; correct the entry point and install again"
+            )
+        return getattr(found, attribute)
 
 
 def methods() -> dict[str, Entry]:
@@ -94,7 +103,10 @@ def _check_complete(found: Any, name: str, attributes: Iterable[str]) -> None:
     if missing:
         raise HarnessError(f"{name} is incomplete: {found!r} must define {', '.join(missing)}")
     if found.name != name:
-        raise HarnessError(f"{found!r} is registered as {name!r} but its name is {found.name!r}; make them equal")
+        raise HarnessError(
+            f"{found!r} is registered as {name!r} but its name is {found.name!r}; make them equal, and install its "
+            "package again where the entry point was wrong"
+        )
 
 
 def name_fault(name: str) -> str | None:
@@ -112,7 +124,7 @@ def choose(kind: str, name: str, known: dict[str, Entry]) -> Entry:
     """The entry called ``name``. Raises :class:`HarnessError` with the nearest and all valid names."""
     if name in known:
         return known[name]
-    raise HarnessError(unknown(kind, name, known))
+    raise HarnessError(f"{unknown(kind, name, known)}; {OF_YOUR_OWN}")
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

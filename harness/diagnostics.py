@@ -205,12 +205,20 @@ def largest_eigenvalue(
     return float(torch.linalg.eigvalsh((found + found.T) / 2)[-1])
 
 
+def slope(loss: Tensor, alpha: Tensor) -> Tensor:
+    """The gradient of ``loss`` in α, to be differentiated again. Raises RuntimeError where it does not depend on α."""
+    (gradient,) = torch.autograd.grad(loss, alpha, create_graph=True, allow_unused=True)
+    if gradient is None:
+        raise RuntimeError("the loss does not depend on α: the method's mixture must compute its weights from it")
+    return gradient
+
+
 def hessian(loss: Tensor, alpha: Tensor) -> Tensor:
     """The Hessian of ``loss`` with respect to α (edges, operations): (n, n), where n = edges · operations.
 
     A Hessian-vector product for every entry of α, those of one edge computed together.
     """
-    (gradient,) = torch.autograd.grad(loss, alpha, create_graph=True)
+    gradient = slope(loss, alpha)
     directions = torch.eye(alpha.numel(), dtype=alpha.dtype, device=alpha.device).split(alpha.shape[1])
     rows = [
         torch.autograd.grad(gradient.flatten(), alpha, edge, retain_graph=True, is_grads_batched=True)[0].flatten(1)
@@ -226,7 +234,7 @@ def lanczos(loss: Tensor, alpha: Tensor, passes: Passes) -> float | None:
     :data:`TOLERANCE` times the largest absolute eigenvalue, as far as it is known. All steps are made orthogonal to
     each other again (Golub & Van Loan, Matrix computations, chapter 10). The first vector is always the same.
     """
-    (gradient,) = torch.autograd.grad(loss, alpha, create_graph=True)
+    gradient = slope(loss, alpha)
     start = torch.randn(alpha.numel(), dtype=torch.float64, generator=stream("diagnostics", "lanczos"))
     basis = (start / start.norm())[None]
     diagonal, beside = list[Tensor](), list[Tensor]()

@@ -23,7 +23,7 @@ from harness.catalogue import get_method, methods, unknown
 from harness.data import TrainingSet
 from harness.errors import HarnessError
 from harness.latency import Latencies
-from harness.protocol import Protocol, explain, split_override
+from harness.protocol import Protocol, explain, fields_of, split_override
 from harness.runs import (
     OVER,
     SCHEMA_VERSION,
@@ -34,7 +34,8 @@ from harness.runs import (
     folder_name,
     write_atomically,
 )
-from harness.search import network_config
+from harness.search import network_config, returned
+from harness.worker import failure
 from methods.base import GradientMethod, Method, QueryMethod
 from spaces.base import SearchSpace, SpaceError
 
@@ -66,8 +67,12 @@ class PlannedRun:
 
 
 def split_overrides(overrides: Iterable[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """``--set`` options as hyper-parameters by method, and the rest, which are settings of the protocol."""
-    known = methods()
+    """``--set`` options as hyper-parameters by method, and the rest, which are settings of the protocol.
+
+    Raises :class:`HarnessError` for what can be neither, with both kinds of names.
+    """
+    known, fields = methods(), fields_of(Protocol)
+    sections = {field.partition(".")[0] for field in fields if "." in field}
     hyperparameters: dict[str, dict[str, Any]] = {}
     settings = []
     for override in overrides:
@@ -75,6 +80,11 @@ def split_overrides(overrides: Iterable[str]) -> tuple[dict[str, dict[str, Any]]
         first, dot, rest = key.partition(".")
         if dot and first in known:
             hyperparameters.setdefault(first, {})[rest] = value
+        elif dot and first not in sections:
+            raise HarnessError(f"--set {override}: {unknown('method or section', first, {*known, *sections})}")
+        elif not dot and key not in fields:
+            hint = "a hyper-parameter begins with its method, such as gdas.tau_max"
+            raise HarnessError(f"{unknown('setting', key, fields)}; {hint}")
         else:
             settings.append(override)
     return hyperparameters, settings
@@ -104,15 +114,21 @@ def configure(names: Sequence[str], hyperparameters: dict[str, dict[str, Any]]) 
 
 
 def check_possible(method: Method, space: SearchSpace, protocol: Protocol, training: TrainingSet) -> None:
-    """Raise :class:`HarnessError` where the data or the space cannot give what a method and the protocol need."""
+    """Raise :class:`HarnessError` where the data or the space cannot give what a method and the protocol need.
+
+    Also where a hook of the method fails that says what it needs.
+    """
     check_data(training, protocol)
     if isinstance(method, GradientMethod):
         try:
             with torch.device("meta"):
-                space.supernet(network_config(protocol, training.classes, **method.supernet_options()))
-            alphas = method.initial_alphas(space, torch.Generator())
+                options = returned(method.supernet_options(), "supernet_options")
+                space.supernet(network_config(protocol, training.classes, **options))
+            alphas = returned(method.initial_alphas(space, torch.Generator()), "initial_alphas")
         except SpaceError as error:
             raise HarnessError(f"{method.label()} under protocol {protocol.name}: {error}") from None
+        except Exception as error:  # of the plug-in
+            raise HarnessError(f"{method.label()} cannot begin: {failure(error)}") from error
         if (method.flops_weight or method.parameters_weight or method.latency_weight) and "alpha" not in alphas:
             raise HarnessError(
                 f"{method.label()}: {method.name} has no α that could learn what a cell costs; leave out "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,8 @@ from harness.sizes import costs_to_pay
 from harness.streams import Streams, stream
 from methods.base import Batch, Forward, GradientMethod, Passes, Search
 from spaces.base import Architecture, Mixture, NetworkConfig, SearchSpace, initialise
+
+Returned = TypeVar("Returned")
 
 Tick = Callable[[float], None]
 """Told the fraction of the epoch that is done."""
@@ -40,6 +42,13 @@ def network_config(protocol: Protocol, classes: int, **options: Any) -> NetworkC
         "head_affine": settings.head_affine,
     }
     return NetworkConfig(**(config | options))
+
+
+def returned(value: Returned | None, hook: str) -> Returned:
+    """What a hook of a method returned. Raises TypeError that names the hook where that is None: it forgot to."""
+    if value is None:
+        raise TypeError(f"{hook} lacks a return: it returned None")
+    return value
 
 
 def cosine(start: float, end: float, epoch: int, epochs: int) -> float:
@@ -65,10 +74,11 @@ class GradientSearch:
         self.cost = Cost(device)
 
         cell_network = network_config(protocol, data.classes)
-        supernet = space.supernet(network_config(protocol, data.classes, **method.supernet_options()))
+        options = returned(method.supernet_options(), "supernet_options")
+        supernet = space.supernet(network_config(protocol, data.classes, **options))
         initialise(supernet, lambda name: stream(seed, "weights", name))
         supernet.to(device).train()
-        initial = method.initial_alphas(space, stream(seed, "alpha"))
+        initial = returned(method.initial_alphas(space, stream(seed, "alpha")), "initial_alphas")
         alphas = {name: nn.Parameter(value.to(device)) for name, value in initial.items()}
         w, a = protocol.weights, protocol.alpha
         architecture = [{"params": list(alphas.values())}]  # a group, for it may be empty
@@ -84,7 +94,7 @@ class GradientSearch:
                 nesterov=w.nesterov,
                 weight_decay=w.weight_decay,
             ),
-            alpha_optimizer=method.alpha_optimizer(list(alphas.values()), adam),
+            alpha_optimizer=returned(method.alpha_optimizer(list(alphas.values()), adam), "alpha_optimizer"),
             noise=self.streams["method"],
             validate=self._validate,
             curvature=self._curvature,
@@ -113,14 +123,14 @@ class GradientSearch:
             if valid is not None and alpha_first:
                 validated.add(self._alpha_step(train, valid), len(valid.labels))
             with self.cost.timing("weight"):
-                forward = self.method.weight_step(search, train)
+                forward = returned(self.method.weight_step(search, train), "weight_step")
             trained.add(forward, len(train.labels))
             if valid is not None and not alpha_first:
                 validated.add(self._alpha_step(train, valid), len(valid.labels))
             tick((step + 1) / steps)
         self._check_finite(trained, validated)
         with self.cost.timing("derivation"):
-            cell = self.method.derive(search)
+            cell = returned(self.method.derive(search), "derive")
         row = trace_row(
             epoch,
             search.space,

@@ -94,7 +94,8 @@ def _conduct(
     finally:
         late = mirror.close() if mirror else []
         if late:
-            screen.say(f"{len(late)} runs are not in MLflow yet; deliver them with: harness sync")
+            count = f"{len(late)} runs are" if len(late) > 1 else "1 run is"
+            screen.say(f"{count} not in MLflow yet; deliver with: harness sync")
     return session.unfinished
 
 

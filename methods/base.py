@@ -135,7 +135,11 @@ class Search:
 
         Where the mixture is differentiable in α and its operations have ``costs``, the gradient of the loss is also
         that of the expected cost Σ_e Σ_o weights[e, o] · costs[e, o]; the value stays the cross-entropy alone.
+
+        Raises TypeError for what is no mixture, such as the None of a hook that forgot to return.
         """
+        if not isinstance(mixture, Mixture):
+            raise TypeError(f"mixture and weight_mixture must return a Mixture: this is {mixture!r}")
         self.passes.forward += 1
         self.passes.examples += len(batch.labels)
         logits = self.supernet(batch.images, mixture)
@@ -267,13 +271,16 @@ class GradientMethod(Method):
         """
 
     def alpha_step(self, search: Search, train: Batch, valid: Batch) -> Forward | None:
-        """Minimise the validation loss over α with w fixed; None if this method does nothing at this step."""
+        """Minimise the validation loss over α with w fixed; None if this method does nothing at this step.
+
+        A term of the loss of α is added before the update; what is returned is recorded as the validation loss.
+        """
         forward = search.forward(valid, self.mixture(search))
         search.update_alpha(forward.loss)
         return forward
 
     def weight_step(self, search: Search, train: Batch) -> Forward:
-        """Minimise the training loss over w with α fixed."""
+        """Minimise the training loss over w with α fixed. What it returns is recorded as the training loss."""
         forward = search.forward(train, self.weight_mixture(search))
         search.update_weights(forward.loss)
         return forward

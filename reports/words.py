@@ -32,7 +32,7 @@ def opening(comparison: Comparison) -> list[str]:
     paragraphs = [" ".join(sentences) for sentences in (verdicts[0][:2], verdicts[0][2:], *verdicts[1:])]
     for part in (_rule, _design, _collapses, _same_cell, _failures, _cost, _caveats):
         paragraphs.append(part(comparison))
-    return [paragraph for paragraph in paragraphs if paragraph]
+    return [paragraph for paragraph in dict.fromkeys(paragraphs) if paragraph]  # that nothing finished is said once
 
 
 def scope(comparison: Comparison) -> str:

@@ -80,7 +80,12 @@ def test_the_shipped_methods_and_spaces() -> None:
     assert get_space("nas-bench-201").size == 15625
 
 
-@pytest.mark.parametrize("name", catalogue.methods())
+def ours(entries: dict[str, catalogue.Entry]) -> list[str]:
+    """The names of what comes with the harness, whatever else is installed."""
+    return [name for name, entry in entries.items() if entry.provider == catalogue.OURS]
+
+
+@pytest.mark.parametrize("name", ours(catalogue.methods()))
 def test_every_method_loads_under_its_name(name: str) -> None:
     method = get_method(name)
     assert method.name == name
@@ -88,7 +93,7 @@ def test_every_method_loads_under_its_name(name: str) -> None:
     assert catalogue.methods()[name].summary == method.summary
 
 
-@pytest.mark.parametrize("name", catalogue.spaces())
+@pytest.mark.parametrize("name", ours(catalogue.spaces()))
 def test_every_space_loads_under_its_name(name: str) -> None:
     space = get_space(name)
     assert space.name == name
@@ -112,7 +117,10 @@ def test_a_near_miss_is_told_the_right_name() -> None:
 
 
 def test_a_far_miss_is_told_all_names() -> None:
-    with pytest.raises(HarnessError, match=r"unknown method 'zzz'\. There are: .*\bdarts, darts-2nd, "):
+    with pytest.raises(
+        HarnessError,
+        match=r"unknown method 'zzz'\. There are: .*\bdarts, darts-2nd, .*; for one of your own, give its class",
+    ):
         get_method("zzz")
 
 
@@ -142,9 +150,10 @@ def test_two_methods_of_one_name_hurt_no_other(install: Install) -> None:
     ("source", "cause"),
     [
         ("import no_such_library", "ModuleNotFoundError: No module named 'no_such_library'"),
-        ("1 / 0", "ZeroDivisionError"),
+        ("\n1 / 0", r"ZeroDivisionError: .* at \w+\.py:2$"),
+        (GOOD + "    size = 3", r"non-annotated attribute was detected: `size = 3`.* at \w+\.py:\d+$"),
         ("import sys; sys.exit(3)", "SystemExit: 3"),
-        ("class Other: pass", "AttributeError.*Uniform"),
+        ("class Other: pass", "has no class 'Uniform'; correct the entry point and install again"),
         ("def broken(:", "SyntaxError"),
     ],
 )
@@ -169,7 +178,10 @@ def test_an_entry_point_without_a_class(install: Install) -> None:
         ("from methods.base import Method as Uniform", "uniform is no method"),
         (GOOD.replace("def mixture", "def mix"), r"uniform is incomplete: .* must define mixture$"),
         (GOOD.replace('    paper = "nowhere"\n', ""), r"uniform is incomplete: .* must define paper$"),
-        (GOOD.replace('name = "uniform"', 'name = "equal"'), "is registered as 'uniform' but its name is 'equal'"),
+        (
+            GOOD.replace('name = "uniform"', 'name = "equal"'),
+            "is registered as 'uniform' but its name is 'equal'.* install its package again",
+        ),
     ],
 )
 def test_what_is_no_method_is_refused(install: Install, source: str, message: str) -> None:

@@ -206,6 +206,13 @@ def test_a_supernet_without_second_derivatives_is_refused_in_one_line() -> None:
         largest_eigenvalue(loss, alpha)
 
 
+@pytest.mark.parametrize("operations", [3, 50])  # the whole Hessian, and Lanczos's method
+def test_a_loss_without_alpha_is_told_in_plain_words(operations: int) -> None:
+    alpha = torch.ones(2, operations, requires_grad=True)
+    with pytest.raises(HarnessError, match="the loss does not depend on α: the method's mixture must"):
+        largest_eigenvalue((torch.ones(2, requires_grad=True) * alpha.detach().sum()).sum(), alpha)
+
+
 # --- the ranking
 
 

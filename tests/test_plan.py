@@ -96,6 +96,19 @@ def test_overrides_go_to_methods_and_to_the_protocol() -> None:
     assert found == ({"gdas": {"tau_max": 5, "tau_min": 0.1}}, ["search.epochs=3", "dataset=cifar10"])
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("pc_darts.K=2", r"--set pc_darts\.K=2: unknown method or section 'pc_darts', did you mean 'pc-darts'\?"),
+        ("serch.epochs=2", "unknown method or section 'serch', did you mean 'search'"),
+        ("tau_max=5", r"unknown setting 'tau_max'.*; a hyper-parameter begins with its method, such as gdas\.tau_max"),
+    ],
+)
+def test_overrides_of_nothing_are_told_what_they_could_be_of(override: str, message: str) -> None:
+    with pytest.raises(HarnessError, match=message):
+        split_overrides([override])
+
+
 def test_hyper_parameters_are_validated_and_shown_in_the_label() -> None:
     darts, gdas = configure(["darts", "gdas"], {"gdas": {"tau_max": 5}})
     assert (darts.label(), gdas.label()) == ("darts", "gdas[tau_max=5.0]")

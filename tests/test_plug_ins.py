@@ -47,6 +47,13 @@ def test_a_package_holds_a_method_its_tests_and_how_to_install_it(work: Path) ->
     assert '\nmy-darts = "my_darts:MyDarts"\n' in (work / "my-darts/pyproject.toml").read_text()
 
 
+def test_a_package_goes_where_the_program_is(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [".venv/bin/harness"])
+    output = call("new", "method", "my-darts", "--package").output
+    assert "install it: .venv/bin/python -m pip install -e 'my-darts[test]'\n" in output
+    assert "hold it to the contract: .venv/bin/harness check my-darts\n" in output
+
+
 def test_in_a_checkout_they_are_files_of_it_and_formatted_as_its_own(work: Path) -> None:
     for module in ("methods/base.py", "spaces/base.py", "harness/contract.py"):
         (work / module).parent.mkdir()
@@ -140,8 +147,59 @@ def test_checks_that_fail_or_do_not_apply_say_so(work: Path, monkeypatch: pytest
     assert (passed > 0, failed > 3, apart) == (True, True, 5)
 
 
+def test_a_default_that_is_refused_is_one_failure(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (work / "beyond.py").write_text(
+        "from pydantic import Field\n"
+        "from methods.darts import DARTS\n"
+        "class Beyond(DARTS):\n"
+        "    name = 'beyond'\n"
+        "    size: float = Field(-1.0, ge=0, description='of it')\n"
+    )
+    install(work, monkeypatch, beyond="beyond:Beyond")
+    result = call("check", "beyond")
+    assert result.exit_code == 1
+    assert result.output.count("FAIL") == 1
+    assert "FAIL  it can be loaded: beyond: size: input should be greater than or equal to 0 (got -1" in result.output
+
+
+def test_a_method_that_cannot_begin_is_refused_in_a_line(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (work / "mute.py").write_text(
+        "from methods.darts import DARTS\n"
+        "class Mute(DARTS):\n"
+        "    name = 'mute'\n"
+        "    def supernet_options(self):\n"
+        "        pass\n"
+    )
+    install(work, monkeypatch, mute="mute:Mute")
+    line = refusal(call("run", "--method", "mute", "--seeds", "1", "--dry-run"))
+    assert line.startswith("mute cannot begin: TypeError: supernet_options lacks a return")
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        ("self.seen = 1", r"ValidationError: keep what changes in search\.memory; seen: .*frozen.* at own\.py:6"),
+        ("F.cross_entropy(search.alpha, search.alpha[0, 0].long())", r"\w+Error: .* at own\.py:6"),
+    ],
+)
+def test_a_failure_is_placed_in_the_code_that_called_a_library(
+    body: str, line: str, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (work / "own.py").write_text(
+        "from torch.nn import functional as F\n"
+        "from methods.darts import DARTS\n"
+        "class Own(DARTS):\n"
+        "    name = 'own'\n"
+        "    def mixture(self, search):\n"
+        f"        {body}\n"
+    )
+    install(work, monkeypatch, own="own:Own")
+    assert re.search(rf"^ +{line}$", call("check", "own").output, re.M)
+
+
 def test_an_unknown_name_is_told_what_was_meant() -> None:
     assert "did you mean 'darts'?" in refusal(call("check", "dart"))
+    assert "install its package" in refusal(call("info", "my-own"))
 
 
 def test_the_templates_are_python() -> None:

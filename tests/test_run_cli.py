@@ -117,6 +117,26 @@ def test_a_study_grows_by_seeds_and_what_is_finished_is_cached(work: Path, monke
     assert [run.config["seed"] for run in folders(work)] == [0, 1]
 
 
+class SlowMirror:
+    """Has delivered nothing when the study ends."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.touched: set[Path] = set()
+
+    def touch(self, folder: Path) -> None:
+        self.touched.add(folder)
+
+    def close(self) -> list[Path]:
+        return sorted(self.touched)
+
+
+@pytest.mark.usefixtures("inline")
+def test_what_mlflow_still_lacks_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.session.Mirror", SlowMirror)
+    result = call("run", "--method", "darts", "--seeds", "1", *TINY[:-1])
+    assert "\n1 run is not in MLflow yet; deliver with: harness sync\n" in result.output
+
+
 @pytest.mark.usefixtures("inline")
 def test_fresh_deletes_what_was_there_and_ends_the_same(work: Path) -> None:
     command = ("run", "--method", "gdas", "--seeds", "1", *TINY)

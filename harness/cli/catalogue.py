@@ -41,11 +41,11 @@ def list_command(kind: str | None) -> None:
 @click.argument("name")
 def info_command(name: str) -> None:
     """Say what a method, space, data set, protocol or recipe is, with every setting."""
-    from harness.catalogue import unknown
+    from harness.catalogue import OF_YOUR_OWN, unknown
 
     known = {each: kind for kind in KINDS for each in _summaries(kind)}
     if name not in known:
-        raise HarnessError(unknown("name", name, known))
+        raise HarnessError(f"{unknown('name', name, known)}; {OF_YOUR_OWN}")
     describe: dict[str, Callable[[str], None]] = {
         "methods": _method,
         "spaces": _space,

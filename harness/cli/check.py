@@ -21,7 +21,7 @@ def check_command(names: tuple[str, ...]) -> None:
     from harness.catalogue import choose, methods
 
     entries = [choose("method", name, methods()) for name in dict.fromkeys(names)]
-    kept = [_keeps(entry.name, f"{entry.provider}, {entry.target}") for entry in entries]
+    kept = [_keeps(entry.name, f"{entry.provider}, {entry.target.rstrip(':')}") for entry in entries]
     if not all(kept):
         sys.exit(1)
 
@@ -31,11 +31,13 @@ def _keeps(name: str, where: str) -> bool:
     from harness.catalogue import get_method
     from harness.contract import Broken, NotApplicable
     from harness.contract.checks import checks, contract_of
+    from harness.experiment import configure
     from harness.worker import failure
 
     click.echo(f"{name} ({where})")
     try:
         method = get_method(name)
+        configure([name], {})  # a default that is refused would fail every check alike
     except HarnessError as error:
         click.echo(f"  FAIL  it can be loaded: {error}\n{name}: cannot be checked")
         return False

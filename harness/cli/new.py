@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import FOLDER, program
+from harness.cli.options import FOLDER, installer, program
 
 
 @click.group("new")
@@ -34,6 +34,6 @@ def method_command(name: str, package: bool, directory: Path) -> None:
     for file in files:
         click.echo(file)
     if package:
-        click.echo(f"install it: pip install -e '{directory / name}[test]'")
+        click.echo(f"install it: {installer()} install -e '{directory / name}[test]'")
     click.echo(f"hold it to the contract: {program()} check {name}")
     click.echo(f"search with it: {program()} run --method {name} --method darts --seeds 5")

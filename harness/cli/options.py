@@ -106,6 +106,12 @@ def program() -> str:
     return os.path.relpath(called) if called.is_relative_to(Path.cwd()) else str(called)
 
 
+def installer() -> str:
+    """How to install into this program's environment: ``pip``, or by its Python where the shell would not find it."""
+    called = program()
+    return "pip" if called == "harness" else f"{Path(called).with_name('python')} -m pip"
+
+
 space_option = click.option("--space", "space_name", default=DEFAULT_SPACE, show_default=True, help="Search space.")
 runs_option = click.option(
     "--runs", type=FOLDER, metavar="DIR", help="Folder of the studies.  [default: $HARNESS_RUNS_DIR or runs]"

@@ -19,6 +19,7 @@ from harness.contract.rehearsal import EPOCHS, difference, rehearse
 from harness.contract.watching import changed, copies, global_random_states, optimised, passes_made, steps
 from harness.query_search import QuerySearch
 from methods.base import Method
+from spaces.base import Mixture
 
 
 class MethodContract(Checked):
@@ -106,6 +107,7 @@ class MethodContract(Checked):
         shape = len(space.edges), len(space.operations)
         for hook in (method.mixture, method.weight_mixture):
             mixture = hook(search.search)
+            require(isinstance(mixture, Mixture), f"{hook.__name__} returns {mixture!r}, which is no Mixture")
             found = tuple(mixture.weights.shape)
             require(found == shape, f"{hook.__name__}: weights are of shape {found}, not (edges, operations) = {shape}")
             require(mixture.weights.isfinite().all(), f"{hook.__name__}: a weight is not finite")
@@ -135,7 +137,10 @@ class MethodContract(Checked):
                 step()
                 learnt |= {name for name, value in search.search.alphas.items() if not value.equal(initial[name])}
         never = ", ".join(sorted(initial.keys() - learnt))
-        require(not never, f"{never} never changed in {EPOCHS} epochs")
+        require(
+            not never,
+            f"{never} never changed in {EPOCHS} epochs: compute the mixture from it without detach, or leave it out",
+        )
 
     def test_steps_change_what_is_theirs(self) -> None:
         """a weight step changes w, an α step leaves w, and a weight step of a bilevel method leaves α"""
@@ -218,9 +223,7 @@ class MethodContract(Checked):
         """a search that is interrupted and goes on ends as an undisturbed one, bit for bit"""
         expected = self.whole()
         where = difference(expected, finished(rehearsal.interrupted(self.configured())))
-        require(
-            where is None, f"{where}: keep what changes in a run in search.alphas or let it follow from search.epoch"
-        )
+        require(where is None, f"{where}: keep what changes in search.memory or let it follow from search.epoch")
 
     def test_it_is_the_same_in_other_processes(self) -> None:
         """two runs at once, each in a fresh process (--jobs 2), end as one here, bit for bit"""
