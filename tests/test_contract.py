@@ -39,6 +39,11 @@ class Undescribed(Kept):
     size: int = 3
 
 
+class Misspelt(Kept):
+    def alpha_steps(self, search: Search, train: Batch, valid: Batch) -> None:
+        raise AssertionError("this is never called")
+
+
 class Lax(Kept):
     model_config = ConfigDict(extra="allow")
 
@@ -174,6 +179,7 @@ def contract(method: type[Method]) -> MethodContract:
         (Talkative, "it_says_what_it_is", "summary is no line of text"),
         (Grabbing, "it_says_what_it_is", "'search' is a section of the settings"),
         (Undescribed, "it_says_what_it_is", "size has no description"),
+        (Misspelt, "no_hook_is_misspelt", "alpha_steps is never called: did you mean alpha_step?"),
         (Kept, "it_is_found_by_its_name", "no method is called 'kept': name it in the entry points"),
         (Lax, "hyperparameters_are_validated", "no_such_setting=1 is not refused"),
         (Loose, "hyperparameters_are_validated", "size=<object .*> is not refused"),

@@ -7,6 +7,7 @@ import json
 import math
 import pickle
 from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
 from typing import Any, Literal, get_origin
 
 from pydantic import ValidationError
@@ -18,8 +19,11 @@ from harness.contract.reach import forbidden, imported_from_the_harness, own_mod
 from harness.contract.rehearsal import EPOCHS, difference, rehearse
 from harness.contract.watching import changed, copies, global_random_states, optimised, passes_made, steps
 from harness.query_search import QuerySearch
-from methods.base import Method
+from methods.base import GradientMethod, Method, QueryMethod
 from spaces.base import Mixture
+
+MISSPELT = 0.85
+"""How alike two names are, by :mod:`difflib`, if one is the other misspelt."""
 
 
 class MethodContract(Checked):
@@ -43,6 +47,13 @@ class MethodContract(Checked):
         require(method().label() == method.name, f"with its defaults it is labelled {method().label()!r}")
         for key, field in method.model_fields.items():
             require(field.description, f"{key} has no description, which harness info shows")
+
+    def test_no_hook_is_misspelt(self) -> None:
+        """nothing that it defines is named all but like a hook, which would never be called"""
+        hooks = {name for base in (Method, GradientMethod, QueryMethod) for name in vars(base)}
+        for name in vars(self.method).keys() - hooks:
+            for near in get_close_matches(name, hooks, 1, MISSPELT):
+                require(name.startswith("_"), f"{name} is never called: did you mean {near}?")
 
     def test_it_is_found_by_its_name(self) -> None:
         """the harness finds it by its name"""
