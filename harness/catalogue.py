@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, failure
 
 if TYPE_CHECKING:
     from methods.base import Method
@@ -54,8 +54,6 @@ class Entry:
         try:
             found = importlib.import_module(module)
         except (Exception, SystemExit) as error:
-            from harness.worker import failure
-
             raise HarnessError(f"{wrong}: {failure(error)}") from error
         if not hasattr(found, attribute):
             raise HarnessError(

@@ -21,11 +21,10 @@ from pathlib import Path
 
 import torch
 
-from harness import worker
 from harness.batches import AT_ONCE, Images
 from harness.cost import resident_peak
 from harness.diagnostics import Diagnosis, sample_cells, single_path, steady_mixture
-from harness.errors import Diverged, HarnessError
+from harness.errors import Diverged, HarnessError, failure
 from harness.experiment import PlannedRun
 from harness.protocol import NO_DIAGNOSTICS, Diagnostics, stored_protocol
 from harness.query_search import QuerySearch
@@ -175,7 +174,7 @@ def measure(
     except HarnessError as error:
         return None, str(error)
     except Exception as error:
-        return None, worker.failure(error)
+        return None, failure(error)
 
 
 def _gradient_seconds(search: GradientSearch, epochs: int, diagnostics: Diagnostics, seed: int) -> float:

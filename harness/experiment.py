@@ -21,7 +21,7 @@ from harness.answers import Answers
 from harness.batches import check_data
 from harness.catalogue import get_method, methods, unknown
 from harness.data import TrainingSet
-from harness.errors import HarnessError
+from harness.errors import HarnessError, failure
 from harness.latency import Latencies
 from harness.protocol import Protocol, explain, fields_of, split_override
 from harness.runs import (
@@ -35,7 +35,6 @@ from harness.runs import (
     write_atomically,
 )
 from harness.search import network_config, returned
-from harness.worker import failure
 from methods.base import GradientMethod, Method, QueryMethod
 from spaces.base import SearchSpace, SpaceError
 
@@ -297,10 +296,12 @@ def check_comparable(path: Path, runs: Sequence[PlannedRun]) -> None:
     opened = [info["common"]] if "common" in info else []  # recorded before there is a run
     for before in (*opened, *(_common(config) for config in configs if config)):
         for key, value in now.items():
-            if before[key] != value:
+            if before.get(key) != value:
+                holds = "holds" if configs else "was opened for"
                 raise HarnessError(
-                    f"study {path.name!r} in {path.parent} holds runs of another {key.replace('_', ' ')} "
-                    f"({before[key]}, now {value}), which must not be ranked together; choose another name with --study"
+                    f"study {path.name!r} in {path.parent} {holds} runs of another {key.replace('_', ' ')} "
+                    f"({before.get(key)}, now {value}), which must not be ranked together; choose another name with "
+                    "--study"
                 )
 
 

@@ -200,7 +200,7 @@ class GradientSearch:
             name: value for name, value in self.search.alphas.items() if value.shape[:1] == (len(space.edges),)
         }
         if "alpha" in found and found["alpha"].shape == (len(space.edges), len(space.operations)):
-            weights = self.method.operation_weights(self.search)
+            weights = returned(self.method.operation_weights(self.search), "operation_weights")
             if not torch.equal(weights, found["alpha"].softmax(dim=1)):
                 found["operation_weights"] = weights
         return {name: value.detach().cpu().tolist() for name, value in found.items()}

@@ -12,7 +12,6 @@ import argparse
 import io
 import json
 import os
-import re
 import sys
 import threading
 import time
@@ -26,11 +25,8 @@ from typing import Any, Literal, Protocol, TypedDict
 from filelock import FileLock, Timeout
 
 from harness import checkpoint
-from harness.errors import Diverged, HarnessError
+from harness.errors import Diverged, HarnessError, failure
 from harness.runs import OVER, RunFolder, RunResult, Status, TraceRow, search_seconds
-
-LIBRARY = re.compile(r"^<|[\\/](site|dist)-packages[\\/](torch|pydantic|numpy)[\\/]")
-"""Files in which a user does not look for a mistake."""
 
 INTERRUPTED = 130
 """Exit code of a worker whose parent is gone."""
@@ -253,29 +249,6 @@ class Pace:
             return False
         self._next = moment + 0.5
         return True
-
-
-def failure(error: BaseException) -> str:
-    """An exception in one line, with the place in the code where it was raised, or from where a library was called."""
-    raised = traceback.extract_tb(error.__traceback__)
-    frames = [frame for frame in raised if not LIBRARY.search(frame.filename)] or raised
-    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    if isinstance(error, SyntaxError):  # which says its own place
-        place = ""
-    text = " ".join(_message(error).split())
-    return f"{type(error).__name__}: {text[:300]}{place}" if text else f"{type(error).__name__}{place}"
-
-
-def _message(error: BaseException) -> str:
-    """What an exception says; of pydantic's, what was wrong without the address of a page on it."""
-    from pydantic import ValidationError
-
-    from harness.protocol import explain
-
-    if not isinstance(error, ValidationError):
-        return re.sub(r"\s*For further information visit \S+$", "", str(error))
-    frozen = any(fault["type"] == "frozen_instance" for fault in error.errors())
-    return "keep what changes in search.memory; " * frozen + explain(error)
 
 
 def now() -> str:

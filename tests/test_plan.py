@@ -165,6 +165,6 @@ def test_of_two_commands_that_start_a_study_at_once_under_two_protocols_one_is_r
     with ThreadPoolExecutor(2) as pool:
         said = list(pool.map(start, (3, 4)))
     assert sorted(map(bool, said)) == [False, True]
-    assert "another protocol hash" in "".join(said)
+    assert "was opened for runs of another protocol hash" in "".join(said)
     first = 3 if said[1] else 4
     assert RunFolder(study).read_json("study.json")["commands"] == [f"harness run --set search.epochs={first}"]

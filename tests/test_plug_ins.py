@@ -39,6 +39,12 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, **points: str) -> Non
     catalogue._collect.cache_clear()
 
 
+def plug_in(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, source: str) -> None:
+    """Install a method of this name, whose class is its name with a capital, from a module of its own."""
+    (folder / f"{name}.py").write_text(source)
+    install(folder, monkeypatch, **{name: f"{name}:{name.capitalize()}"})
+
+
 def test_a_package_holds_a_method_its_tests_and_how_to_install_it(work: Path) -> None:
     output = call("new", "method", "my-darts", "--package").output
     assert files(work / "my-darts") == ["README.md", "my_darts.py", "pyproject.toml", "tests/test_my_darts.py"]
@@ -130,14 +136,16 @@ def test_the_new_method_keeps_to_the_contract_beside_broken_ones(work: Path, mon
 
 
 def test_checks_that_fail_or_do_not_apply_say_so(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (work / "stuck.py").write_text(
+    plug_in(
+        work,
+        monkeypatch,
+        "stuck",
         "from methods.random_search import RandomSearch\n"
         "class Stuck(RandomSearch):\n"
         "    name = 'stuck'\n"
         "    def ask(self, space, history, noise):\n"
-        "        raise RuntimeError('no idea')\n"
+        "        raise RuntimeError('no idea')\n",
     )
-    install(work, monkeypatch, stuck="stuck:Stuck")
     result = call("check", "stuck")
     assert result.exit_code == 1
     assert "FAIL  it searches every registered space and derives a valid cell\n" in result.output
@@ -148,14 +156,16 @@ def test_checks_that_fail_or_do_not_apply_say_so(work: Path, monkeypatch: pytest
 
 
 def test_a_default_that_is_refused_is_one_failure(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (work / "beyond.py").write_text(
+    plug_in(
+        work,
+        monkeypatch,
+        "beyond",
         "from pydantic import Field\n"
         "from methods.darts import DARTS\n"
         "class Beyond(DARTS):\n"
         "    name = 'beyond'\n"
-        "    size: float = Field(-1.0, ge=0, description='of it')\n"
+        "    size: float = Field(-1.0, ge=0, description='of it')\n",
     )
-    install(work, monkeypatch, beyond="beyond:Beyond")
     result = call("check", "beyond")
     assert result.exit_code == 1
     assert result.output.count("FAIL") == 1
@@ -163,14 +173,16 @@ def test_a_default_that_is_refused_is_one_failure(work: Path, monkeypatch: pytes
 
 
 def test_a_method_that_cannot_begin_is_refused_in_a_line(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (work / "mute.py").write_text(
+    plug_in(
+        work,
+        monkeypatch,
+        "mute",
         "from methods.darts import DARTS\n"
         "class Mute(DARTS):\n"
         "    name = 'mute'\n"
         "    def supernet_options(self):\n"
-        "        pass\n"
+        "        pass\n",
     )
-    install(work, monkeypatch, mute="mute:Mute")
     line = refusal(call("run", "--method", "mute", "--seeds", "1", "--dry-run"))
     assert line.startswith("mute cannot begin: TypeError: supernet_options lacks a return")
 
@@ -185,15 +197,17 @@ def test_a_method_that_cannot_begin_is_refused_in_a_line(work: Path, monkeypatch
 def test_a_failure_is_placed_in_the_code_that_called_a_library(
     body: str, line: str, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (work / "own.py").write_text(
+    plug_in(
+        work,
+        monkeypatch,
+        "own",
         "from torch.nn import functional as F\n"
         "from methods.darts import DARTS\n"
         "class Own(DARTS):\n"
         "    name = 'own'\n"
         "    def mixture(self, search):\n"
-        f"        {body}\n"
+        f"        {body}\n",
     )
-    install(work, monkeypatch, own="own:Own")
     assert re.search(rf"^ +{line}$", call("check", "own").output, re.M)
 
 

@@ -140,13 +140,19 @@ def test_a_search_that_diverges_says_what_was_not_finite(setting: str) -> None:
     [
         ("mixture", "must return a Mixture: this is None"),
         *((hook, f"{hook} lacks a return") for hook in ("supernet_options", "initial_alphas", "alpha_optimizer")),
-        *((hook, f"{hook} lacks a return") for hook in ("weight_step", "derive")),
+        *((hook, f"{hook} lacks a return") for hook in ("weight_step", "derive", "operation_weights")),
     ],
 )
 def test_a_hook_that_forgets_to_return_is_named(hook: str, message: str) -> None:
     forgetful = type("Forgetful", (DARTS,), {hook: lambda self, *arguments: None})
+
+    def searched() -> None:
+        search = gradient_search(forgetful())
+        search.run_epoch(0, quiet)
+        search.alphas()
+
     with pytest.raises(TypeError, match=message):
-        gradient_search(forgetful()).run_epoch(0, quiet)
+        searched()
 
 
 # --- query-based methods

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, failure
 
 
 @click.command("check")
@@ -32,7 +32,6 @@ def _keeps(name: str, where: str) -> bool:
     from harness.contract import Broken, NotApplicable
     from harness.contract.checks import checks, contract_of
     from harness.experiment import configure
-    from harness.worker import failure
 
     click.echo(f"{name} ({where})")
     try:

@@ -51,9 +51,9 @@ class MethodContract(Checked):
     def test_no_hook_is_misspelt(self) -> None:
         """nothing that it defines is named all but like a hook, which would never be called"""
         hooks = {name for base in (Method, GradientMethod, QueryMethod) for name in vars(base)}
-        for name in vars(self.method).keys() - hooks:
-            for near in get_close_matches(name, hooks, 1, MISSPELT):
-                require(name.startswith("_"), f"{name} is never called: did you mean {near}?")
+        for name in vars(self.method):
+            near = [] if name in hooks or name.startswith("_") else get_close_matches(name, hooks, 1, MISSPELT)
+            require(not near, f"{name} is never called: did you mean {' or '.join(near)}?")
 
     def test_it_is_found_by_its_name(self) -> None:
         """the harness finds it by its name"""
