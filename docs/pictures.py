@@ -10,7 +10,7 @@ from PIL import Image
 PICTURES = {"accuracy-over-epochs": "quick-accuracy", "alpha-heatmaps": "quick-alpha"}
 """Figures of the report, and what they are called here."""
 
-WIDTH, COLOURS = 1200, 64
+WIDTH, COLOURS = 1200, 256
 """Pixels across, and colours of the palette: both keep the files small."""
 
 
