@@ -216,15 +216,12 @@ def slope(loss: Tensor, alpha: Tensor) -> Tensor:
 def hessian(loss: Tensor, alpha: Tensor) -> Tensor:
     """The Hessian of ``loss`` with respect to α (edges, operations): (n, n), where n = edges · operations.
 
-    A Hessian-vector product for every entry of α, those of one edge computed together.
+    A Hessian-vector product for every entry of α.
     """
     gradient = slope(loss, alpha)
-    directions = torch.eye(alpha.numel(), dtype=alpha.dtype, device=alpha.device).split(alpha.shape[1])
-    rows = [
-        torch.autograd.grad(gradient.flatten(), alpha, edge, retain_graph=True, is_grads_batched=True)[0].flatten(1)
-        for edge in directions
-    ]
-    return torch.cat(rows)
+    directions = torch.eye(alpha.numel(), dtype=alpha.dtype, device=alpha.device).view(-1, *alpha.shape)
+    rows = [torch.autograd.grad(gradient, alpha, direction, retain_graph=True)[0].flatten() for direction in directions]
+    return torch.stack(rows)
 
 
 def lanczos(loss: Tensor, alpha: Tensor, passes: Passes) -> float | None:

@@ -33,6 +33,15 @@ GNU OpenMP's own value is for idle machines: with two threads, beside two other 
 took 7.7 s with it and 0.6 s with this; alone 0.04 s with it and 0.04 to 0.05 s with this.
 """
 
+MEMORY = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=268435456"
+"""How a worker allocates memory with the GNU C library, where the environment does not say: in huge pages, and keeping
+what a step has freed for the next one.
+
+A step of DARTS allocates the same feature maps again and again. Of five alternating runs of each, the median step took
+68 ms with this and 70 ms without at C=8 and 16×16 pixels, 463 and 501 ms at C=16 and 32×32, with 590 MiB and 575 MiB of
+memory at most.
+"""
+
 RETRIES = 2
 """How often a run whose process died without a result is tried again."""
 
@@ -191,7 +200,7 @@ class Workers:
         with self._log(run) as log:
             return subprocess.Popen(
                 command,
-                env={**idle, **os.environ},
+                env={"GLIBC_TUNABLES": MEMORY, **idle, **os.environ},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -93,6 +93,7 @@ class GradientSearch:
                 momentum=w.momentum,
                 nesterov=w.nesterov,
                 weight_decay=w.weight_decay,
+                foreach=True,
             ),
             alpha_optimizer=returned(method.alpha_optimizer(list(alphas.values()), adam), "alpha_optimizer"),
             noise=self.streams["method"],

@@ -112,6 +112,11 @@ class Search:
         return self.alphas["alpha"]
 
     @property
+    def weights(self) -> list[nn.Parameter]:
+        """The network weights w, in the order of ``supernet.parameters()`` but without a walk through its modules."""
+        return [parameter for group in self.weight_optimizer.param_groups for parameter in group["params"]]
+
+    @property
     def in_last_epoch(self) -> bool:
         """Whether the cell derived now is the result of the search."""
         return self.epoch == self.epochs - 1
@@ -161,11 +166,11 @@ class Search:
 
     def update_weights(self, loss: Tensor) -> None:
         """One step of w's optimiser down the gradient of ``loss``, clipped; α stays as it is."""
-        self.step_weights(self.gradients(loss, list(self.supernet.parameters())))
+        self.step_weights(self.gradients(loss, self.weights))
 
     def update_jointly(self, loss: Tensor) -> None:
         """One step of both optimisers from one backward pass (single-level search)."""
-        alphas, weights = list(self.alphas.values()), list(self.supernet.parameters())
+        alphas, weights = list(self.alphas.values()), self.weights
         found = self.gradients(loss, alphas + weights)
         self.step_alpha(found[: len(alphas)])
         self.step_weights(found[len(alphas) :])
@@ -178,7 +183,7 @@ class Search:
 
     def step_weights(self, gradients: Iterable[Tensor]) -> None:
         """One clipped step of w's optimiser with the given gradients, in the order of ``supernet.parameters()``."""
-        weights = list(self.supernet.parameters())
+        weights = self.weights
         for parameter, gradient in zip(weights, gradients, strict=True):
             parameter.grad = gradient
         if self.clip_norm is not None:

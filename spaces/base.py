@@ -252,7 +252,8 @@ def initialise(module: nn.Module, generator_for: Callable[[str], torch.Generator
         for name, layer in module.named_modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 bound = 1 / math.sqrt(layer.weight[0].numel())
-                layer.weight.uniform_(-bound, bound, generator=generator_for(f"{name}.weight"))
+                weight = torch.empty(layer.weight.shape)  # filled in its order whatever that of the layer in memory
+                layer.weight.copy_(weight.uniform_(-bound, bound, generator=generator_for(f"{name}.weight")))
                 if layer.bias is not None:
                     layer.bias.uniform_(-bound, bound, generator=generator_for(f"{name}.bias"))
             elif isinstance(layer, nn.BatchNorm2d):

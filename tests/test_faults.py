@@ -15,7 +15,7 @@ from harness import worker
 from harness.catalogue import get_method
 from harness.data import DatasetInfo, load_training_set
 from harness.errors import HarnessError
-from harness.executor import SPIN, Listener, Workers
+from harness.executor import MEMORY, SPIN, Listener, Workers
 from harness.experiment import PlannedRun, plan
 from harness.protocol import load_protocol
 from harness.runs import Attempt, RunFolder
@@ -179,12 +179,12 @@ def work(progress, data_directory, device, emit):
 def main():
     worker.main(work)
 """,
-    "tells_how_it_waits": """
+    "tells_its_settings": """
 import os
 import sys
 
 def main():
-    names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    names = ("GLIBC_TUNABLES", "GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
     print({name: os.environ[name] for name in names if name in os.environ}, file=sys.stderr)
 """,
     "hangs": """
@@ -267,20 +267,24 @@ def test_a_process_that_ends_without_a_result_is_tried_again(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("user", "seen"),
     [
-        ({}, {"GOMP_SPINCOUNT": SPIN}),
-        ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
-        ({"OMP_WAIT_POLICY": "active"}, {"OMP_WAIT_POLICY": "active"}),
+        ({}, {"GLIBC_TUNABLES": MEMORY, "GOMP_SPINCOUNT": SPIN}),
+        ({"GOMP_SPINCOUNT": "7"}, {"GLIBC_TUNABLES": MEMORY, "GOMP_SPINCOUNT": "7"}),
+        ({"OMP_WAIT_POLICY": "active"}, {"GLIBC_TUNABLES": MEMORY, "OMP_WAIT_POLICY": "active"}),
+        (
+            {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"},
+            {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0", "GOMP_SPINCOUNT": SPIN},
+        ),
     ],
-    ids=["nothing said", "spin count", "policy"],
+    ids=["nothing said", "spin count", "policy", "memory"],
 )
-def test_idle_threads_of_a_worker_sleep_soon_unless_the_user_says_how_they_wait(
+def test_idle_threads_of_a_worker_sleep_soon_and_memory_is_kept_unless_the_user_says_otherwise(
     user: dict[str, str], seen: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+    for name in ("GLIBC_TUNABLES", "GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
         monkeypatch.delenv(name, raising=False)
     for name, value in user.items():
         monkeypatch.setenv(name, value)
-    execute("tells_how_it_waits", tmp_path, retries=0)
+    execute("tells_its_settings", tmp_path, retries=0)
     assert (tmp_path / "run" / "log.txt").read_text() == f"{seen}\n"
 
 

@@ -15,8 +15,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from harness.streams import stream
 from spaces.base import Architecture, Mixture, NetworkConfig, SpaceError, initialise
 from spaces.nas_bench_201 import supernet as supernet_module
+from spaces.nas_bench_201.pooling import AveragePool
 from spaces.nas_bench_201.space import NASBench201
-from spaces.nas_bench_201.supernet import OUTGOING, AveragePool, MixedCell, NASBench201Supernet, shuffle
+from spaces.nas_bench_201.supernet import OUTGOING, MixedCell, NASBench201Supernet, shuffle
 from spaces.size import flops
 from tests.textbook import TextbookSupernet, copy_weights, paired_weights
 
@@ -264,7 +265,7 @@ def test_a_gradient_over_the_mixture_alone_computes_none_of_the_network_weights(
         with WeightGradients() as gradients:
             torch.autograd.grad(loss, wanted)
         counts.append(gradients.count)
-    assert counts == [0, 1 + 2 * 3 + 3 * 2 * 3]  # stem, two reductions, three cells of two kernels on three nodes
+    assert counts == [0, 1 + 2 * 3 + 3 * 3]  # stem, two reductions, three cells of a 3×3 kernel on three nodes
 
 
 @pytest.mark.parametrize(("K", "layout"), [(1, torch.channels_last), (2, torch.contiguous_format)])
@@ -299,9 +300,10 @@ def test_all_cells_share_the_mixture_of_one_forward_pass() -> None:
     assert all(torch.equal(used.weights, mixture.weights) for used in seen)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 4), (8, 8)])
-def test_average_pool(size: tuple[int, int]) -> None:
-    x = leaf(random("x", 2, 3, *size))
+def test_average_pool(size: tuple[int, int], layout: torch.memory_format) -> None:
+    x = leaf(random("x", 2, 3, *size).contiguous(memory_format=layout))
     y, expected = AveragePool.apply(x), F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
     torch.testing.assert_close(y, expected)
     upstream = random("upstream", *y.shape)

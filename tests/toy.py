@@ -141,7 +141,7 @@ def build_search(
         supernet=supernet,
         alphas=alphas,
         weight_optimizer=torch.optim.SGD(
-            supernet.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4
+            supernet.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4, foreach=True
         ),
         alpha_optimizer=method.alpha_optimizer(list(alphas.values()), adam),
         noise=stream(seed, "method"),

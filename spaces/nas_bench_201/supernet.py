@@ -7,11 +7,11 @@ agree), but shares work among the edges that leave the same node:
 * the mixing weights are the scale of the batch normalisation that follows each convolution, so that mixing costs
   nothing of its own, and one addition serves the outputs of both convolutions on all edges;
 * skipped and pooled inputs are multiplied and added to the node they enter in one pass;
+* on a CPU, what leaves a node under a soft mixture is one function with a gradient of its own;
 * a one-hot mixture computes only the chosen operations.
 
-Tensors have their channels last in memory, which suits the convolutions of narrow networks on a CPU, or first where
-channels are split and shuffled (partial channels). All of it is differentiable operations, so that second derivatives
-exist too.
+Tensors and weights have their channels last in memory, which suits the convolutions of narrow networks on a CPU, or
+first where channels are split and shuffled (partial channels). All of it can be differentiated twice.
 
 The convolutions have no bias: batch normalisation by the batch's statistics cancels it exactly.
 """
@@ -19,7 +19,6 @@ The convolutions have no bias: batch normalisation by the batch's statistics can
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +26,8 @@ from torch.nn import functional as F
 
 from spaces.base import Mixture, NetworkConfig, SpaceError, Supernet
 from spaces.nas_bench_201.encoding import CONV1, CONV3, EDGES, POOL, SKIP
+from spaces.nas_bench_201.mixed_edges import MixedEdges
+from spaces.nas_bench_201.pooling import AveragePool
 from spaces.nas_bench_201.skeleton import Skeleton
 
 NODES = 4
@@ -96,6 +97,7 @@ class MixedCell(nn.Module):
         self.mixed = channels // config.partial_channels
         self.groups = config.partial_channels
         running = config.batch_norm == "running"
+        self.direct = not running and self.groups == 1
         self.conv1 = nn.ModuleList(FusedConv(self.mixed, len(edges), 1, running) for edges in OUTGOING)
         self.conv3 = nn.ModuleList(FusedConv(self.mixed, len(edges), 3, running) for edges in OUTGOING)
 
@@ -104,6 +106,8 @@ class MixedCell(nn.Module):
         if factor is not None:
             weights = weights * factor[:, None]
             bias = bias * factor if bias is not None else None
+        if self.direct and mixture.selected is None and bias is None and x.device.type == "cpu":
+            return self._mix_all(x, weights)
         entering: list[list[Term]] = [[] for _ in range(NODES)]
         bypassing: list[list[Term]] = [[] for _ in range(NODES)]
         for node in range(NODES - 1):  # x is the node's value
@@ -117,6 +121,17 @@ class MixedCell(nn.Module):
             x = weighted_sum(entering[node + 1], like=searched)
             if self.groups > 1:
                 x = shuffle(torch.cat([x, weighted_sum(bypassing[node + 1], like=x)], 1), self.groups)
+        return x
+
+    def _mix_all(self, x: Tensor, weights: Tensor) -> Tensor:
+        """The cell's value where every edge mixes all operations; see :mod:`spaces.nas_bench_201.mixed_edges`."""
+        totals: list[Tensor] = []  # of the nodes after x, as far as they are computed
+        leaving = weights[[edge for edges in OUTGOING for edge in edges]].split([len(edges) for edges in OUTGOING])
+        kernels = ((self.conv1[node].conv.weight, self.conv3[node].conv.weight) for node in range(NODES - 1))  # type: ignore[union-attr]
+        for w, (conv1, conv3) in zip(leaving, kernels, strict=True):
+            rectified = F.relu(x)
+            threes = F.conv2d(rectified, conv3, padding=1)  # type: ignore[arg-type]
+            x, *totals = MixedEdges.apply(x, rectified, threes, conv1, w, *totals)  # type: ignore[no-untyped-call]
         return x
 
     def _outgoing(
@@ -158,43 +173,12 @@ class NASBench201Supernet(Supernet):
         super().__init__()
         self.network = Skeleton(config, lambda channels: MixedCell(channels, config))
         self.layout = torch.channels_last if config.partial_channels == 1 else torch.contiguous_format
+        self.to(memory_format=self.layout)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor, mixture: Mixture) -> Tensor:
         mixture = replace(mixture, weights=mixture.weights.to(images))  # Mixture.of knows no device or precision
         images = images.contiguous(memory_format=self.layout)
         return self.network(images, mixture)  # type: ignore[no-any-return]
-
-
-class AveragePool(torch.autograd.Function):
-    """3×3 average pooling of stride 1 whose windows leave out the padding; about four times as fast on a CPU.
-
-    The window sum S is separable and its own transpose, so that with the window sizes n, y = S(x) / n and
-    dx = S(dy / n).
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return window_sum(x).div_(window_sizes(x))
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return window_sum(gradient / window_sizes(gradient))
-
-
-def window_sum(x: Tensor) -> Tensor:
-    """The sum over each 3×3 neighbourhood, rows first, then columns; (batch, channels, h, w)."""
-    for axis in (2, 3):
-        length = x.shape[axis]
-        total = x.clone()
-        total.narrow(axis, 1, length - 1).add_(x.narrow(axis, 0, length - 1))
-        total.narrow(axis, 0, length - 1).add_(x.narrow(axis, 1, length - 1))
-        x = total
-    return x
-
-
-def window_sizes(x: Tensor) -> Tensor:
-    """How many pixels each 3×3 window holds: 9 inside, 6 at edges, 4 in corners; (h, w)."""
-    return window_sum(x.new_ones(1, 1, *x.shape[2:]))[0, 0]
 
 
 def weighted_sum(terms: list[Term], like: Tensor) -> Tensor:

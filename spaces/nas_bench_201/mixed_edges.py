@@ -1,0 +1,170 @@
+"""All mixed edges that leave one node: their formula, and the same with its gradient written out, for CPUs.
+
+A search spends most of its time here, and that on memory: on writing, reading and keeping whole feature maps. Automatic
+differentiation of the formula does each more often than it has to.
+
+* A 1×1 convolution is normalised before it is computed. If its input has the mean μ and the covariance Σ, the output of
+  the weights U has the mean Uμ and the variance diag(UΣUᵀ). What is left is a product, added to the 3×3 convolutions in
+  place, and a shift, which the batch normalisation of these adds.
+* Skipped and pooled inputs are added in place too, to what other nodes have sent already.
+* The gradient over the weight of a skip or of a pooling is an inner product.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from spaces.nas_bench_201.encoding import CONV1, CONV3, POOL, SKIP
+from spaces.nas_bench_201.pooling import AveragePool, average, spread
+
+EPSILON = 1e-5
+"""Of batch normalisation; PyTorch's."""
+
+
+def mixed_edges(x: Tensor, rectified: Tensor, threes: Tensor, u: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
+    """The output of each of a node's E outgoing edges: the outputs of its operations, weighted and summed.
+
+    Args:
+        x: (batch, c, h, w), the node's value.
+        rectified: ReLU(x).
+        threes: (batch, E·c, h, w), the 3×3 convolutions of ``rectified`` on all edges.
+        u: (E·c, c, 1, 1), the weights U of the 1×1 convolutions on all edges.
+        weights: (E, operations).
+
+    Returns:
+        E tensors of the shape of x.
+    """
+    scale = weights.t().repeat_interleave(x.shape[1], 1)
+    ones = F.batch_norm(F.conv2d(rectified, u), None, None, scale[CONV1], None, training=True)
+    convolved = ones + F.batch_norm(threes, None, None, scale[CONV3], None, training=True)
+    pooled: Tensor = AveragePool.apply(x)  # type: ignore[no-untyped-call]
+    parts = zip(convolved.split(x.shape[1], dim=1), weights, strict=True)
+    return tuple(part + w[SKIP] * x + w[POOL] * pooled for part, w in parts)
+
+
+class MixedEdges(torch.autograd.Function):
+    """:func:`mixed_edges` on a CPU, added to E further arguments in their place if there are any.
+
+    Second derivatives are those of the formula.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, rectified: Tensor, threes: Tensor, u: Tensor, weights: Tensor, *totals: Tensor
+    ) -> tuple[Tensor, ...]:
+        inputs = x, rectified, threes, u, weights
+        x, rectified, threes = map(channels_last, inputs[:3])
+        scale = weights.t().repeat_interleave(x.shape[1], 1)
+        ones = normalise(pixels(rectified), u.flatten(1), scale[CONV1])
+        shift = ones.kernel.mv(ones.mean).neg_()
+        y, mean, deviation = torch.native_batch_norm(threes, scale[CONV3], shift, None, None, True, 0.0, EPSILON)
+        pixels(y).addmm_(pixels(rectified), ones.kernel.t())
+        pooled = average(x)
+        ctx.weights = weights.tolist()
+        ctx.save_for_backward(*inputs, scale[CONV3], mean, deviation, *ones)
+        ctx.mark_dirty(*totals)
+        parts = y.split(x.shape[1], dim=1)
+        if totals:
+            for total, part, w in zip(totals, parts, ctx.weights, strict=True):
+                total.add_(part).add_(x, alpha=w[SKIP]).add_(pooled, alpha=w[POOL])
+            return totals
+        return tuple(
+            torch.add(part, x, alpha=w[SKIP]).add_(pooled, alpha=w[POOL])
+            for part, w in zip(parts, ctx.weights, strict=True)
+        )
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, (scale, mean, deviation, *ones) = ctx.saved_tensors[:5], ctx.saved_tensors[5:]
+        to_totals = gradients[: len(ctx.needs_input_grad) - len(inputs)]
+        if torch.is_grad_enabled():
+            return differentiate(inputs, gradients) + to_totals
+        (x, rectified, threes), (u, weights) = map(channels_last, inputs[:3]), inputs[3:]
+        parts = [channels_last(gradient) for gradient in gradients]
+        joined = parts[0] if len(parts) == 1 else channels_last(torch.cat(parts, 1))
+        to_threes, to_scale3, joined_sum = torch.ops.aten.native_batch_norm_backward(
+            joined, threes, scale, None, None, mean, deviation, True, EPSILON, [True, True, True]
+        )
+        to_rows, to_u, to_scale1 = denormalise(
+            pixels(rectified), u.flatten(1), Normalised(*ones), pixels(joined), joined_sum
+        )
+        (part, *others), (w, *other_weights) = parts, ctx.weights
+        to_x, to_pooled = part * w[SKIP], part * w[POOL]
+        for part, w in zip(others, other_weights, strict=True):
+            to_x.add_(part, alpha=w[SKIP])
+            to_pooled.add_(part, alpha=w[POOL])
+        to_x.add_(spread(to_pooled))
+        to_weights = None
+        if ctx.needs_input_grad[4]:
+            to_weights = torch.zeros_like(weights)
+            for operation, to_scale in ((CONV1, to_scale1), (CONV3, to_scale3)):
+                to_weights[:, operation] = to_scale.view(-1, x.shape[1]).sum(1)
+            for operation, output in ((SKIP, x), (POOL, average(x))):
+                flat = pixels(output).flatten()
+                to_weights[:, operation] = torch.stack([pixels(part).flatten().dot(flat) for part in parts])
+        to_rectified = to_rows.view(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
+        return to_x, to_rectified, to_threes, to_u.view_as(u), to_weights, *to_totals
+
+
+def differentiate(inputs: tuple[Tensor, ...], gradients: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
+    """The gradient of :func:`mixed_edges`, itself differentiable; None for inputs that need none."""
+    own = [tensor.view_as(tensor) for tensor in inputs]  # their gradient does not go on into what they come from
+    wanted = [tensor for tensor in own if tensor.requires_grad]
+    found = iter(torch.autograd.grad(mixed_edges(*own), wanted, gradients, create_graph=True))
+    return tuple(next(found) if tensor.requires_grad else None for tensor in own)
+
+
+class Normalised(NamedTuple):
+    """Scaled and normalised 1×1 convolutions, (rows - mean) @ kernelᵀ, and what their gradient needs."""
+
+    kernel: Tensor  # gain · U
+    mean: Tensor  # μ
+    product: Tensor  # UΣ
+    deviation: Tensor  # 1 / √(v + ε), with the variance v = diag(UΣUᵀ)
+    gain: Tensor  # scale · deviation
+
+
+def normalise(rows: Tensor, u: Tensor, scale: Tensor) -> Normalised:
+    """``scale`` · BN(rows @ uᵀ) as one product.
+
+    Args:
+        rows: (n, c), the input of the convolutions, a row for each pixel.
+        u: (outputs, c).
+        scale: (outputs,).
+    """
+    mean = rows.mean(0)
+    centred = rows - mean
+    product = u @ (centred.t() @ centred).div_(len(rows))
+    deviation = (product * u).sum(1).clamp_(min=0).add_(EPSILON).rsqrt_()
+    gain = scale * deviation
+    return Normalised(u * gain[:, None], mean, product, deviation, gain)
+
+
+def denormalise(
+    rows: Tensor, u: Tensor, ones: Normalised, outputs: Tensor, outputs_sum: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients over rows, u and scale, given that over the outputs, (n, outputs), and its sum over their rows."""
+    kernel, mean, product, deviation, gain = ones
+    n = len(rows)
+    to_kernel = torch.addr(outputs.t() @ rows, outputs_sum, mean, alpha=-1)
+    to_scale = (to_kernel * u).sum(1).mul_(deviation)
+    to_variance = to_scale * gain * deviation  # times -2
+    to_u = (to_kernel * gain[:, None]).addcmul_(to_variance[:, None], product, value=-1)
+    to_covariance = (u.t() * to_variance) @ u  # times -2
+    to_mean = torch.addmv(to_covariance.mv(mean), kernel.t(), outputs_sum, alpha=-1)
+    to_rows = torch.addmm(to_mean, rows, to_covariance, beta=1 / n, alpha=-1 / n).addmm_(outputs, kernel)
+    return to_rows, to_u, to_scale
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """``x`` with its channels last in memory: itself where they are."""
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def pixels(x: Tensor) -> Tensor:
+    """``x`` (batch, c, h, w), with channels last, as a matrix with a row for each pixel of each image."""
+    return x.permute(0, 2, 3, 1).view(-1, x.shape[1])

@@ -1,0 +1,62 @@
+"""3×3 average pooling of stride 1 whose windows leave out the padding: PyTorch's, several times as fast on a CPU.
+
+The sum over windows S is its own transpose, so that with the window sizes n, y = S(x) / n and dx = S(dy / n).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class AveragePool(torch.autograd.Function):
+    """:func:`average`, differentiable, as often as wanted."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return average(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return spread(gradient)
+
+
+def average(x: Tensor) -> Tensor:
+    """The average over each 3×3 neighbourhood; (batch, channels, h, w)."""
+    return _window_sum(x).mul_(_share(x))
+
+
+def spread(gradient: Tensor) -> Tensor:
+    """The gradient over the input of :func:`average`, given that over its output."""
+    return _window_sum(gradient * _share(gradient))
+
+
+def _window_sum(x: Tensor) -> Tensor:
+    """The sum over each 3×3 neighbourhood.
+
+    A product with band matrices where images lie row by row in memory, a depthwise convolution where channels are last.
+    """
+    if x.is_contiguous():
+        rows, columns = (x.new_ones(n, n).tril_(1).triu_(-1) for n in x.shape[2:])
+        return rows @ (x @ columns)
+    return torch.conv2d(x, _ones(x.shape[1], x.dtype, x.device), padding=1, groups=x.shape[1])
+
+
+def _share(x: Tensor) -> Tensor:
+    """1 / n of each pixel, in the shape (1, channels, h, w) and the memory order of x."""
+    layout = torch.contiguous_format if x.is_contiguous() else torch.channels_last
+    return _shares(x.shape[1:], layout, x.dtype, x.device)
+
+
+@lru_cache(maxsize=64)
+def _shares(shape: torch.Size, layout: torch.memory_format, dtype: torch.dtype, device: torch.device) -> Tensor:
+    sizes = _window_sum(torch.ones(1, 1, *shape[1:], dtype=dtype, device=device))
+    return (1 / sizes).expand(1, *shape).contiguous(memory_format=layout)
+
+
+@lru_cache(maxsize=64)
+def _ones(channels: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.ones(channels, 1, 3, 3, dtype=dtype, device=device)
