@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from harness.catalogue import choose, methods, unknown
 from harness.errors import HarnessError
@@ -59,6 +67,17 @@ class SupernetSettings(Section):
         description="statistics the cells normalise by when evaluated; in training always the batch's"
     )
     head_affine: bool = Field(description="affine parameters in the last batch normalisation")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="bfloat16: forward passes in mixed precision on a GPU; a CPU always computes in float32. "
+        "May be left out: float32",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_float32(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """float32 is left out, so that protocols without this setting have the hash that they had."""
+        settings: dict[str, Any] = handler(self)
+        return {key: value for key, value in settings.items() if (key, value) != ("precision", "float32")}
 
 
 class Weights(Section):

@@ -101,6 +101,7 @@ class GradientSearch:
             curvature=self._curvature,
             clip_norm=w.clip_norm,
             epochs=protocol.epochs(method.name),
+            mixed_precision=device.type == "cuda" and protocol.supernet.precision == "bfloat16",
             costs=costs_to_pay(method, space, cell_network, protocol.data.image_size, latencies, device),
         )
         self._diagnosis = Diagnosis(method, self.search, data.valid, protocol.diagnostics, seed)

@@ -87,6 +87,7 @@ class Search:
         memory: what a method must remember beside α and w: numbers and tensors, in lists and dictionaries.
         stopped: set by a method that ends before the last epoch: no more steps are made, none of its hooks but
             :meth:`GradientMethod.derive` is called, and the epochs that are left cost nothing.
+        mixed_precision: forward passes compute in bfloat16 what bears it; parameters, losses and gradients are float32.
         costs: what the loss of α pays for the whole weight of each operation, (edges, operations); None: nothing.
     """
 
@@ -104,6 +105,7 @@ class Search:
     passes: Passes = field(default_factory=Passes)
     memory: dict[str, Any] = field(default_factory=dict)
     stopped: bool = False
+    mixed_precision: bool = False
     costs: Tensor | None = None
 
     @property
@@ -147,8 +149,9 @@ class Search:
             raise TypeError(f"mixture and weight_mixture must return a Mixture: this is {mixture!r}")
         self.passes.forward += 1
         self.passes.examples += len(batch.labels)
-        logits = self.supernet(batch.images, mixture)
-        loss = nn.functional.cross_entropy(logits, batch.labels)
+        with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=self.mixed_precision):
+            logits = self.supernet(batch.images, mixture)
+            loss = nn.functional.cross_entropy(logits, batch.labels)
         if self.costs is not None and mixture.weights.grad_fn is not None:
             expected = (mixture.weights * self.costs).sum()
             loss = loss + (expected - expected.detach())

@@ -14,7 +14,9 @@ from methods.darts import DARTS
 from methods.gdas import GDAS
 from methods.pc_darts import PCDARTS
 from methods.snas import SNAS, BilevelSNAS
-from spaces.base import Mixture
+from spaces.base import Mixture, SearchSpace
+from spaces.darts.space import DARTSSpace
+from spaces.nas_bench_201.space import NASBench201
 from tests.by_hand import (
     TRAIN,
     VALID,
@@ -152,6 +154,25 @@ def test_gradients_of_what_the_loss_does_not_depend_on_are_zero() -> None:
     assert (gradients[0] == 0).all()
     assert len(gradients) == 1 + len(list(search.supernet.parameters()))
     assert any((gradient != 0).any() for gradient in gradients)
+
+
+@pytest.mark.parametrize("method", [DARTS(), GDAS(), PCDARTS()], ids=lambda method: method.name)
+@pytest.mark.parametrize("space", [NASBench201(), DARTSSpace()], ids=lambda space: space.name)
+def test_mixed_precision_computes_about_the_same_and_its_gradients_in_single(
+    space: SearchSpace, method: GradientMethod
+) -> None:
+    found = []
+    for mixed in (False, True):
+        search = build_search(method, space, epochs=10, epoch=9)
+        search.mixed_precision = mixed
+        loss = search.forward(batch("train"), method.mixture(search)).loss
+        gradients = search.gradients(loss, [search.alpha, *search.supernet.parameters()])
+        assert {tensor.dtype for tensor in (loss, *gradients)} == {torch.float32}
+        found.append((loss.item(), torch.cat([gradient.flatten() for gradient in gradients])))
+    (loss, gradient), (about, other) = found
+    assert about != loss
+    assert about == pytest.approx(loss, rel=0.05)
+    assert torch.cosine_similarity(gradient, other, dim=0) > 0.8
 
 
 def test_forward_says_loss_and_how_many_were_right() -> None:

@@ -106,7 +106,8 @@ class MixedCell(nn.Module):
         if factor is not None:
             weights = weights * factor[:, None]
             bias = bias * factor if bias is not None else None
-        if self.direct and mixture.selected is None and bias is None and x.device.type == "cpu":
+        in_full = x.device.type == "cpu" and x.dtype == weights.dtype  # no mixed precision
+        if self.direct and mixture.selected is None and bias is None and in_full:
             return self._mix_all(x, weights)
         entering: list[list[Term]] = [[] for _ in range(NODES)]
         bypassing: list[list[Term]] = [[] for _ in range(NODES)]
