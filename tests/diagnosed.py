@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from harness.diagnostics import slope
 from harness.search import GradientSearch
 from tests.small_search import (
     TIMING,
@@ -25,3 +29,11 @@ APART = {*RECORDED, *TIMING, "diagnostics_seconds"}
 
 def epochs(search: GradientSearch, count: int = 3) -> list[dict[str, Any]]:
     return [dict(search.run_epoch(epoch, quiet)) for epoch in range(count)]
+
+
+def hessian(loss: Tensor, alpha: Tensor) -> Tensor:
+    """The Hessian of ``loss`` with respect to α (edges, operations): (n, n), where n = edges · operations."""
+    gradient = slope(loss, alpha)
+    directions = torch.eye(alpha.numel(), dtype=alpha.dtype).view(-1, *alpha.shape)
+    rows = [torch.autograd.grad(gradient, alpha, direction, retain_graph=True)[0].flatten() for direction in directions]
+    return torch.stack(rows)

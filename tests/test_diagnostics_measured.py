@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from harness import catalogue
-from harness.diagnostics import hessian, largest_eigenvalue, sample_cells, single_path, steady_mixture
+from harness.diagnostics import largest_eigenvalue, sample_cells, single_path, steady_mixture
 from harness.errors import HarnessError
 from harness.search import GradientSearch
 from harness.streams import stream
@@ -24,7 +24,7 @@ from methods.darts import DARTS
 from methods.darts_pt import most_needed_operation
 from methods.pc_darts import PCDARTS, softmax_over_incoming_edges
 from spaces.base import Mixture, NetworkConfig, Supernet
-from tests.diagnosed import CHEAP, ON, epochs
+from tests.diagnosed import CHEAP, ON, epochs, hessian
 from tests.small_search import (
     PLAIN,
     gradient_search,

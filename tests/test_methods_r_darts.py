@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from harness.diagnostics import hessian
 from methods.darts import DARTS
 from methods.r_darts import DARTSES, RDARTS, has_risen
 from spaces.base import Mixture
+from tests.diagnosed import hessian
 from tests.small_search import TIMING, gradient_search, quiet, without
 from tests.toy import OneEdge, build_search, identical
 
@@ -99,11 +99,9 @@ def test_the_curvature_is_the_eigenvalue_of_the_dense_hessian_and_changes_nothin
     dense = hessian(loss, search.alpha)
     assert value == pytest.approx(float(torch.linalg.eigvalsh((dense + dense.T) / 2)[-1]), rel=1e-3)
     passes, earlier = after.pop("passes"), before.pop("passes")
-    assert passes == {
-        "forward": earlier["forward"] + 1,
-        "backward": earlier["backward"] + 31,
-        "examples": earlier["examples"] + 16,
-    }
+    products = passes.pop("backward") - earlier.pop("backward") - 1  # beside the gradient
+    assert 1 <= products <= dense.shape[0]
+    assert passes == {"forward": earlier["forward"] + 1, "examples": earlier["examples"] + 16}
     assert identical(list(before["supernet"].values()), list(after["supernet"].values()))
     assert identical([before["alphas"]["alpha"]], [after["alphas"]["alpha"]])
     assert str(before["streams"]) == str(after["streams"])

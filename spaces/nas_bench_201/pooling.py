@@ -53,7 +53,8 @@ def _share(x: Tensor) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _shares(shape: torch.Size, layout: torch.memory_format, dtype: torch.dtype, device: torch.device) -> Tensor:
-    sizes = _window_sum(torch.ones(1, 1, *shape[1:], dtype=dtype, device=device))
+    with torch.autocast(device.type, enabled=False):  # else the shares of single precision could be rounded
+        sizes = _window_sum(torch.ones(1, 1, *shape[1:], device=device)).to(dtype)
     return (1 / sizes).expand(1, *shape).contiguous(memory_format=layout)
 
 
