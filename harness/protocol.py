@@ -7,21 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.catalogue import choose, methods, unknown
 from harness.errors import HarnessError
@@ -72,12 +65,6 @@ class SupernetSettings(Section):
         description="bfloat16: forward passes in mixed precision on a GPU; a CPU always computes in float32. "
         "May be left out: float32",
     )
-
-    @model_serializer(mode="wrap")
-    def _without_float32(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """float32 is left out, so that protocols without this setting have the hash that they had."""
-        settings: dict[str, Any] = handler(self)
-        return {key: value for key, value in settings.items() if (key, value) != ("precision", "float32")}
 
 
 class Weights(Section):
@@ -175,9 +162,11 @@ class Protocol(Named):
     def hash(self) -> str:
         """Twelve hexadecimal digits that change with any setting that can change a result.
 
-        Name, version, description and diagnostics cannot.
+        Name, version, description and diagnostics cannot. Nor does the precision where it is float32, as it was before
+        there was a setting.
         """
-        return hash_of(self, {"diagnostics"})
+        unchanged = {"supernet": {"precision"}} if self.supernet.precision == "float32" else {}
+        return hash_of(self, {"diagnostics": True, **unchanged})
 
     def epochs(self, method: str) -> int:
         """Number of epochs of a method."""
@@ -188,9 +177,9 @@ class Protocol(Named):
         return self.search.order.get(method, self.search.order["default"])
 
 
-def hash_of(file: Named, apart: Set[str] = frozenset()) -> str:
+def hash_of(file: Named, apart: Mapping[str, Any] = MappingProxyType({})) -> str:
     """Twelve hexadecimal digits that change with any setting outside ``apart``, name, version and description."""
-    settings = file.model_dump(mode="json", exclude=Named.model_fields.keys() | apart)
+    settings = file.model_dump(mode="json", exclude={**dict.fromkeys(Named.model_fields, True), **apart})
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
