@@ -1,6 +1,7 @@
 """Protocols: everything that is equal for all methods of a comparison, as one object with a hash.
 
-A protocol file is complete: no field has a default here. Results of different hashes are never ranked together.
+A protocol file is complete but for what :class:`Protocol` says may be left out. Results of different hashes are never
+ranked together.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ PerMethod = BeforeValidator(lambda value: value if isinstance(value, dict) else 
 
 
 class Section(BaseModel):
-    """A part of a protocol: no unknown fields, no defaults, no changes."""
+    """A part of a protocol: no unknown fields and no changes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -145,8 +146,8 @@ File = TypeVar("File", bound=Named)
 class Protocol(Named):
     """A named, versioned set of rules for a comparison.
 
-    Two sections may be left out: a file without ``diagnostics`` measures none, and without ``queries`` cells are
-    trained.
+    Two sections and one setting may be left out: a file without ``diagnostics`` measures none, without ``queries``
+    cells are trained, and without ``supernet.precision`` a search computes in float32.
     """
 
     dataset: str = Field(description="data set to search on")

@@ -52,7 +52,7 @@ def unrolled_gradients(
     As in the authors' code, the virtual step ignores Nesterov momentum and clipping. w and the running statistics of
     batch normalisation are left as they were, bit for bit.
     """
-    weights, alphas = list(search.supernet.parameters()), list(search.alphas.values())
+    weights, alphas = search.weights, list(search.alphas.values())
     group = search.weight_optimizer.param_groups[0]
     xi = group["lr"]
     original = [w.detach().clone() for w in weights]

@@ -47,7 +47,7 @@ class GAEA(GradientMethod):
             return super().weight_step(search, train)
         theta = self.mixture(search)
         forward = search.forward(train, theta)
-        of_theta, *of_weights = search.gradients(forward.loss, [theta.weights, *search.supernet.parameters()])
+        of_theta, *of_weights = search.gradients(forward.loss, [theta.weights, *search.weights])
         self.exponentiate(search, of_theta)
         search.step_weights(of_weights)
         return forward

@@ -265,7 +265,8 @@ def test_a_gradient_over_the_mixture_alone_computes_none_of_the_network_weights(
         with WeightGradients() as gradients:
             torch.autograd.grad(loss, wanted)
         counts.append(gradients.count)
-    assert counts == [0, 1 + 2 * 3 + 3 * 3]  # stem, two reductions, three cells of a 3×3 kernel on three nodes
+    # Stem, two reductions, three cells of a 3×3 kernel on three nodes; 1×1 kernels are matrices, and no convolutions.
+    assert counts == [0, 1 + 2 * 3 + 3 * 3]
 
 
 @pytest.mark.parametrize(("K", "layout"), [(1, torch.channels_last), (2, torch.contiguous_format)])

@@ -1,4 +1,6 @@
-"""3×3 average pooling of stride 1 whose windows leave out the padding: PyTorch's, several times as fast on a CPU.
+"""3×3 average pooling of stride 1 whose windows leave out the padding: PyTorch's, faster on a CPU.
+
+With its gradient, two to six times as fast on 16×16 pixels and more; of 4×4 pixels it takes as long, or longer.
 
 The sum over windows S is its own transpose, so that with the window sizes n, y = S(x) / n and dx = S(dy / n).
 """

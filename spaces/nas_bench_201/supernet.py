@@ -34,6 +34,8 @@ NODES = 4
 OUTGOING = [[edge for edge, (source, _) in enumerate(EDGES) if source == node] for node in range(NODES - 1)]
 """Edges that leave each node, in order of their target."""
 
+BY_SOURCE = [edge for edges in OUTGOING for edge in edges]
+
 Term = tuple[Tensor, Tensor | None]
 """A term of a sum: a tensor and its weight, a scalar; None stands for 1."""
 
@@ -127,7 +129,7 @@ class MixedCell(nn.Module):
     def _mix_all(self, x: Tensor, weights: Tensor) -> Tensor:
         """The cell's value where every edge mixes all operations; see :mod:`spaces.nas_bench_201.mixed_edges`."""
         totals: list[Tensor] = []  # of the nodes after x, as far as they are computed
-        leaving = weights[[edge for edges in OUTGOING for edge in edges]].split([len(edges) for edges in OUTGOING])
+        leaving = weights[BY_SOURCE].split([len(edges) for edges in OUTGOING])
         kernels = ((self.conv1[node].conv.weight, self.conv3[node].conv.weight) for node in range(NODES - 1))  # type: ignore[union-attr]
         for w, (conv1, conv3) in zip(leaving, kernels, strict=True):
             rectified = F.relu(x)
