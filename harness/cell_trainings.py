@@ -138,7 +138,7 @@ class CellTrainings:
             settings.momentum,
             nesterov=settings.nesterov,
             weight_decay=settings.weight_decay,
-            fused=True,  # goes by memory order: a gradient must have that of its weight
+            fused=True,  # goes by memory order, which backward() makes that of the weight
         )
         count = len(cells) * len(self.seeds)
         trained = _Sums(count)

@@ -93,7 +93,7 @@ class GradientSearch:
                 momentum=w.momentum,
                 nesterov=w.nesterov,
                 weight_decay=w.weight_decay,
-                foreach=True,
+                foreach=True,  # not fused: that goes by memory order, and autograd.grad may give gradients another
             ),
             alpha_optimizer=returned(method.alpha_optimizer(list(alphas.values()), adam), "alpha_optimizer"),
             noise=self.streams["method"],

@@ -207,32 +207,6 @@ def test_cells_are_trained_as_a_plain_loop_would(patch_bytes: int, monkeypatch: 
                 assert measured[f"{name}_accuracy"][number] == pytest.approx(accuracy)  # type: ignore[literal-required]
 
 
-@pytest.mark.parametrize("patch_bytes", [2**20, 0], ids=["small", "large"])
-@pytest.mark.parametrize("channels", [2, 16])
-def test_gradients_have_the_memory_order_of_their_weights(
-    channels: int, patch_bytes: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """PyTorch's fused SGD takes them to have, and is wrong without a word where they do not (2.13)."""
-    monkeypatch.setattr("harness.batch_innermost.PATCH_BYTES", patch_bytes)
-    network = recipe().network.model_copy(update={"channels": channels})
-    trainings = CellTrainings(SPACE, digits(), recipe().model_copy(update={"network": network}), [0, 1], CPU)
-    orders: list[tuple[list[int], list[int]]] = []
-    step = torch.optim.SGD.step
-
-    def order(tensor: torch.Tensor) -> list[int]:
-        return [stride for stride, length in zip(tensor.stride(), tensor.shape, strict=True) if length > 1]
-
-    def watched(optimizer: torch.optim.SGD) -> None:
-        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-        orders.extend((order(weight), order(weight.grad)) for weight in weights)
-        step(optimizer)
-
-    monkeypatch.setattr(torch.optim.SGD, "step", watched)
-    trainings.measure([CELL], epochs=1)
-    assert len(orders) > 10
-    assert all(of_weight == of_gradient for of_weight, of_gradient in orders)
-
-
 def test_seconds_are_those_of_the_training_and_of_a_validation_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     batches = 0
 
