@@ -40,7 +40,7 @@ from harness.errors import HarnessError
 TRAININGS = ".retrained"
 """Folder of the trainings, among the studies; no study can have this name."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Raised whenever the same configuration would give another result than before; part of every run's identity."""
 
 Status = Literal["finished", "diverged", "failed", "timed out", "interrupted"]

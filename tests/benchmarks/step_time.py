@@ -3,10 +3,14 @@
 On one thread, by the CPU time of this process: the shortest of several interleaved repeats. ``weights`` is a weight
 step alone, ``step`` an α step (where the method has one) and a weight step; the columns beside them say how many times
 as long the textbook supernet takes for DARTS. ``kept`` is what one forward pass keeps for its backward pass.
+
+Memory is allocated as in the workers that searches run in.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from dataclasses import replace
 from typing import NamedTuple
@@ -15,6 +19,7 @@ import torch
 from torch import Tensor
 
 from harness import catalogue
+from harness.executor import MEMORY
 from methods.base import Batch, GradientMethod, Search
 from methods.darts import DARTS
 from spaces.base import NetworkConfig
@@ -101,4 +106,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if "GLIBC_TUNABLES" not in os.environ:  # read when a process starts
+        os.execve(sys.executable, sys.orig_argv, {**os.environ, "GLIBC_TUNABLES": MEMORY})
     main()
