@@ -10,12 +10,13 @@ from __future__ import annotations
 import heapq
 import json
 import multiprocessing
+import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from harness.batches import AT_ONCE, Images
 from harness.cost import resident_peak
 from harness.diagnostics import Diagnosis, sample_cells, single_path, steady_mixture
 from harness.errors import Diverged, HarnessError, failure
+from harness.executor import environment
 from harness.experiment import PlannedRun
 from harness.protocol import NO_DIAGNOSTICS, Diagnostics, stored_protocol
 from harness.query_search import QuerySearch
@@ -133,7 +135,7 @@ def _measured(run: PlannedRun, threads: int, device: str, data_directory: Path |
     config = {**run.config, "threads": threads}
     answers = run.answers.to_bytes() if run.answers else None
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+    with _as_in_a_worker(), ProcessPoolExecutor(1, mp_context=context) as pool:
         try:
             found, reason = pool.submit(measure, json.dumps(config), answers, device, data_directory).result()
         except BrokenProcessPool:
@@ -141,6 +143,18 @@ def _measured(run: PlannedRun, threads: int, device: str, data_directory: Path |
     if found is None:
         raise HarnessError(f"{run.config['label']} cannot be measured: {reason}")
     return found
+
+
+@contextmanager
+def _as_in_a_worker() -> Iterator[None]:
+    """Processes started inside have the environment variables of workers."""
+    before = dict(os.environ)
+    os.environ.update(environment())
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def measure(

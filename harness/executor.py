@@ -42,8 +42,15 @@ A step of DARTS allocates the same feature maps again and again. Of five alterna
 memory at most.
 """
 
+
 RETRIES = 2
 """How often a run whose process died without a result is tried again."""
+
+
+def environment() -> dict[str, str]:
+    """The environment variables of a worker: those of this process, which go before :data:`MEMORY` and :data:`SPIN`."""
+    idle = {} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": SPIN}
+    return {"GLIBC_TUNABLES": MEMORY, **idle, **os.environ}
 
 
 class Listener(Protocol):
@@ -196,11 +203,10 @@ class Workers:
             command += ["--data-dir", str(self.data_directory)]
         if not due.deaths:  # else the log says what came before
             write_atomically(run.path / "log.txt", b"")
-        idle = {} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": SPIN}
         with self._log(run) as log:
             return subprocess.Popen(
                 command,
-                env={"GLIBC_TUNABLES": MEMORY, **idle, **os.environ},
+                env=environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

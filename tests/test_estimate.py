@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from harness.catalogue import get_method
 from harness.data import load_training_set
 from harness.errors import HarnessError
 from harness.estimate import Estimate, Measured, measure
+from harness.executor import environment
 from harness.experiment import PlannedRun, plan
 from harness.protocol import load_protocol
 from harness.runs import RunResult
@@ -128,7 +130,11 @@ def test_a_study_under_other_rules_is_refused_before_anything_is_measured(
     assert no_other_process == []
 
 
-def test_a_method_that_cannot_be_measured_is_named_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_method_is_measured_as_workers_run_and_where_that_fails_named_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = {}
+
     class Pool:
         """In the place of a process: one that has no memory."""
 
@@ -138,14 +144,18 @@ def test_a_method_that_cannot_be_measured_is_named_in_one_line(tmp_path: Path, m
 
         def __exit__(self, *_: object) -> None: ...
         def submit(self, *_: object) -> Pool:
+            seen.update(os.environ)
             return self
 
         def result(self) -> tuple[None, str]:
             return None, "RuntimeError: out of memory at search.py:1"
 
     monkeypatch.setattr(estimating, "ProcessPoolExecutor", Pool)
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    before = dict(os.environ)
     with pytest.raises(HarnessError, match=r"^darts cannot be measured: RuntimeError: out of memory"):
         estimating.estimate(planned(tmp_path, "darts"), 1, "cpu", None)
+    assert seen == environment() != before == os.environ
 
 
 @pytest.mark.parametrize("name", ["pc-darts", "random-search"])

@@ -64,8 +64,8 @@ class MixedEdges(torch.autograd.Function):
         shift = ones.kernel.mv(ones.mean).neg_()
         y, mean, deviation = torch.native_batch_norm(threes, scale[CONV3], shift, None, None, True, 0.0, EPSILON)
         rows, outputs = pixels(rectified), pixels(y)
-        times = abreast(rows)
-        beside(outputs, times).addmm_(beside(rows, times), blocks(ones.kernel, times).t())
+        several = abreast(rows)
+        beside(outputs, several).addmm_(beside(rows, several), blocks(ones.kernel, several).t())
         pooled = average(x)
         ctx.weights = weights.tolist()
         ctx.save_for_backward(*inputs, scale[CONV3], mean, deviation, *ones)
@@ -139,9 +139,9 @@ def normalise(rows: Tensor, u: Tensor, scale: Tensor) -> Normalised:
         u: (outputs, c).
         scale: (outputs,).
     """
-    times = abreast(rows)
+    several = abreast(rows)
     mean = rows.mean(0)
-    centred = (beside(rows, times) - torch.cat([mean] * times)).view_as(rows)
+    centred = (beside(rows, several) - torch.cat([mean] * several)).view_as(rows)
     product = u @ (centred.t() @ centred).div_(len(rows))
     deviation = (product * u).sum(1).clamp_(min=0).add_(EPSILON).rsqrt_()
     gain = scale * deviation
@@ -156,31 +156,31 @@ def denormalise(
     n = len(rows)
     to_kernel = torch.addr(outputs.t() @ rows, outputs_sum, mean, alpha=-1)
     to_scale = (to_kernel * u).sum(1).mul_(deviation)
-    to_variance = to_scale * gain * deviation  # times -2
+    to_variance = to_scale * gain * deviation  # × -2
     to_u = (to_kernel * gain[:, None]).addcmul_(to_variance[:, None], product, value=-1)
-    to_covariance = (u.t() * to_variance) @ u  # times -2
+    to_covariance = (u.t() * to_variance) @ u  # × -2
     to_mean = torch.addmv(to_covariance.mv(mean), kernel.t(), outputs_sum, alpha=-1)
-    times = abreast(rows)
+    several = abreast(rows)
     to_rows = torch.addmm(
-        torch.cat([to_mean] * times), beside(rows, times), blocks(to_covariance, times), beta=1 / n, alpha=-1 / n
-    ).addmm_(beside(outputs, times), blocks(kernel, times))
+        torch.cat([to_mean] * several), beside(rows, several), blocks(to_covariance, several), beta=1 / n, alpha=-1 / n
+    ).addmm_(beside(outputs, several), blocks(kernel, several))
     return to_rows.view_as(rows), to_u, to_scale
 
 
 def abreast(rows: Tensor) -> int:
     """How many rows are multiplied as one: enough for 16 numbers."""
-    times = max(1, 16 // rows.shape[1])
-    return times if len(rows) % times == 0 else 1
+    several = max(1, 16 // rows.shape[1])
+    return several if len(rows) % several == 0 else 1
 
 
-def beside(rows: Tensor, times: int) -> Tensor:
+def beside(rows: Tensor, several: int) -> Tensor:
     """So many rows as one."""
-    return rows.view(-1, times * rows.shape[1])
+    return rows.view(-1, several * rows.shape[1])
 
 
-def blocks(matrix: Tensor, times: int) -> Tensor:
+def blocks(matrix: Tensor, several: int) -> Tensor:
     """What multiplies so many rows as one: the matrix so many times on a diagonal."""
-    return matrix if times == 1 else torch.block_diag(*[matrix] * times)
+    return matrix if several == 1 else torch.block_diag(*[matrix] * several)
 
 
 def channels_last(x: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ On one thread, by the CPU time of this process: the shortest of several interlea
 step alone, ``step`` an α step (where the method has one) and a weight step; the columns beside them say how many times
 as long the textbook supernet takes for DARTS. ``kept`` is what one forward pass keeps for its backward pass.
 
-Memory is allocated as in the workers that searches run in.
+The process has the environment variables of the workers that searches run in.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from harness import catalogue
-from harness.executor import MEMORY
+from harness.executor import environment
 from methods.base import Batch, GradientMethod, Search
 from methods.darts import DARTS
 from spaces.base import NetworkConfig
@@ -107,5 +107,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     if "GLIBC_TUNABLES" not in os.environ:  # read when a process starts
-        os.execve(sys.executable, sys.orig_argv, {**os.environ, "GLIBC_TUNABLES": MEMORY})
+        os.execve(sys.executable, sys.orig_argv, environment())
     main()
