@@ -67,8 +67,8 @@ class MixedEdges(torch.autograd.Function):
         several = abreast(rows)
         beside(outputs, several).addmm_(beside(rows, several), blocks(ones.kernel, several).t())
         pooled = average(x)
-        ctx.weights = weights.tolist()
-        ctx.save_for_backward(*inputs, scale[CONV3], mean, deviation, *ones)
+        ctx.weights, ctx.ones, ctx.threes = weights.tolist(), ones, (scale[CONV3], mean, deviation)
+        ctx.save_for_backward(*inputs)
         ctx.mark_dirty(*totals)
         parts = y.split(x.shape[1], dim=1)
         if totals:
@@ -82,7 +82,7 @@ class MixedEdges(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, (scale, mean, deviation, *ones) = ctx.saved_tensors[:5], ctx.saved_tensors[5:]
+        inputs, (scale, mean, deviation) = ctx.saved_tensors, ctx.threes
         to_totals = gradients[: len(ctx.needs_input_grad) - len(inputs)]
         if torch.is_grad_enabled():
             return differentiate(inputs, gradients) + to_totals
@@ -92,15 +92,16 @@ class MixedEdges(torch.autograd.Function):
         to_threes, to_scale3, joined_sum = torch.ops.aten.native_batch_norm_backward(
             joined, threes, scale, None, None, mean, deviation, True, EPSILON, [True, True, True]
         )
-        to_rows, to_u, to_scale1 = denormalise(
-            pixels(rectified), u.flatten(1), Normalised(*ones), pixels(joined), joined_sum
+        to_rectified = torch.empty_like(rectified)  # no view of anything, so that autograd can add to it in place
+        to_u, to_scale1 = denormalise(
+            pixels(to_rectified), pixels(rectified), u.flatten(1), ctx.ones, pixels(joined), joined_sum
         )
         (part, *others), (w, *other_weights) = parts, ctx.weights
         to_x, to_pooled = part * w[SKIP], part * w[POOL]
         for part, w in zip(others, other_weights, strict=True):
             to_x.add_(part, alpha=w[SKIP])
             to_pooled.add_(part, alpha=w[POOL])
-        to_x.add_(spread(to_pooled))
+        to_x.add_(spread(to_pooled, overwrite=True))
         to_weights = None
         if ctx.needs_input_grad[4]:
             to_weights = torch.zeros_like(weights)
@@ -109,7 +110,6 @@ class MixedEdges(torch.autograd.Function):
             for operation, output in ((SKIP, x), (POOL, average(x))):
                 flat = pixels(output).flatten()
                 to_weights[:, operation] = torch.stack([pixels(part).flatten().dot(flat) for part in parts])
-        to_rectified = to_rows.view(len(x), *x.shape[2:], -1).permute(0, 3, 1, 2)
         return to_x, to_rectified, to_threes, to_u.view_as(u), to_weights, *to_totals
 
 
@@ -149,9 +149,12 @@ def normalise(rows: Tensor, u: Tensor, scale: Tensor) -> Normalised:
 
 
 def denormalise(
-    rows: Tensor, u: Tensor, ones: Normalised, outputs: Tensor, outputs_sum: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients over rows, u and scale, given that over the outputs, (n, outputs), and its sum over their rows."""
+    to_rows: Tensor, rows: Tensor, u: Tensor, ones: Normalised, outputs: Tensor, outputs_sum: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The gradients over u and scale, given that over the outputs, (n, outputs), and its sum over their rows.
+
+    The gradient over rows is written into ``to_rows``.
+    """
     kernel, mean, product, deviation, gain = ones
     n = len(rows)
     to_kernel = torch.addr(outputs.t() @ rows, outputs_sum, mean, alpha=-1)
@@ -161,10 +164,15 @@ def denormalise(
     to_covariance = (u.t() * to_variance) @ u  # × -2
     to_mean = torch.addmv(to_covariance.mv(mean), kernel.t(), outputs_sum, alpha=-1)
     several = abreast(rows)
-    to_rows = torch.addmm(
-        torch.cat([to_mean] * several), beside(rows, several), blocks(to_covariance, several), beta=1 / n, alpha=-1 / n
+    torch.addmm(
+        torch.cat([to_mean] * several),
+        beside(rows, several),
+        blocks(to_covariance, several),
+        beta=1 / n,
+        alpha=-1 / n,
+        out=beside(to_rows, several),
     ).addmm_(beside(outputs, several), blocks(kernel, several))
-    return to_rows.view_as(rows), to_u, to_scale
+    return to_u, to_scale
 
 
 def abreast(rows: Tensor) -> int:

@@ -35,11 +35,12 @@ def average(x: Tensor) -> Tensor:
     return _window_sum(x).mul_(_share(x))
 
 
-def spread(gradient: Tensor) -> Tensor:
-    """The gradient over the input of :func:`average`, given that over its output."""
+def spread(gradient: Tensor, *, overwrite: bool = False) -> Tensor:
+    """The gradient over the input of :func:`average`, given that over its output, which may be overwritten."""
     if gradient.shape[2:].numel() <= FEW:
         return _mix_pixels(gradient, _averages(gradient.shape[2:], gradient.dtype, gradient.device).t())
-    return _window_sum(gradient * _share(gradient))
+    share = _share(gradient)
+    return _window_sum(gradient.mul_(share) if overwrite else gradient * share)
 
 
 def _mix_pixels(x: Tensor, matrix: Tensor) -> Tensor:
@@ -47,7 +48,8 @@ def _mix_pixels(x: Tensor, matrix: Tensor) -> Tensor:
     if x.is_contiguous():
         return (x.flatten(2) @ matrix.t()).view_as(x)
     rows = x.permute(0, 2, 3, 1)
-    return (matrix @ rows.flatten(1, 2)).view_as(rows).permute(0, 3, 1, 2)
+    mixed = torch.bmm(matrix.expand(len(x), -1, -1), rows.flatten(1, 2))
+    return mixed.view_as(rows).permute(0, 3, 1, 2)
 
 
 def _window_sum(x: Tensor) -> Tensor:

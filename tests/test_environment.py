@@ -1,0 +1,28 @@
+"""What a process of the harness computes with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from harness.environment import compute_reproducibly
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.set_deterministic_debug_mode("default")
+    torch.set_flush_denormal(False)
+
+
+@pytest.mark.usefixtures("restored")
+def test_numbers_too_small_for_full_precision_are_zero() -> None:
+    small = torch.full((64,), 1e-30)
+    assert (small * 1e-10).all()
+    compute_reproducibly(1)
+    assert torch.equal(small * 1e-10, torch.zeros(64))
+    assert torch.equal(small * 1e-7, torch.full((64,), 1e-37))
