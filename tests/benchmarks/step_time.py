@@ -2,7 +2,8 @@
 
 On one thread, by the CPU time of this process: the shortest of several interleaved repeats. ``weights`` is a weight
 step alone, ``step`` an α step (where the method has one) and a weight step; the columns beside them say how many times
-as long the textbook supernet takes for DARTS. ``kept`` is what one forward pass keeps for its backward pass.
+as long the textbook supernet takes for DARTS. ``kept`` is what one forward pass keeps for its backward pass. The line
+below each table is a weight step whose backward pass computes the gradient over α too, as in DARTS's own code.
 
 The process has the environment variables of the workers that searches run in.
 """
@@ -23,7 +24,7 @@ from harness.environment import compute_reproducibly
 from harness.executor import environment
 from methods.base import Batch, GradientMethod, Search
 from methods.darts import DARTS
-from spaces.base import NetworkConfig
+from spaces.base import Mixture, NetworkConfig
 from tests.textbook import TextbookSupernet
 from tests.toy import build_search, gradient_methods
 
@@ -62,6 +63,19 @@ def timed(method: GradientMethod, search: Search, data: Batch) -> tuple[float, f
     return between - start, time.process_time() - start
 
 
+def timed_jointly(search: Search, data: Batch) -> float:
+    """CPU seconds of a weight step of DARTS that computes the gradient over α too, after one that is not timed."""
+
+    def step() -> None:
+        loss = search.forward(data, Mixture(search.alpha.softmax(dim=1))).loss
+        search.step_weights(search.gradients(loss, [*search.weights, search.alpha])[:-1])
+
+    step()
+    start = time.process_time()
+    step()
+    return time.process_time() - start
+
+
 def kept_bytes(method: GradientMethod, search: Search, images: Batch) -> int:
     """Bytes that the forward pass of a weight step keeps for the backward pass, without the weights themselves."""
     weights = {parameter.data_ptr() for parameter in search.supernet.parameters()}
@@ -97,6 +111,9 @@ def measure(size: Size) -> None:
         kept = kept_bytes(methods[name], searches[name], data) / 2**20
         times = f"{1000 * weights:6.0f} ms {ratios[0]:5.2f} {1000 * step:8.0f} ms {ratios[1]:5.2f}"
         print(f"  {name:14} {times} {kept:7.0f} MiB", flush=True)
+    pairs = [[timed_jointly(searches[name], data) for name in ("textbook", "darts")] for _ in rounds]
+    textbook, ours = (1000 * min(times) for times in zip(*pairs, strict=True))
+    print(f"  {'with α':14} {ours:6.0f} ms {textbook / ours:5.2f}   (textbook {textbook:.0f} ms)", flush=True)
 
 
 def main() -> None:
