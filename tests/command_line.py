@@ -52,7 +52,6 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode("default")
-    torch.set_flush_denormal(False)
 
 
 def call(*arguments: str) -> Result:

@@ -29,7 +29,6 @@ def settings() -> Iterator[None]:
     yield
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode("default")
-    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,6 @@ def restored() -> Iterator[None]:
     yield
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode("default")
-    torch.set_flush_denormal(False)
 
 
 @pytest.mark.usefixtures("restored")

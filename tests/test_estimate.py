@@ -48,7 +48,6 @@ def measured(run: PlannedRun, answers: bytes | None) -> Measured:
     finally:
         torch.set_num_threads(threads)
         torch.set_deterministic_debug_mode("default")
-        torch.set_flush_denormal(False)
     assert reason == ""
     assert found is not None
     return found

@@ -67,8 +67,8 @@ class MixedEdges(torch.autograd.Function):
         several = abreast(rows)
         beside(outputs, several).addmm_(beside(rows, several), blocks(ones.kernel, several).t())
         pooled = average(x)
-        ctx.weights, ctx.ones, ctx.threes = weights.tolist(), ones, (scale[CONV3], mean, deviation)
-        ctx.save_for_backward(*inputs)
+        ctx.weights = weights.tolist()
+        ctx.save_for_backward(*inputs, scale[CONV3], mean, deviation, *ones)
         ctx.mark_dirty(*totals)
         parts = y.split(x.shape[1], dim=1)
         if totals:
@@ -82,7 +82,8 @@ class MixedEdges(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, (scale, mean, deviation) = ctx.saved_tensors, ctx.threes
+        saved = ctx.saved_tensors
+        inputs, (scale, mean, deviation, *ones) = saved[:5], saved[5:]
         to_totals = gradients[: len(ctx.needs_input_grad) - len(inputs)]
         if torch.is_grad_enabled():
             return differentiate(inputs, gradients) + to_totals
@@ -94,7 +95,7 @@ class MixedEdges(torch.autograd.Function):
         )
         to_rectified = torch.empty_like(rectified)  # no view of anything, so that autograd can add to it in place
         to_u, to_scale1 = denormalise(
-            pixels(to_rectified), pixels(rectified), u.flatten(1), ctx.ones, pixels(joined), joined_sum
+            pixels(to_rectified), pixels(rectified), u.flatten(1), Normalised(*ones), pixels(joined), joined_sum
         )
         (part, *others), (w, *other_weights) = parts, ctx.weights
         to_x, to_pooled = part * w[SKIP], part * w[POOL]
