@@ -100,6 +100,7 @@ def run(folder: RunFolder, killed_at: Callable[[worker.Event], bool] = never) ->
     finally:
         torch.set_num_threads(threads)
         torch.set_deterministic_debug_mode(deterministic)
+        torch.set_flush_denormal(False)
 
 
 def outcome(folder: RunFolder) -> Outcome:
