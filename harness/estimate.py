@@ -26,7 +26,7 @@ from harness.batches import AT_ONCE, Images
 from harness.cost import resident_peak
 from harness.diagnostics import Diagnosis, sample_cells, single_path, steady_mixture
 from harness.errors import Diverged, HarnessError, failure
-from harness.executor import environment
+from harness.executor import worker_environment
 from harness.experiment import PlannedRun
 from harness.protocol import NO_DIAGNOSTICS, Diagnostics, stored_protocol
 from harness.query_search import QuerySearch
@@ -149,7 +149,7 @@ def _measured(run: PlannedRun, threads: int, device: str, data_directory: Path |
 def _as_in_a_worker() -> Iterator[None]:
     """Processes started inside have the environment variables of workers."""
     before = dict(os.environ)
-    os.environ.update(environment())
+    os.environ.update(worker_environment())
     try:
         yield
     finally:

@@ -49,7 +49,7 @@ RETRIES = 2
 """How often a run whose process died without a result is tried again."""
 
 
-def environment() -> dict[str, str]:
+def worker_environment() -> dict[str, str]:
     """The environment variables of a worker: those of this process, which go before :data:`MEMORY` and :data:`SPIN`."""
     idle = {} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": SPIN}
     return {"GLIBC_TUNABLES": MEMORY, **idle, **os.environ}
@@ -208,7 +208,7 @@ class Workers:
         with self._log(run) as log:
             return subprocess.Popen(
                 command,
-                env=environment(),
+                env=worker_environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

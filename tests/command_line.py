@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from click.testing import CliRunner, Result
 
 from harness import worker
@@ -28,7 +26,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def inline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def inline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that search in this process, one after another."""
 
     def execute(self: Workers, runs: list[RunFolder], listener: Listener) -> None:
@@ -48,10 +46,6 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(Workers, "execute", execute)
     monkeypatch.setattr("harness.environment.cores", lambda: 1)
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode("default")
 
 
 def call(*arguments: str) -> Result:

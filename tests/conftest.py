@@ -1,4 +1,4 @@
-"""What every test begins with."""
+"""What every test leaves behind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import torch
 
 
 @pytest.fixture(autouse=True)
-def full_range() -> Iterator[None]:
-    """A search in the process of the tests makes the smallest numbers zero, as workers do; the next test has them."""
+def computes_as_before() -> Iterator[None]:
+    """PyTorch as it was: a search in the process of the tests sets what workers set for themselves."""
+    threads = torch.get_num_threads()
     yield
+    torch.set_num_threads(threads)
+    torch.set_deterministic_debug_mode("default")
     torch.set_flush_denormal(False)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from harness.data import TrainingSet, load_test_set, load_training_set
 from harness.retrain import Retraining, prepare
@@ -21,14 +19,6 @@ TINY = [
 SMALL = 50
 """Images of the training set here, and of the test set."""
 CELL = SPACE.parse("|nor_conv_1x1~0|+|nor_conv_3x3~0|skip_connect~1|+|none~0|skip_connect~1|avg_pool_3x3~2|")
-
-
-@pytest.fixture(autouse=True)
-def settings() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode("default")
 
 
 @pytest.fixture(autouse=True)

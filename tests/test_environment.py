@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 import torch
 
 from harness.environment import compute_reproducibly
 
 
-@pytest.fixture
-def restored() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode("default")
-
-
-@pytest.mark.usefixtures("restored")
 def test_numbers_too_small_for_full_precision_are_zero() -> None:
     small = torch.full((64,), 1e-30)
     assert (small * 1e-10).all()

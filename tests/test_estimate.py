@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +18,7 @@ from harness.catalogue import get_method
 from harness.data import load_training_set
 from harness.errors import HarnessError
 from harness.estimate import Estimate, Measured, measure
-from harness.executor import environment
+from harness.executor import worker_environment
 from harness.experiment import PlannedRun, plan
 from harness.protocol import load_protocol
 from harness.runs import RunResult
@@ -42,12 +41,7 @@ def planned(folder: Path, name: str, seeds: int = 1) -> list[PlannedRun]:
 
 def measured(run: PlannedRun, answers: bytes | None) -> Measured:
     """What a few steps of a run come to, measured in this process."""
-    threads = torch.get_num_threads()
-    try:
-        found, reason = measure(json.dumps(run.config), answers, "cpu", None)
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_deterministic_debug_mode("default")
+    found, reason = measure(json.dumps(run.config), answers, "cpu", None)
     assert reason == ""
     assert found is not None
     return found
@@ -155,7 +149,7 @@ def test_a_method_is_measured_as_workers_run_and_where_that_fails_named_in_one_l
     before = dict(os.environ)
     with pytest.raises(HarnessError, match=r"^darts cannot be measured: RuntimeError: out of memory"):
         estimating.estimate(planned(tmp_path, "darts"), 1, "cpu", None)
-    assert seen == environment() != before == os.environ
+    assert seen == worker_environment() != before == os.environ
 
 
 @pytest.mark.parametrize("name", ["pc-darts", "random-search"])

@@ -30,7 +30,7 @@ from tests.toy import NAS_BENCH_201 as SPACE
 from tests.toy import identical
 
 CPU = torch.device("cpu")
-settings, small_digits = small_training.settings, small_training.small_digits
+small_digits = small_training.small_digits
 
 
 # --- recipes

@@ -18,7 +18,7 @@ from tests import small_training
 from tests.small_training import CELL, TINY
 from tests.toy import NAS_BENCH_201 as SPACE
 
-settings, small_digits = small_training.settings, small_training.small_digits
+small_digits = small_training.small_digits
 
 
 @pytest.fixture

@@ -302,7 +302,7 @@ def test_all_cells_share_the_mixture_of_one_forward_pass() -> None:
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (8, 8), (9, 8)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 4), (8, 8), (9, 8)])
 def test_average_pool(size: tuple[int, int], layout: torch.memory_format) -> None:
     x = leaf(random("x", 2, 3, *size).contiguous(memory_format=layout))
     y, expected = AveragePool.apply(x), F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)

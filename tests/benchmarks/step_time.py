@@ -21,7 +21,7 @@ from torch import Tensor
 
 from harness import catalogue
 from harness.environment import compute_reproducibly
-from harness.executor import environment
+from harness.executor import worker_environment
 from methods.base import Batch, GradientMethod, Search
 from methods.darts import DARTS
 from spaces.base import Mixture, NetworkConfig
@@ -126,5 +126,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     if "GLIBC_TUNABLES" not in os.environ:  # read when a process starts
-        os.execve(sys.executable, sys.orig_argv, environment())
+        os.execve(sys.executable, sys.orig_argv, worker_environment())
     main()
