@@ -14,11 +14,12 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from harness.methods.base import GradientMethod, Method
 from pydantic import BaseModel
 
-from harness import catalogue, protocol, recipe
-from harness.runs import Clocked, Diagnosed, Looked, TraceRow
-from methods.base import GradientMethod, Method
+from harness import registry
+from harness.config import protocol, recipe
+from harness.runs.schema import Clocked, Diagnosed, Looked, TraceRow
 
 MEASURED = Path(__file__).with_name("measured.csv")
 """What studies have measured of the methods; every row repeats a page that says how."""
@@ -48,8 +49,8 @@ def gallery() -> str:
     """An entry for every registered method, by name."""
     measured = list(csv.DictReader(MEASURED.read_text(encoding="utf-8").splitlines()))
     return "\n\n".join(
-        method_entry(catalogue.get_method(name), [row for row in measured if row["method"] == name])
-        for name in catalogue.methods()
+        method_entry(registry.get_method(name), [row for row in measured if row["method"] == name])
+        for name in registry.methods()
     )
 
 
@@ -118,7 +119,7 @@ def side_by_side(files: Sequence[protocol.Protocol | recipe.Recipe]) -> str:
 
 def remarks(kind: str, name: str) -> str:
     """The comment at the top of a shipped protocol or recipe: where it comes from, and how it differs from that."""
-    text = (resources.files("harness") / f"{kind}s" / f"{name}.yaml").read_text(encoding="utf-8")
+    text = (resources.files("harness.config") / f"{kind}s" / f"{name}.yaml").read_text(encoding="utf-8")
     return " ".join(line.strip("# ") for line in takewhile(lambda line: line.startswith("#"), text.splitlines()))
 
 

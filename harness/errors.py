@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 LIBRARY = re.compile(r"^<|[\\/](site|dist)-packages[\\/](torch|pydantic|numpy)[\\/]")
 """Files in which a user does not look for a mistake."""
@@ -39,9 +45,26 @@ def _message(error: BaseException) -> str:
     """What an exception says; of pydantic's, what was wrong without the address of a page on it."""
     from pydantic import ValidationError
 
-    from harness.protocol import explain
+    from harness.errors import explain
 
     if not isinstance(error, ValidationError):
         return re.sub(r"\s*For further information visit \S+$", "", str(error))
     frozen = any(fault["type"] == "frozen_instance" for fault in error.errors())
     return "keep what changes in search.memory; " * frozen + explain(error)
+
+
+def explain(error: ValidationError) -> str:
+    """A pydantic error in one line: each faulty field, its value and what it must be."""
+    parts = []
+    for fault in error.errors():
+        field = ".".join(str(part) for part in fault["loc"])
+        given = f" (got {fault['input']!r})" if fault["type"] not in {"missing", "extra_forbidden"} else ""
+        parts.append(f"{field}: {fault['msg'][0].lower()}{fault['msg'][1:]}{given}")
+    return "; ".join(parts)
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """The message for a name that does not exist: what was meant, perhaps, and what there is."""
+    valid = sorted(known)
+    near = difflib.get_close_matches(name, valid, n=1)
+    return f"unknown {kind} {name!r}{f', did you mean {near[0]!r}?' if near else '.'} There are: {', '.join(valid)}"

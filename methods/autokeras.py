@@ -9,11 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
+from harness.methods.base import Evaluation, QueryMethod
+from harness.spaces.base import Architecture, SearchSpace
 from pydantic import Field
 from threadpoolctl import threadpool_limits
-
-from methods.base import Evaluation, QueryMethod
-from spaces.base import Architecture, SearchSpace
 
 Floats = npt.NDArray[np.float64]
 

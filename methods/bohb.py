@@ -8,11 +8,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
+from harness.methods.base import Evaluation, Query, QueryMethod
+from harness.spaces.base import Architecture, SearchSpace
 from pydantic import Field
 from torch import nn
-
-from methods.base import Evaluation, Query, QueryMethod
-from spaces.base import Architecture, SearchSpace
 
 Floats = npt.NDArray[np.float64]
 Cells = npt.NDArray[np.int64]

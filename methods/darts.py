@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from harness.methods.base import GradientMethod
+from harness.methods.search_state import Batch, Forward, Search
+from harness.spaces.base import Mixture
 from pydantic import Field
-
-from methods.base import Batch, Forward, GradientMethod, Search
-from spaces.base import Mixture
 
 
 class DARTS(GradientMethod):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
+from harness.methods.base import GradientMethod, linear
+from harness.methods.search_state import Search
+from harness.spaces.base import Mixture, SearchSpace, SpaceError
 from pydantic import Field
 from torch import Tensor
-
-from methods.base import GradientMethod, Search, linear
-from spaces.base import Mixture, SearchSpace, SpaceError
 
 SKIP = "skip_connect"
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
+from harness.methods.base import GradientMethod
+from harness.methods.search_state import Search
+from harness.spaces.base import Architecture, Mixture, SearchSpace
 from pydantic import Field
 from torch import Tensor
-
-from methods.base import GradientMethod, Search
-from spaces.base import Architecture, Mixture, SearchSpace
 
 EXCLUDED = -1000.0
 """α of an operation that was not chosen on a decided edge: its softmax is exactly 0, and stays so."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
+from harness.methods.base import GradientMethod
+from harness.methods.search_state import Batch, Forward, Search
+from harness.spaces.base import Mixture
 from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Dirichlet, kl_divergence
 from torch.nn import functional as F
-
-from methods.base import Batch, Forward, GradientMethod, Search
-from spaces.base import Mixture
 
 SMALLEST = 1e-6
 """Of a concentration: at 0, which elu(α) + 1 is rounded to for very small α, there is no Dirichlet distribution."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from harness.methods.base import GradientMethod, gumbel
+from harness.methods.search_state import Batch, Forward, Search
+from harness.spaces.base import Architecture, Mixture, SearchSpace
 from pydantic import Field
 from torch import Tensor, nn
-
-from methods.base import Batch, Forward, GradientMethod, Search, gumbel
-from spaces.base import Architecture, Mixture, SearchSpace
 
 LAYERS = 2
 """LSTM layers of the controller."""

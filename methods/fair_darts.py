@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from harness.methods.base import GradientMethod
+from harness.methods.search_state import Batch, Forward, Search
+from harness.spaces.base import Architecture, Mixture, SearchSpace
 from pydantic import Field
 from torch import Tensor
-
-from methods.base import Batch, Forward, GradientMethod, Search
-from spaces.base import Architecture, Mixture, SearchSpace
 
 
 class FairDARTS(GradientMethod):

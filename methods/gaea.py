@@ -6,11 +6,11 @@ import math
 from typing import ClassVar
 
 import torch
+from harness.methods.base import GradientMethod
+from harness.methods.search_state import Batch, Forward, Search
+from harness.spaces.base import Mixture, SearchSpace
 from pydantic import Field
 from torch import Tensor
-
-from methods.base import Batch, Forward, GradientMethod, Search
-from spaces.base import Mixture, SearchSpace
 
 
 class GAEA(GradientMethod):

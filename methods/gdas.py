@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from harness.methods.base import GradientMethod, gumbel, linear
+from harness.methods.search_state import Search
+from harness.spaces.base import Mixture
 from pydantic import Field
 from torch.nn.functional import one_hot
-
-from methods.base import GradientMethod, Search, gumbel, linear
-from spaces.base import Mixture
 
 
 class GDAS(GradientMethod):

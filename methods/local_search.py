@@ -6,10 +6,9 @@ import math
 from collections.abc import Sequence
 
 import torch
+from harness.methods.base import Evaluation, QueryMethod
+from harness.spaces.base import Architecture, SearchSpace
 from pydantic import Field
-
-from methods.base import Evaluation, QueryMethod
-from spaces.base import Architecture, SearchSpace
 
 
 class LocalSearch(QueryMethod):

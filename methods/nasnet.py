@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
+from harness.methods.base import Evaluation, QueryMethod, gumbel
+from harness.spaces.base import Architecture, SearchSpace
 from pydantic import Field
 from torch import Tensor, nn
-
-from methods.base import Evaluation, QueryMethod, gumbel
-from spaces.base import Architecture, SearchSpace
 
 
 class NASNet(QueryMethod):

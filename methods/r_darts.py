@@ -7,10 +7,10 @@ from statistics import fmean
 from typing import Annotated
 
 import torch
+from harness.methods.base import GradientMethod
+from harness.methods.search_state import Search
+from harness.spaces.base import Mixture
 from pydantic import Field
-
-from methods.base import GradientMethod, Search
-from spaces.base import Mixture
 
 
 class RDARTS(GradientMethod):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-
-from methods.base import Evaluation, QueryMethod
-from spaces.base import Architecture, SearchSpace
+from harness.methods.base import Evaluation, QueryMethod
+from harness.spaces.base import Architecture, SearchSpace
 
 
 class RandomSearch(QueryMethod):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from harness.methods.base import Evaluation, QueryMethod
+from harness.spaces.base import Architecture, SearchSpace
 from pydantic import Field
-
-from methods.base import Evaluation, QueryMethod
-from spaces.base import Architecture, SearchSpace
 
 
 class RegularizedEvolution(QueryMethod):

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
+from harness.methods.base import Evaluation, QueryMethod, gumbel
+from harness.spaces.base import Architecture, SearchSpace
 from pydantic import Field
-
-from methods.base import Evaluation, QueryMethod, gumbel
-from spaces.base import Architecture, SearchSpace
 
 
 class REINFORCE(QueryMethod):

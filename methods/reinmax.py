@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
+from harness.methods.base import GradientMethod, gumbel
+from harness.methods.search_state import Search
+from harness.spaces.base import Mixture
 from pydantic import Field
 from torch.nn.functional import one_hot
-
-from methods.base import GradientMethod, Search, gumbel
-from spaces.base import Mixture
 
 
 class ReinMax(GradientMethod):

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import ClassVar
 
 import torch
+from harness.methods.base import GradientMethod, linear
+from harness.methods.search_state import Batch, Forward, Search
+from harness.spaces.base import Mixture
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import one_hot
-
-from methods.base import Batch, Forward, GradientMethod, Search, linear
-from spaces.base import Mixture
 
 
 class SmoothDARTS(GradientMethod):

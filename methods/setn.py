@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import heapq
 
+from harness.methods.base import GradientMethod
+from harness.methods.search_state import Search
+from harness.spaces.base import Architecture, Mixture, SearchSpace
 from pydantic import Field
 from torch import Tensor
-
-from methods.base import GradientMethod, Search
-from spaces.base import Architecture, Mixture, SearchSpace
 
 
 class SETN(GradientMethod):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
+from harness.methods.base import GradientMethod, gumbel, linear
+from harness.methods.search_state import Batch, Forward, Search
+from harness.spaces.base import Mixture, SearchSpace
 from pydantic import Field
 from torch import Tensor, nn
-
-from methods.base import Batch, Forward, GradientMethod, Search, gumbel, linear
-from spaces.base import Mixture, SearchSpace
 
 
 class SNAS(GradientMethod):

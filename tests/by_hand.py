@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from harness.methods.base import GradientMethod
+from harness.methods.search_state import Batch, Forward, Search
+from harness.spaces.base import Mixture
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.streams import stream
-from methods.base import Batch, Forward, GradientMethod, Search
-from spaces.base import Mixture
+from harness.random_streams import stream
 from tests.toy import OneEdge, TwoEdges, batch, build_again, build_search, lit
 
 Array = NDArray[np.float64]

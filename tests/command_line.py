@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from harness import worker
 from harness.cli.main import harness
 from harness.errors import HarnessError
-from harness.executor import Listener, Workers
-from harness.runs import RunFolder
+from harness.execution.local import Listener, Workers
+from harness.runs import process
+from harness.runs.folder import RunFolder
+from harness.search import worker
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +33,7 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> None:
     def execute(self: Workers, runs: list[RunFolder], listener: Listener) -> None:
         for run in runs:
 
-            def emit(event: worker.Event, run: RunFolder = run) -> None:
+            def emit(event: process.Event, run: RunFolder = run) -> None:
                 if event["kind"] == "epoch":
                     listener.epoch(run, event["row"])
                 elif event["kind"] == "ended":
@@ -40,12 +41,12 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> None:
 
             listener.started(run)
             try:
-                worker.run(run, self.data_directory, self.device, emit)
+                process.run(run, self.data_directory, self.device, emit, worker.search)
             except HarnessError as error:
                 listener.refused(run, str(error))
 
     monkeypatch.setattr(Workers, "execute", execute)
-    monkeypatch.setattr("harness.environment.cores", lambda: 1)
+    monkeypatch.setattr("harness.runs.environment.cores", lambda: 1)
 
 
 def call(*arguments: str) -> Result:

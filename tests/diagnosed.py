@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.diagnostics import slope
-from harness.search import GradientSearch
+from harness.search.diagnostics import slope
+from harness.search.weight_sharing import GradientSearch
 from tests.small_search import (
     TIMING,
     quiet,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.runs import RunFolder, Status
+from harness.runs.folder import RunFolder
+from harness.runs.schema import Status
 
 
 class Heard:

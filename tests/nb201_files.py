@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
-
-from spaces.nas_bench_201.encoding import SIZE, cell_at, to_string
-from spaces.nas_bench_201.space import NASBench201
+from harness.spaces.nas_bench_201.encoding import SIZE, cell_at, to_string
+from harness.spaces.nas_bench_201.space import NASBench201
 
 NAMES = [to_string(cell_at(row)) for row in range(SIZE)]
 SETS = {

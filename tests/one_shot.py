@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from methods.base import Search
-from spaces.base import Mixture
+from harness.methods.search_state import Search
+from harness.spaces.base import Mixture
 
 
 def scores(search: Search) -> list[Mixture]:

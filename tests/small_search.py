@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from harness.methods.base import GradientMethod
 
-from harness import catalogue
-from harness.batches import SearchData, search_data
-from harness.contract.rehearsal import PLAIN, TIMING, Killed, outcome, run
-from harness.data import load_training_set
-from harness.experiment import plan
-from harness.protocol import Protocol, load_protocol
-from harness.runs import RunFolder
-from harness.search import GradientSearch
-from methods.base import GradientMethod
+from harness import registry
+from harness.config.protocol import Protocol, load_protocol
+from harness.contract.small_runs import PLAIN, TIMING, Killed, outcome, run
+from harness.data.batches import SearchData, search_data
+from harness.data.training_set import load_training_set
+from harness.runs.folder import RunFolder
+from harness.search.weight_sharing import GradientSearch
+from harness.study.planning import plan
 from tests.toy import NAS_BENCH_201
 
 __all__ = ["CPU", "PLAIN", "TIMING", "TINY", "Killed", "data", "gradient_search", "outcome", "protocol", "quiet", "run"]
@@ -54,7 +54,7 @@ def without(row: Any, apart: set[str]) -> dict[str, Any]:
 
 def start(folder: Path, name: str, *overrides: str, seed: int = 0) -> RunFolder:
     """A run's folder, ready for the worker."""
-    method = catalogue.get_method(name)(**CHEAPER.get(name, {}))
+    method = registry.get_method(name)(**CHEAPER.get(name, {}))
     planned = plan(folder, [method], [seed], NAS_BENCH_201, protocol(*overrides), load_training_set("digits"), 1)[0]
     planned.folder.write_json("config.json", planned.config)
     return planned.folder

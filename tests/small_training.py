@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness.data import TrainingSet, load_test_set, load_training_set
-from harness.retrain import Retraining, prepare
+from harness.data.training_set import TrainingSet, load_training_set
+from harness.retraining.test_set import load_test_set
+from harness.retraining.trainings import Retraining, prepare
 from tests.toy import NAS_BENCH_201 as SPACE
 
 TINY = [
@@ -28,9 +29,9 @@ def small_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     def cut(loaded: Any) -> Any:
         return replace(loaded, images=loaded.images[:SMALL], labels=loaded.labels[:SMALL])
 
-    for place in ("harness.training", "harness.retrain"):
+    for place in ("harness.retraining.worker", "harness.retraining.trainings"):
         monkeypatch.setattr(f"{place}.load_test_set", lambda *_, **__: cut(load_test_set("digits")))
-    monkeypatch.setattr("harness.training.training_set", lambda *_: training_set())
+    monkeypatch.setattr("harness.retraining.worker.training_set", lambda *_: training_set())
 
 
 def training_set() -> TrainingSet:

@@ -22,13 +22,14 @@ from pathlib import Path
 
 import psutil
 
-from harness.catalogue import get_method
-from harness.data import load_training_set
-from harness.evaluation import look_up
-from harness.experiment import PlannedRun, plan
-from harness.protocol import load_protocol
-from harness.results import load_study
-from harness.tables import load_table
+from harness.benchmarks.load import load_table
+from harness.config.protocol import load_protocol
+from harness.data.training_set import load_training_set
+from harness.registry import get_method
+from harness.runs.results import load_study
+from harness.study.lookup import look_up
+from harness.study.planned_run import PlannedRun
+from harness.study.planning import plan
 from tests.small_search import TINY, outcome
 from tests.small_search import run as search
 from tests.toy import NAS_BENCH_201

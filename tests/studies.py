@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from harness.reports.results import comparison
+from harness.reports.statistics.summary import Floats
+from harness.spaces.base import SearchSpace
+from harness.spaces.nas_bench_201 import encoding
 
-from harness import catalogue
+from harness import registry
+from harness.benchmarks.table import Table
 from harness.errors import HarnessError
-from harness.runs import SCHEMA_VERSION, RunFolder, Status, folder_name
-from harness.tables import Table
-from reports import comparison
-from reports.stats import Floats
-from spaces.base import SearchSpace
-from spaces.nas_bench_201 import encoding
+from harness.runs.folder import RunFolder, folder_name
+from harness.runs.schema import SCHEMA_VERSION, Status
 
 ALL_SKIP = (encoding.SKIP,) * 6
 ALL_CONV3 = (encoding.CONV3,) * 6
@@ -59,12 +60,12 @@ def _column(dataset: str) -> Floats:
 
 
 def noise(table: Table, dataset: str, space: SearchSpace) -> float:
-    """Stands for :func:`harness.tables.noise.retraining_noise`: made-up isomorphic cells differ more."""
+    """Stands for :func:`harness.benchmarks.retraining_noise.retraining_noise`: made-up isomorphic cells differ more."""
     return {"cifar10": 0.17, "cifar100": 0.31}[dataset]
 
 
 def missing_table(*_: Any) -> Table:
-    """Stands for :func:`harness.tables.load_table` where the file is gone."""
+    """Stands for :func:`harness.benchmarks.load.load_table` where the file is gone."""
     raise HarnessError("no table at gone.csv; give its path with --table")
 
 
@@ -133,8 +134,8 @@ class StudyWriter:
             "seed": seed,
             **config,
         }
-        written_in = settings["space"] if settings["space"] in catalogue.spaces() else "nas-bench-201"
-        space = catalogue.get_space(written_in)
+        written_in = settings["space"] if settings["space"] in registry.spaces() else "nas-bench-201"
+        space = registry.get_space(written_in)
         folder = RunFolder(self.path / folder_name(settings["label"]) / f"seed-{seed}-{settings['identity']}")
         folder.write_json("config.json", settings)
         folder.write_json("environment.json", environment or {"cpu": "a processor", "python": "3.12.0"})

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.answers import Answers, answers
+from harness.benchmarks.query import answers
+from harness.benchmarks.store import write_table
 from harness.errors import HarnessError
-from harness.results import load_study
-from harness.tables.store import write_table
+from harness.runs.results import load_study
+from harness.search.benchmark_query import Answers
 from tests import command_line
 from tests.command_line import call, refusal
 from tests.test_table_search import SECONDS, TEST, VALID, full_table, rules, table

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness.batches import Images, random_crop, random_flip, search_data, shrink
-from harness.data import TrainingSet
+from harness.config.protocol import Protocol, load_protocol
+from harness.data.batches import Images, random_crop, random_flip, search_data, shrink
+from harness.data.training_set import TrainingSet
 from harness.errors import HarnessError
-from harness.protocol import Protocol, load_protocol
-from harness.streams import stream
+from harness.random_streams import stream
 
 CPU = torch.device("cpu")
 

@@ -15,23 +15,26 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from harness.spaces.base import Architecture, NetworkConfig, initialise
+from harness.spaces.network_size import flops, parameters
 from torch import nn
 
-from harness import catalogue, cell_trainings
-from harness.building import Plan, measure_cells, plan
-from harness.cell_trainings import CellTrainings, Halves, halves, together
-from harness.data import load_test_set, load_training_set
+from harness import registry
+from harness.benchmark_builder import cell_training
+from harness.benchmark_builder.cell_training import CellTrainings, Halves, halves, together
+from harness.benchmark_builder.measuring import Plan, measure_cells, plan
+from harness.benchmark_builder.stacked_networks import side_by_side
+from harness.benchmark_builder.table import store_built
+from harness.benchmarks.load import load_table
+from harness.benchmarks.retraining_noise import retraining_noise
+from harness.benchmarks.store import tables_directory
+from harness.benchmarks.table import Table
+from harness.config.recipe import Optimisation, Recipe, load_recipe
+from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
-from harness.recipe import Optimisation, Recipe, load_recipe
-from harness.search import cosine
-from harness.side_by_side import side_by_side
-from harness.streams import Streams, stream
-from harness.tables import Table, load_table
-from harness.tables.built import store_built
-from harness.tables.noise import retraining_noise
-from harness.tables.store import tables_directory
-from spaces.base import Architecture, NetworkConfig, initialise
-from spaces.size import flops, parameters
+from harness.random_streams import Streams, stream
+from harness.retraining.test_set import load_test_set
+from harness.search.epoch import cosine
 from tests import command_line
 from tests.command_line import call, refusal
 from tests.toy import NAS_BENCH_201 as SPACE
@@ -43,7 +46,7 @@ SMALL = ["network.channels=2", "data.image_size=8", "training.epochs=3", "traini
 CELL = SPACE.parse("|nor_conv_1x1~0|+|nor_conv_3x3~0|skip_connect~1|+|none~0|nor_conv_3x3~1|avg_pool_3x3~2|")
 
 FIRST_CELLS = """
-from spaces.nas_bench_201.space import NASBench201
+from harness.spaces.nas_bench_201.space import NASBench201
 
 class FirstCells(NASBench201):
     name = "first-cells"
@@ -73,9 +76,9 @@ def small_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
     monkeypatch.setenv("PYTHONPATH", str(folder))
     monkeypatch.setenv("HARNESS_TABLES_DIR", str(tmp_path / "tables"))
-    catalogue._collect.cache_clear()
+    registry._collect.cache_clear()
     yield
-    catalogue._collect.cache_clear()
+    registry._collect.cache_clear()
 
 
 def recipe() -> Recipe:
@@ -87,7 +90,7 @@ def digits() -> Halves:
 
 
 def small_plan() -> Plan:
-    space = catalogue.get_space("first-cells")
+    space = registry.get_space("first-cells")
     return plan("tiny", space, load_training_set("digits"), load_test_set("digits"), recipe(), None, [0, 1])
 
 
@@ -123,7 +126,9 @@ BESIDE = [  # of the same convolutions; where CELL has a pooling, these have a s
 def test_networks_side_by_side_compute_and_learn_what_each_would_alone(
     small: bool, cells: list[Architecture], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.batch_innermost.PATCH_BYTES", 2 * 4 * 9 * 8 * 8 * 8 * 8)  # two networks at a time
+    monkeypatch.setattr(
+        "harness.benchmark_builder.stacked_layers.PATCH_BYTES", 2 * 4 * 9 * 8 * 8 * 8 * 8
+    )  # two networks at a time
     networks = [SPACE.network(cell, NetworkConfig(4, 1, 10)) for cell in cells]
     for seed, network in enumerate(networks):
         initialise(network, lambda name, seed=seed: stream(seed, name))
@@ -171,7 +176,9 @@ def test_cells_of_the_same_convolutions_are_trained_together(monkeypatch: pytest
     other = SPACE.parse("|nor_conv_1x1~0|+|nor_conv_1x1~0|skip_connect~1|+|none~0|nor_conv_3x3~1|skip_connect~2|")
     cells = [BESIDE[0], other, BESIDE[1], BESIDE[2]]
     assert list(together(SPACE, recipe(), [0, 1], cells)) == [BESIDE, [other]]
-    monkeypatch.setattr("harness.cell_trainings.TOGETHER_BYTES", 2 * 2 * 4 * 2 * 8**2 * 200)  # two cells, two seeds
+    monkeypatch.setattr(
+        "harness.benchmark_builder.cell_training.TOGETHER_BYTES", 2 * 2 * 4 * 2 * 8**2 * 200
+    )  # two cells, two seeds
     assert list(together(SPACE, recipe(), [0, 1], cells)) == [BESIDE[:2], [other], BESIDE[2:]]
     wide = load_recipe("short", [*SMALL, "network.channels=4"])
     assert list(together(SPACE, wide, [0, 1], cells)) == [[cell] for cell in cells]
@@ -186,7 +193,7 @@ def test_the_halves_are_disjoint_and_complete() -> None:
 
 @pytest.mark.parametrize("patch_bytes", [2**20, 0], ids=["small", "large"])
 def test_cells_are_trained_as_a_plain_loop_would(patch_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.batch_innermost.PATCH_BYTES", patch_bytes)
+    monkeypatch.setattr("harness.benchmark_builder.stacked_layers.PATCH_BYTES", patch_bytes)
     exact = {name: getattr(digits().train, name).double() for name in ("mean", "sd")}
     data = Halves(*(replace(images, **exact) for images in (digits().train, digits().valid, digits().test)), classes=10)
     torch.set_default_dtype(torch.float64)  # in float32, rounding errors grow to per cents within 40 steps
@@ -215,9 +222,9 @@ def test_seconds_are_those_of_the_training_and_of_a_validation_pass(monkeypatch:
         batches += 1
         return forward(*arguments)
 
-    forward = cell_trainings._forward
-    monkeypatch.setattr(cell_trainings, "_forward", counted)
-    monkeypatch.setattr("harness.cell_trainings.time.process_time", lambda: float(batches))
+    forward = cell_training._forward
+    monkeypatch.setattr(cell_training, "_forward", counted)
+    monkeypatch.setattr("harness.benchmark_builder.cell_training.time.process_time", lambda: float(batches))
     data = digits()
     trainings = CellTrainings(SPACE, data, recipe(), [0, 1], CPU)
     valid = len(list(data.valid.in_order()))
@@ -233,7 +240,7 @@ def test_batches_that_are_kept_are_those_that_are_made_anew(monkeypatch: pytest.
     [first] = kept.measure([CELL], epochs=1)
     kept.measure([CELL], epochs=3)
     [again] = kept.measure([CELL], epochs=1)
-    monkeypatch.setattr("harness.cell_trainings.CACHED_BYTES", 0)
+    monkeypatch.setattr("harness.benchmark_builder.cell_training.CACHED_BYTES", 0)
     [made] = CellTrainings(SPACE, data, recipe(), [0], CPU).measure([CELL], epochs=1)
     for found in (again, made):
         assert found["test_loss"] == first["test_loss"]
@@ -260,7 +267,7 @@ def test_a_table_is_built_interrupted_and_taken_up_again(tmp_path: Path) -> None
     assert done.exit_code == 0, done.output
     assert not planned.folder.parent.exists()
 
-    space = catalogue.get_space("first-cells")
+    space = registry.get_space("first-cells")
     table = load_table("tiny", space)
     for row in map(json.loads, kept.splitlines()):  # measured once: no second training takes as long to the nanosecond
         assert table.columns["digits", "train_seconds"][row["index"]] == row["measured"]["3"]["train_seconds"]
@@ -283,14 +290,14 @@ def test_a_table_is_built_interrupted_and_taken_up_again(tmp_path: Path) -> None
 
 @pytest.mark.usefixtures("small_space")
 def test_what_was_measured_is_kept_until_the_table_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    space, planned = catalogue.get_space("first-cells"), small_plan()
+    space, planned = registry.get_space("first-cells"), small_plan()
     other = planned.folder.parent / "unfinished"
     for folder in (planned.folder, other):
         folder.mkdir(parents=True)
     table = Table("tiny", space.name, {("digits", "test_accuracy"): np.full(12, 50.0)}, {"name": "tiny"})
     damaged = replace(table, columns={("digits", "test_accuracy"): np.full(12, 51.0)})
     with monkeypatch.context() as patch:
-        patch.setattr("harness.tables.built.read_parquet", lambda *_: damaged)
+        patch.setattr("harness.benchmark_builder.table.read_parquet", lambda *_: damaged)
         with pytest.raises(HarnessError, match="not read back as it was written"):
             store_built(planned, space, table)
     assert planned.folder.exists()

@@ -10,16 +10,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from harness.methods.base import GradientMethod, QueryMethod
 
-import methods
-from harness import catalogue
-from harness.catalogue import get_method, get_space
+from harness import methods, registry
 from harness.errors import HarnessError
-from methods.base import GradientMethod, QueryMethod
+from harness.registry import get_method, get_space
 
 GOOD = '''
-from methods.base import GradientMethod
-from spaces.base import Mixture
+from harness.methods.base import GradientMethod
+from harness.spaces.base import Mixture
 
 class Uniform(GradientMethod):
     """Every operation weighs the same."""
@@ -38,9 +37,9 @@ Install = Callable[..., None]
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
     """Look for plug-ins anew in and after every test."""
-    catalogue._collect.cache_clear()
+    registry._collect.cache_clear()
     yield
-    catalogue._collect.cache_clear()
+    registry._collect.cache_clear()
 
 
 @pytest.fixture
@@ -74,36 +73,36 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_shipped_methods_and_spaces() -> None:
     assert {"darts", "darts-2nd", "gdas", "pc-darts", "random-search", "snas", "snas-bilevel"} <= set(
-        catalogue.methods()
+        registry.methods()
     )
-    assert "nas-bench-201" in catalogue.spaces()
+    assert "nas-bench-201" in registry.spaces()
     assert get_space("nas-bench-201").size == 15625
 
 
-def ours(entries: dict[str, catalogue.Entry]) -> list[str]:
+def ours(entries: dict[str, registry.Entry]) -> list[str]:
     """The names of what comes with the harness, whatever else is installed."""
-    return [name for name, entry in entries.items() if entry.provider == catalogue.OURS]
+    return [name for name, entry in entries.items() if entry.provider == registry.OURS]
 
 
-@pytest.mark.parametrize("name", ours(catalogue.methods()))
+@pytest.mark.parametrize("name", ours(registry.methods()))
 def test_every_method_loads_under_its_name(name: str) -> None:
     method = get_method(name)
     assert method.name == name
     assert issubclass(method, GradientMethod | QueryMethod)
-    assert catalogue.methods()[name].summary == method.summary
+    assert registry.methods()[name].summary == method.summary
 
 
-@pytest.mark.parametrize("name", ours(catalogue.spaces()))
+@pytest.mark.parametrize("name", ours(registry.spaces()))
 def test_every_space_loads_under_its_name(name: str) -> None:
     space = get_space(name)
     assert space.name == name
-    assert catalogue.spaces()[name].summary == space.summary
+    assert registry.spaces()[name].summary == space.summary
 
 
 def test_names_are_found_without_importing_torch() -> None:
     code = (
-        "import sys; from harness.catalogue import methods, spaces; methods(), spaces(); "
-        "sys.exit('torch' in sys.modules or 'methods.base' in sys.modules)"
+        "import sys; from harness.registry import methods, spaces; methods(), spaces(); "
+        "sys.exit('torch' in sys.modules or 'harness.methods.base' in sys.modules)"
     )
     root = Path(__file__).parents[1]
     subprocess.run([sys.executable, "-c", code], check=True, cwd=root, env=os.environ | {"PYTHONPATH": str(root)})
@@ -126,9 +125,9 @@ def test_a_far_miss_is_told_all_names() -> None:
 
 def test_a_method_of_another_package(install: Install) -> None:
     install(GOOD, "uniform = :Uniform")
-    assert catalogue.methods()["uniform"].provider == "package plugin 1.2"
+    assert registry.methods()["uniform"].provider == "package plugin 1.2"
     assert get_method("uniform").summary == "every operation weighs the same"
-    assert "darts" in catalogue.methods()
+    assert "darts" in registry.methods()
 
 
 def test_a_space_of_another_package(install: Install) -> None:
@@ -142,7 +141,7 @@ def test_two_methods_of_one_name_hurt_no_other(install: Install) -> None:
     message = r"two methods are called 'darts'.*methods\.darts:DARTS.*package plugin 1\.2"
     with pytest.raises(HarnessError, match=message):
         get_method("darts")
-    assert re.match(f"broken: {message}", catalogue.methods()["darts"].summary)
+    assert re.match(f"broken: {message}", registry.methods()["darts"].summary)
     assert get_method("gdas").name == "gdas"
 
 
@@ -175,7 +174,7 @@ def test_an_entry_point_without_a_class(install: Install) -> None:
     [
         ("class Uniform: pass", "uniform is no method: .* must derive from GradientMethod or QueryMethod"),
         ("Uniform = 3", "uniform is no method: 3 must derive"),
-        ("from methods.base import Method as Uniform", "uniform is no method"),
+        ("from harness.methods.base import Method as Uniform", "uniform is no method"),
         (GOOD.replace("def mixture", "def mix"), r"uniform is incomplete: .* must define mixture$"),
         (GOOD.replace('    paper = "nowhere"\n', ""), r"uniform is incomplete: .* must define paper$"),
         (
@@ -195,7 +194,7 @@ def test_what_is_no_method_is_refused(install: Install, source: str, message: st
     [
         ("class Line: pass", "line is no space: .* must derive from SearchSpace"),
         (
-            'from spaces.base import SearchSpace\nclass Line(SearchSpace):\n    name = "line"',
+            'from harness.spaces.base import SearchSpace\nclass Line(SearchSpace):\n    name = "line"',
             "line is incomplete: .* must define summary, operations, edges, size, architecture, canonical",
         ),
     ],
@@ -208,26 +207,26 @@ def test_what_is_no_space_is_refused(install: Install, source: str, message: str
 
 def test_a_file_adds_a_method(folder: Path) -> None:
     (folder / "uniform_method.py").write_text(GOOD)
-    assert catalogue.methods()["uniform"].provider == "the harness"
+    assert registry.methods()["uniform"].provider == "the harness"
     assert get_method("uniform").name == "uniform"
     del sys.modules["methods.uniform_method"]
 
 
 def test_classes_without_a_name_are_no_methods(folder: Path) -> None:
-    before = set(catalogue.methods())
+    before = set(registry.methods())
     (folder / "helpers.py").write_text("class Helper:\n    size = 3\n\nclass Other:\n    name: str\n")
-    catalogue._collect.cache_clear()
-    assert set(catalogue.methods()) == before
+    registry._collect.cache_clear()
+    assert set(registry.methods()) == before
 
 
 def test_the_summary_of_a_method_without_one_is_its_docstring(folder: Path) -> None:
     (folder / "uniform_method.py").write_text(GOOD.replace('    summary = "every operation weighs the same"\n', ""))
-    assert catalogue.methods()["uniform"].summary == "Every operation weighs the same."
+    assert registry.methods()["uniform"].summary == "Every operation weighs the same."
 
 
 def test_lock_files_of_editors_are_passed_over(folder: Path) -> None:
     (folder / ".#uniform.py").symlink_to("somebody@somewhere.1234")
-    assert "darts" in catalogue.methods()
+    assert "darts" in registry.methods()
 
 
 @pytest.mark.parametrize(
@@ -236,6 +235,6 @@ def test_lock_files_of_editors_are_passed_over(folder: Path) -> None:
 def test_a_file_that_is_not_python_hurts_no_other_and_says_why(folder: Path, content: bytes) -> None:
     (folder / "half_written.py").write_bytes(content)
     assert get_method("darts").name == "darts"
-    assert catalogue.methods()["half-written"].summary.startswith("broken: ")
+    assert registry.methods()["half-written"].summary.startswith("broken: ")
     with pytest.raises(HarnessError, match=r"half-written of the harness cannot be imported .*methods\.half_written"):
         get_method("half-written")

@@ -6,23 +6,33 @@ from typing import Any
 
 import pytest
 import torch
+from harness.methods.base import GradientMethod
+from harness.methods.darts import DARTS, SecondOrderDARTS
+from harness.methods.gaea import GAEA
+from harness.methods.gdas import GDAS
+from harness.methods.pc_darts import PCDARTS
+from harness.methods.sdarts import AdversarialSmoothDARTS
+from harness.methods.search_state import Search
+from harness.methods.snas import SNAS
+from harness.spaces.base import NetworkConfig
 from torch import Tensor
 
-from harness import catalogue
-from harness.data import load_training_set
+from harness import registry
+from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
-from harness.experiment import check_possible, identity, plan
-from harness.runs import RunConfig
-from harness.sizes import Size, benchmark_size, cells_to_compare, costs_to_pay, operation_costs, size_of
-from harness.streams import stream
-from methods.base import GradientMethod, Search
-from methods.darts import DARTS, SecondOrderDARTS
-from methods.gaea import GAEA
-from methods.gdas import GDAS
-from methods.pc_darts import PCDARTS
-from methods.sdarts import AdversarialSmoothDARTS
-from methods.snas import SNAS
-from spaces.base import NetworkConfig
+from harness.random_streams import stream
+from harness.runs.identity import identity
+from harness.runs.schema import RunConfig
+from harness.search.operation_costs import (
+    Size,
+    benchmark_size,
+    cells_to_compare,
+    costs_to_pay,
+    operation_costs,
+    size_of,
+)
+from harness.study.configure import check_possible
+from harness.study.planning import plan
 from tests.small_search import CPU, gradient_search, protocol, quiet
 from tests.toy import NAS_BENCH_201, batch, build_again, build_search, gradient_methods, identical, step
 
@@ -62,7 +72,7 @@ def test_costs_of_operations_are_those_of_their_convolutions() -> None:
 
 @pytest.mark.parametrize("name", ["nas-bench-201", "darts"])
 def test_every_edge_costs_what_the_network_with_it_has_more(name: str) -> None:
-    space, config = catalogue.get_space(name), NetworkConfig(channels=4, cells=1, classes=3)
+    space, config = registry.get_space(name), NetworkConfig(channels=4, cells=1, classes=3)
     sizes = [[size_of(space, cell, config, IMAGE_SIZE) for cell in cells] for cells in cells_to_compare(space)]
     each = torch.tensor(sizes, dtype=torch.float64)
     assert torch.equal(operation_costs(space, config, IMAGE_SIZE), each - each[:, :1])
@@ -71,9 +81,11 @@ def test_every_edge_costs_what_the_network_with_it_has_more(name: str) -> None:
 def test_costs_need_a_network_for_each_operation_on_each_kind_of_edge(monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[tuple[int, ...]] = []
     for name, kinds in (("nas-bench-201", 1), ("darts", 3)):
-        space = catalogue.get_space(name)
+        space = registry.get_space(name)
         built.clear()
-        monkeypatch.setattr("harness.sizes.size_of", lambda _, cell, *__: built.append(cell) or Size(0, 0))
+        monkeypatch.setattr(
+            "harness.search.operation_costs.size_of", lambda _, cell, *__: built.append(cell) or Size(0, 0)
+        )
         operation_costs(space, CONFIG, IMAGE_SIZE)
         assert len(built) == len(set(built)) <= kinds * len(space.operations)
 
@@ -102,7 +114,7 @@ def test_the_slowest_cell_pays_the_weight_of_latency() -> None:
 
 
 def test_costs_add_up_to_the_size_of_every_darts_genotype_and_the_dearest_pays_the_weight() -> None:
-    space, generator = catalogue.get_space("darts"), stream(0, "cells")
+    space, generator = registry.get_space("darts"), stream(0, "cells")
     config = NetworkConfig(channels=4, cells=1, classes=3)
     costs = operation_costs(space, config, IMAGE_SIZE)
     pooled = space.architecture(0)
@@ -199,7 +211,7 @@ def test_a_dear_operation_loses_weight(method: GradientMethod) -> None:
 
 @pytest.mark.parametrize("name", gradient_methods())
 def test_without_a_weight_the_settings_that_enter_an_identity_are_those_of_before(name: str) -> None:
-    method = catalogue.get_method(name)()
+    method = registry.get_method(name)()
     assert set(method.model_dump(mode="json")) == set(type(method).model_fields) - WEIGHTS
 
 
@@ -216,7 +228,7 @@ def test_a_weight_changes_label_and_identity_and_survives_in_the_configuration(t
 
 @pytest.mark.parametrize("name", ["enas", "random-search-ws", "spos"])
 def test_a_method_without_alpha_cannot_pay(name: str) -> None:
-    method = catalogue.get_method(name)(flops_weight=1)
+    method = registry.get_method(name)(flops_weight=1)
     with pytest.raises(HarnessError, match="has no α that could learn what a cell costs; leave out flops_weight"):
         check_possible(method, NAS_BENCH_201, protocol(), load_training_set("digits"))
 

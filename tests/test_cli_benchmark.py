@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from harness.spaces.base import SpaceError
+from harness.spaces.nas_bench_201 import encoding
+from harness.spaces.nas_bench_201.space import NASBench201
 
+from harness.benchmarks.load import load_table
 from harness.cli import benchmark
 from harness.cli.main import harness, main
-from harness.tables import load_table
-from spaces.base import SpaceError
-from spaces.nas_bench_201 import encoding
-from spaces.nas_bench_201.space import NASBench201
 from tests import nb201_files, studies
 
 ALL_SKIP = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
@@ -210,7 +210,7 @@ def test_a_csv_file_is_imported_listed_and_queried(tmp_path: Path, tables: Path)
 def test_a_benchmark_with_validation_is_imported_and_queried(
     tmp_path: Path, tables: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.catalogue.get_space", lambda _: nb201_files.SmallSpace())
+    monkeypatch.setattr("harness.registry.get_space", lambda _: nb201_files.SmallSpace())
     path = nb201_files.write_official(tmp_path / "whole.pth", nb201_files.official())
     printed = benchmark_command("import", str(path), "--name", "own").splitlines()
     every = "cifar10, cifar100, ImageNet16-120"

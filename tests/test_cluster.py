@@ -20,18 +20,19 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from harness.answers import Answers
-from harness.catalogue import get_method
-from harness.cluster import connection
-from harness.cluster.connection import connect
-from harness.cluster.meeting import Meeting, problem, software
-from harness.data import load_training_set
+from harness.config.protocol import load_protocol
+from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
-from harness.executor import Workers
-from harness.experiment import PlannedRun, begin, plan
-from harness.protocol import load_protocol
-from harness.runs import RunFolder, write_atomically
-from harness.session import conduct
+from harness.execution.dask import connection
+from harness.execution.dask.backend import connect
+from harness.execution.dask.compatibility import Meeting, problem, software
+from harness.execution.local import Workers
+from harness.registry import get_method
+from harness.runs.folder import RunFolder, write_atomically
+from harness.search.benchmark_query import Answers
+from harness.study.planned_run import PlannedRun, begin
+from harness.study.planning import plan
+from harness.study.running import conduct
 from tests.command_line import call, refusal
 from tests.heard import Heard
 from tests.small_search import TINY, outcome
@@ -43,8 +44,9 @@ PROGRAMS = {
     "hangs": "import os\ndef main():\n    os.read(0, 1)\n",
     "waits_half_way": """
 import os, time
-from harness import searching, worker
-from harness.runs import write_atomically
+from harness.search import worker
+from harness.runs import process
+from harness.runs.folder import write_atomically
 
 def work(progress, data_directory, device, emit):
     mark = progress.folder.path / "half-way"
@@ -56,18 +58,18 @@ def work(progress, data_directory, device, emit):
                 write_atomically(mark, str(os.getppid()).encode())
                 time.sleep(100)
 
-    return searching.search(progress, data_directory, device, listen)
+    return worker.search(progress, data_directory, device, listen)
 
 def main():
-    worker.main(work)
+    process.main(work)
 """,
     "kills_its_dask_worker": "import os\ndef main():\n    os.kill(os.getppid(), 9)\n    os.read(0, 1)\n",
     "coordinates": """
 import sys
 from pathlib import Path
-from harness.cluster.connection import connect
-from harness.executor import Workers
-from harness.runs import RunFolder
+from harness.execution.dask.backend import connect
+from harness.execution.local import Workers
+from harness.runs.folder import RunFolder
 from tests.heard import Heard
 
 address, run = sys.argv[1], Path(sys.argv[2])
@@ -75,7 +77,7 @@ with connect(address, run.parent, {}, print) as cluster:
     cluster.executor(Workers(1, "cpu", None, None, "hangs")).execute([RunFolder(run)], Heard())
 """,
 }
-"""Modules in the place of :mod:`harness.worker`, and one that submits a run."""
+"""Modules in the place of :mod:`harness.runs.process`, and one that submits a run."""
 
 
 @pytest.fixture(scope="module")

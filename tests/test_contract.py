@@ -9,16 +9,17 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from harness.methods.base import Method, QueryMethod
+from harness.methods.darts import DARTS
+from harness.methods.search_state import Batch, Forward, Search
+from harness.spaces.base import Architecture, Mixture
 from pydantic import ConfigDict, Field
 
-from harness import catalogue, data
+from harness import data, registry
+from harness.benchmarks.table import Table
 from harness.contract import Broken, MethodContract, NotApplicable
 from harness.contract.checks import checks, contract_of
-from harness.contract.reach import forbidden, imported_from_the_harness
-from harness.tables import Table
-from methods.base import Batch, Forward, Method, QueryMethod, Search
-from methods.darts import DARTS
-from spaces.base import Architecture, Mixture
+from harness.contract.reachability import forbidden, imported_from_the_harness
 
 
 class Kept(DARTS):
@@ -159,12 +160,12 @@ CHECKED: dict[str, type[Method]] = {}
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the harness find the method that is checked by its name."""
-    get = catalogue.get_method
+    get = registry.get_method
 
     def get_method(name: str) -> type[Method]:
         return CHECKED.get(name) or get(name)
 
-    monkeypatch.setattr(catalogue, "get_method", get_method)
+    monkeypatch.setattr(registry, "get_method", get_method)
 
 
 def contract(method: type[Method]) -> MethodContract:
@@ -255,10 +256,10 @@ def test_an_array_as_long_as_a_small_space_is_no_table() -> None:
 
 
 IMPORTS = {
-    "import harness.tables": "harness.tables",
+    "import harness.benchmarks.table": "harness.benchmarks.table",
     "from harness import data": "harness.data",
-    "def late():\n    from harness.tables import load_table": "harness.tables.load_table",
-    "from . import helper": "harness.data.load_test_set",
+    "def late():\n    from harness.benchmarks.table import load_table": "harness.benchmarks.load.load_table",
+    "from . import helper": "harness.retraining.test_set.load_test_set",
     "from harness.errors import HarnessError": None,
 }
 
@@ -268,8 +269,10 @@ def test_imports_of_the_harness_are_found(line: str, tmp_path: Path, monkeypatch
     package = tmp_path / "a_plug_in"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "helper.py").write_text("from harness.data import load_test_set\n")
-    (package / "method.py").write_text(f"from methods.darts import DARTS\n{line}\nclass Mine(DARTS):\n    pass\n")
+    (package / "helper.py").write_text("from harness.data.training_set import load_test_set\n")
+    (package / "method.py").write_text(
+        f"from harness.methods.darts import DARTS\n{line}\nclass Mine(DARTS):\n    pass\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     for module in ("a_plug_in", "a_plug_in.helper", "a_plug_in.method"):
         monkeypatch.delitem(sys.modules, module, raising=False)
@@ -282,14 +285,14 @@ def test_imports_of_the_harness_are_found(line: str, tmp_path: Path, monkeypatch
 
 def test_checks_that_do_not_apply_say_why() -> None:
     reasons = set()
-    for _, check in checks(contract_of(catalogue.get_method("random-search"))):
+    for _, check in checks(contract_of(registry.get_method("random-search"))):
         if check.__name__ in {"test_costs_are_counted", "test_alpha_has_its_own_optimiser"}:
             with pytest.raises(NotApplicable) as raised:
                 check()
             reasons.add(str(raised.value))
     assert reasons == {"it asks for cells and has no supernet"}
     with pytest.raises(NotApplicable, match="it has no architecture parameters"):
-        contract_of(catalogue.get_method("random-search-ws")).test_a_gradient_reaches_every_alpha()
+        contract_of(registry.get_method("random-search-ws")).test_a_gradient_reaches_every_alpha()
 
 
 def test_checks_have_names_of_their_own() -> None:

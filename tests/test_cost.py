@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from harness.cost import Cost
+from harness.search.cost import Cost
 
 CPU = torch.device("cpu")
 

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 import torch
+from harness.spaces.base import Architecture, Mixture, NetworkConfig, SpaceError, initialise
+from harness.spaces.darts.encoding import CELL_EDGES, OPERATIONS
+from harness.spaces.darts.network import DiscreteNetwork
+from harness.spaces.darts.skeleton import Place
+from harness.spaces.darts.space import PUBLISHED, DARTSSpace
+from harness.spaces.darts.supernet import OUTGOING, DARTSSupernet, EdgeNorm, MixedCell
+from harness.spaces.network_size import parameters
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.streams import stream
-from spaces.base import Architecture, Mixture, NetworkConfig, SpaceError, initialise
-from spaces.darts.encoding import CELL_EDGES, OPERATIONS
-from spaces.darts.network import DiscreteNetwork
-from spaces.darts.skeleton import Place
-from spaces.darts.space import PUBLISHED, DARTSSpace
-from spaces.darts.supernet import OUTGOING, DARTSSupernet, EdgeNorm, MixedCell
-from spaces.size import parameters
+from harness.random_streams import stream
 
 SPACE = DARTSSpace()
 SMALL = NetworkConfig(channels=4, cells=1, classes=3)

@@ -7,14 +7,14 @@ from itertools import combinations
 
 import pytest
 import torch
+from harness.spaces.base import InvalidArchitecture, SpaceError, isomorphic_groups
+from harness.spaces.darts.encoding import ENTERING
+from harness.spaces.darts.space import PUBLISHED, DARTSSpace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.retrain import representative
-from harness.streams import stream
-from spaces.base import InvalidArchitecture, SpaceError, isomorphic_groups
-from spaces.darts.encoding import ENTERING
-from spaces.darts.space import PUBLISHED, DARTSSpace
+from harness.random_streams import stream
+from harness.retraining.trainings import representative
 
 SPACE = DARTSSpace()
 V2 = SPACE.parse(PUBLISHED)

@@ -17,11 +17,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.data import DATASETS, DatasetInfo, data_directory, load_test_set, load_training_set, names
 from harness.data.cifar import read_records
 from harness.data.digits import held_out
 from harness.data.files import locate
+from harness.data.training_set import DATASETS, DatasetInfo, data_directory, load_training_set, names
 from harness.errors import HarnessError
+from harness.retraining.test_set import load_test_set
 from tests import data_files
 from tests.data_files import CIFAR10, CIFAR100, EACH, IMAGENET16, batch, failure, publish, record, sha256, store
 
@@ -31,7 +32,8 @@ contents, cifar10 = data_files.contents, data_files.cifar10
 
 class TestCatalogue:
     def test_listing_data_sets_imports_neither_torch_nor_numpy(self) -> None:
-        code = "import sys, harness.data; print(harness.data.names(), {'torch', 'numpy', 'pooch'} & set(sys.modules))"
+        code = "import sys; from harness.data.training_set import names; "
+        code += "print(names(), {'torch', 'numpy', 'pooch'} & set(sys.modules))"
         printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
         assert printed.stdout.strip() == f"{names()} set()"
 

@@ -14,8 +14,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.data import load_training_set
 from harness.data.imagenet16 import read_batches
+from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
 from tests.data_files import IMAGENET16, batch, failure, publish, sha256, store
 

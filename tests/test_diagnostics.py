@@ -8,19 +8,20 @@ from typing import Any
 
 import pytest
 import torch
+from harness.methods.darts import DARTS
+from harness.methods.search_state import Search
+from harness.spaces.base import Mixture
 from torch import Tensor
 
-from harness import catalogue
-from harness.cost import Cost
-from harness.data import load_training_set
+from harness import registry
+from harness.config.protocol import NO_DIAGNOSTICS, stored_protocol
+from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
-from harness.experiment import check_comparable, open_study, plan
-from harness.protocol import NO_DIAGNOSTICS, stored_protocol
-from harness.search import GradientSearch
-from harness.worker import Event
-from methods.base import Search
-from methods.darts import DARTS
-from spaces.base import Mixture
+from harness.runs.process import Event
+from harness.search.cost import Cost
+from harness.search.weight_sharing import GradientSearch
+from harness.study.folder import check_comparable, open_study
+from harness.study.planning import plan
 from tests.diagnosed import APART, CHEAP, ON, RECORDED, epochs
 from tests.small_search import (
     CHEAPER,
@@ -58,7 +59,7 @@ HESSIANS = ("darts", "gdas", "pc-darts")
 def test_a_search_is_the_same_bit_for_bit_with_and_without_diagnostics(name: str, statistics: str) -> None:
     overrides = [f"supernet.batch_norm={statistics}", "search.epochs=4"]
     on, recorded = (ON, RECORDED) if name in HESSIANS else (CHEAP, RECORDED - {"hessian_eigenvalue"})
-    method = catalogue.get_method(name)(**CHEAPER.get(name, {}))
+    method = registry.get_method(name)(**CHEAPER.get(name, {}))
     diagnosed, plain = (gradient_search(method, *overrides, *more) for more in (on, PLAIN))
     rows, expected = ([dict(search.run_epoch(epoch, quiet)) for epoch in (1, 2)] for search in (diagnosed, plain))
     assert [without(row, APART) for row in rows] == [without(row, APART) for row in expected]
@@ -78,7 +79,7 @@ def test_a_search_is_the_same_bit_for_bit_with_and_without_diagnostics(name: str
 
 
 def test_the_global_random_stream_is_left_alone() -> None:
-    search = gradient_search(catalogue.get_method("gdas")(), *CHEAP)
+    search = gradient_search(registry.get_method("gdas")(), *CHEAP)
     before = torch.get_rng_state()
     epochs(search)
     search.last_diagnosis()

@@ -8,22 +8,23 @@ from typing import Any
 
 import pytest
 import torch
+from harness.methods.base import GradientMethod
+from harness.methods.darts import DARTS
+from harness.methods.darts_pt import most_needed_operation
+from harness.methods.pc_darts import PCDARTS, softmax_over_incoming_edges
+from harness.methods.search_state import Passes, Search
+from harness.spaces.base import Mixture, NetworkConfig, Supernet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from harness import catalogue
-from harness.diagnostics import largest_eigenvalue, sample_cells, single_path, steady_mixture
+from harness import registry
 from harness.errors import HarnessError
-from harness.search import GradientSearch
-from harness.streams import stream
-from harness.tracking.content import epoch_metrics
-from methods.base import GradientMethod, Passes, Search
-from methods.darts import DARTS
-from methods.darts_pt import most_needed_operation
-from methods.pc_darts import PCDARTS, softmax_over_incoming_edges
-from spaces.base import Mixture, NetworkConfig, Supernet
+from harness.random_streams import stream
+from harness.search.diagnostics import largest_eigenvalue, sample_cells, single_path, steady_mixture
+from harness.search.weight_sharing import GradientSearch
+from harness.tracking.metrics import epoch_metrics
 from tests.diagnosed import CHEAP, ON, epochs, hessian
 from tests.small_search import (
     PLAIN,
@@ -52,7 +53,7 @@ def accuracy(search: GradientSearch, supernet: Supernet, mixture: Mixture) -> fl
 
 @pytest.mark.parametrize("name", ["darts", "gdas"])
 def test_the_gap_is_between_the_softmax_mixture_and_the_derived_cell_with_its_weights(name: str) -> None:
-    search = gradient_search(catalogue.get_method(name)(), *CHEAP, "weights.learning_rate=0.3")
+    search = gradient_search(registry.get_method(name)(), *CHEAP, "weights.learning_rate=0.3")
     row = epochs(search)[-1]
     supernet, alpha = deepcopy(search.search.supernet), search.search.alpha.detach()
     cell = NAS_BENCH_201.parse(row["architecture"])
@@ -80,7 +81,7 @@ def test_mlflow_is_told_the_gap() -> None:
 
 def test_a_sampling_method_is_diagnosed_with_softmax_and_its_noise_stays() -> None:
     for name in ("gdas", "snas"):
-        method = catalogue.get_method(name)()
+        method = registry.get_method(name)()
         assert isinstance(method, GradientMethod)
         search = build_search(method)
         before = search.noise.get_state()
@@ -264,7 +265,7 @@ def decided(method: GradientMethod) -> GradientSearch:
     return search
 
 
-@pytest.mark.parametrize("method", [DARTS(), catalogue.get_method("gdas")(), PCDARTS()])
+@pytest.mark.parametrize("method", [DARTS(), registry.get_method("gdas")(), PCDARTS()])
 def test_a_perturbation_is_what_the_mixture_loses_without_an_operation(method: GradientMethod) -> None:
     search = decided(method)
     found = search.last_diagnosis()
@@ -285,7 +286,7 @@ def test_a_perturbation_is_what_the_mixture_loses_without_an_operation(method: G
 
 
 def test_it_is_the_score_by_which_darts_pt_selects() -> None:
-    method = catalogue.get_method("darts-pt")()
+    method = registry.get_method("darts-pt")()
     search = decided(method)
     found = search.last_diagnosis()
     assert found is not None

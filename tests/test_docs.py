@@ -14,11 +14,12 @@ from typing import Any
 
 import click
 import pytest
+from harness.methods.base import GradientMethod
 
-from harness import catalogue, protocol
+from harness import registry
 from harness.cli.main import harness
-from harness.runs import TraceRow
-from methods.base import GradientMethod
+from harness.config import protocol
+from harness.runs.schema import TraceRow
 from tests.small_search import gradient_search
 
 ROOT = Path(__file__).parents[1]
@@ -77,7 +78,7 @@ def test_commands_have_the_options_that_the_page_gives_them(line: str) -> None:
         command = found  # type: ignore[assignment]
     made = command.make_context(name, list(arguments))
     for method in made.params.get("names", ()):
-        assert method in {*catalogue.methods(), "annealed"}, method
+        assert method in {*registry.methods(), "annealed"}, method
 
 
 # What is generated
@@ -90,9 +91,9 @@ def generated() -> ModuleType:
 
 def test_the_gallery_has_every_method_once_with_its_settings(generated: ModuleType) -> None:
     entries = re.split(r"^## (.+)$", generated.gallery(), flags=re.MULTILINE)[1:]
-    assert entries[::2] == list(catalogue.methods())
+    assert entries[::2] == list(registry.methods())
     for name, entry in zip(entries[::2], entries[1::2], strict=True):
-        method = catalogue.get_method(name)
+        method = registry.get_method(name)
         assert method.paper in entry
         for field, info in method.model_fields.items():
             assert f"| `{field}` | {generated.printed(info.default)} |" in entry
@@ -128,7 +129,7 @@ def test_what_is_called_measured_stands_on_the_page_of_the_study(generated: Modu
     cells = [line.strip("| ").split(" | ") for line in (DOCS / "proxy.md").read_text(encoding="utf-8").splitlines()]
     rows = list(csv.DictReader(generated.MEASURED.read_text(encoding="utf-8").splitlines()))
     for row in rows:
-        assert row["method"] in catalogue.methods()
+        assert row["method"] in registry.methods()
         (told,) = [line for line in cells if line[0] == row["method"]]
         assert [row["accuracy_mean"], row["accuracy_sd"], row["collapsed"]] == [*told[1:3], told[5]]
 
@@ -139,7 +140,7 @@ def test_what_is_called_measured_stands_on_the_page_of_the_study(generated: Modu
 def test_the_readme_names_every_method_and_no_other() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     listed = text.split("* gradient methods:")[1].split("\n\n")[0]
-    ours = [name for name, entry in catalogue.methods().items() if entry.provider == catalogue.OURS]
+    ours = [name for name, entry in registry.methods().items() if entry.provider == registry.OURS]
     assert sorted(re.findall(r"`([^`]+)`", listed)) == ours, "the README's list is of all methods in methods/"
 
 

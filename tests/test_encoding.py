@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from harness.spaces.base import InvalidArchitecture, SpaceError
+from harness.spaces.nas_bench_201.encoding import OPERATIONS
+from harness.spaces.nas_bench_201.space import NASBench201
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.streams import stream
-from spaces.base import InvalidArchitecture, SpaceError
-from spaces.nas_bench_201.encoding import OPERATIONS
-from spaces.nas_bench_201.space import NASBench201
+from harness.random_streams import stream
 
 SPACE = NASBench201()
 DATA = Path(os.environ.get("HARNESS_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from harness.environment import compute_reproducibly
+from harness.runs.environment import compute_reproducibly
 
 
 def test_numbers_too_small_for_full_precision_are_zero() -> None:

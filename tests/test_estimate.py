@@ -12,16 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import estimate as estimating
-from harness.answers import Answers
-from harness.catalogue import get_method
-from harness.data import load_training_set
+from harness.config.protocol import load_protocol
+from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
-from harness.estimate import Estimate, Measured, measure
-from harness.executor import worker_environment
-from harness.experiment import PlannedRun, plan
-from harness.protocol import load_protocol
-from harness.runs import RunResult
+from harness.execution.local import worker_environment
+from harness.registry import get_method
+from harness.runs.schema import RunResult
+from harness.search.benchmark_query import Answers
+from harness.study import estimating
+from harness.study.estimating import Estimate, Measured, measure
+from harness.study.planned_run import PlannedRun
+from harness.study.planning import plan
 from tests import command_line
 from tests.command_line import call, files, refusal
 from tests.toy import NAS_BENCH_201

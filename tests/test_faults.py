@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 
-from harness import worker
-from harness.catalogue import get_method
-from harness.data import DatasetInfo, load_training_set
+from harness.config.protocol import load_protocol
+from harness.data.training_set import DatasetInfo, load_training_set
 from harness.errors import HarnessError
-from harness.experiment import plan
-from harness.protocol import load_protocol
-from harness.runs import RunFolder
+from harness.registry import get_method
+from harness.runs import process
+from harness.runs.folder import RunFolder
+from harness.study.planning import plan
 from tests import data_files, undisturbed
 from tests.data_files import store
 from tests.small_search import Killed, outcome
@@ -71,7 +71,7 @@ def test_a_damaged_checkpoint_costs_an_epoch_and_no_bit(
     damage(broken.path / "checkpoint.pt")
     told = []
 
-    def listen(event: worker.Event) -> None:
+    def listen(event: process.Event) -> None:
         if event["kind"] == "note":
             told.append(event["note"])
             assert [row["epoch"] for row in broken.read_trace()] == [1, 2]
@@ -165,7 +165,7 @@ def test_a_run_whose_folder_is_taken_away_writes_no_other_and_goes_on_once_it_is
     run.write_json("config.json", planned(tmp_path / "study").config)
     elsewhere = tmp_path / "elsewhere"
 
-    def take(event: worker.Event) -> None:
+    def take(event: process.Event) -> None:
         if event["kind"] == "epoch" and event["done"] == 2:
             (tmp_path / "study").rename(elsewhere)
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from harness import worker
 from harness.errors import HarnessError
-from harness.executor import MEMORY, SPIN, Listener, Workers
-from harness.runs import Attempt, RunFolder
-from harness.session import conduct
+from harness.execution.local import MEMORY, SPIN, Listener, Workers
+from harness.runs import process
+from harness.runs.folder import RunFolder
+from harness.runs.schema import Attempt
+from harness.study.running import conduct
 from tests import undisturbed
 from tests.heard import Heard
 from tests.small_search import outcome
@@ -25,7 +26,8 @@ whole = undisturbed.whole
 PROGRAMS = {
     "dies_once": """
 import os, signal
-from harness import searching, worker
+from harness.search import worker
+from harness.runs import process
 
 def work(progress, data_directory, device, emit):
     place = progress.folder.path
@@ -37,10 +39,10 @@ def work(progress, data_directory, device, emit):
             (place / "checkpoint.pt").write_bytes(b"half a chec")
             os.kill(os.getpid(), signal.SIGKILL)
 
-    return searching.search(progress, data_directory, device, listen)
+    return worker.search(progress, data_directory, device, listen)
 
 def main():
-    worker.main(work)
+    process.main(work)
 """,
     "always_dies": """
 import os, signal, sys
@@ -55,14 +57,14 @@ def main():
 """,
     "leaks": """
 import resource
-from harness import worker
+from harness.runs import process
 
 def work(progress, data_directory, device, emit):
     resource.setrlimit(resource.RLIMIT_AS, (2**33, 2**33))
     held = [bytes(2**28) for _ in range(100)]
 
 def main():
-    worker.main(work)
+    process.main(work)
 """,
     "tells_its_settings": """
 import os
@@ -79,7 +81,7 @@ def main():
     time.sleep(600)
 """,
 }
-"""Modules in the place of :mod:`harness.worker`."""
+"""Modules in the place of :mod:`harness.runs.process`."""
 
 
 @pytest.fixture
@@ -195,7 +197,7 @@ def test_what_is_a_result_is_not_tried_again(
 def test_what_another_command_ended_since_the_plan_is_left_as_it_is(tmp_path: Path) -> None:
     run = planned(tmp_path / "study")
     run.folder.write_json("config.json", run.config)
-    run.folder.write_json("result.json", worker.result("diverged", "its own fault", [], worker.now(), 1.0))
+    run.folder.write_json("result.json", process.result("diverged", "its own fault", [], process.now(), 1.0))
     kept = (run.folder.path / "result.json").read_bytes()
     for name in ("checkpoint.pt", ".checkpoint-new.pt.4711"):  # its worker was killed before it could delete them
         (run.folder.path / name).touch()

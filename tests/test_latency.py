@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from harness.methods.darts import DARTS
+from harness.reports.figures.accuracy import accuracy_and_latency
+from harness.reports.results.comparison import compare
+from harness.spaces.base import NetworkConfig
+from harness.spaces.network_size import flops
 from torch import nn
 
-from harness import latency
-from harness.data import load_training_set
+from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
-from harness.experiment import plan
-from harness.latency import Latencies, latencies
-from harness.results import load_study
-from harness.sizes import operation_costs
-from methods.darts import DARTS
-from reports.comparison import compare
-from reports.figures import accuracy_and_latency
-from spaces.base import NetworkConfig
-from spaces.size import flops
+from harness.runs.results import load_study
+from harness.search import operation_latency
+from harness.search.operation_costs import operation_costs
+from harness.search.operation_latency import Latencies, latencies
+from harness.study.planning import plan
 from tests import studies
 from tests.small_search import protocol, run
 from tests.toy import NAS_BENCH_201
@@ -35,16 +35,16 @@ MADE_UP: Latencies = [[0.0, 0.001, 0.003, 0.009, 0.002]] * 6
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache folder of its own, and a clock that shows FLOPs, but for every seventh time, when it is slow."""
     folder = tmp_path / "cache"
-    monkeypatch.setattr(latency, "cache_directory", lambda: folder)
+    monkeypatch.setattr(operation_latency, "cache_directory", lambda: folder)
     passes = 0
 
     def timed(network: nn.Module, images: torch.Tensor) -> float:
         nonlocal passes
-        assert images.shape == (latency.BATCH, 3, IMAGE_SIZE, IMAGE_SIZE)
+        assert images.shape == (operation_latency.BATCH, 3, IMAGE_SIZE, IMAGE_SIZE)
         passes += 1
         return 1e-9 * flops(network, IMAGE_SIZE) + (1.0 if passes % 7 == 0 else 0.0)
 
-    monkeypatch.setattr(latency, "_timed", timed)
+    monkeypatch.setattr(operation_latency, "_timed", timed)
     return folder
 
 
@@ -59,7 +59,7 @@ def test_an_operation_takes_what_its_networks_take_longer_at_their_fastest() -> 
 
 def test_they_are_measured_once_a_device_and_found_again(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = measured()
-    monkeypatch.setattr(latency, "_measure", lambda *_: MADE_UP)
+    monkeypatch.setattr(operation_latency, "_measure", lambda *_: MADE_UP)
     assert measured() == first
     assert measured(threads=2) == MADE_UP
     assert len(list(kept.iterdir())) == 2

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 import torch
+from harness.methods.darts import DARTS
+from harness.methods.search_state import Search
+from harness.spaces.base import Mixture
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import memory
-from harness.catalogue import get_method
-from harness.data import TrainingSet, load_training_set
-from harness.memory import MIB, fitting, free_bytes, predicted
-from harness.protocol import load_protocol
-from methods.base import Search
-from methods.darts import DARTS
-from spaces.base import Mixture
+from harness.config.protocol import load_protocol
+from harness.data.training_set import TrainingSet, load_training_set
+from harness.execution import memory
+from harness.execution.memory import MIB, fitting, free_bytes, predicted
+from harness.registry import get_method
 from tests import command_line
 from tests.command_line import call
 from tests.toy import NAS_BENCH_201
@@ -138,7 +138,7 @@ def test_a_method_that_fails_is_left_to_its_run(monkeypatch: pytest.MonkeyPatch)
 @pytest.fixture
 def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight cores, 1,000 MiB free, and runs of 250 MiB."""
-    monkeypatch.setattr("harness.environment.cores", lambda: 8)
+    monkeypatch.setattr("harness.runs.environment.cores", lambda: 8)
     monkeypatch.setattr(memory, "free_bytes", lambda device: 1000.0 * MIB)
     monkeypatch.setattr(memory, "predicted", lambda *_: 250.0 * MIB)
 

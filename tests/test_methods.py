@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.methods.base import GradientMethod
+from harness.methods.search_state import Batch, Forward, Search
+from harness.spaces.base import Mixture
 
-from harness import catalogue
+from harness import registry
 from harness.contract import MethodContract
-from harness.contract.rehearsal import Outcome
-from methods.base import Batch, Forward, GradientMethod, Search
-from spaces.base import Mixture
+from harness.contract.small_runs import Outcome
 from tests.small_search import CHEAPER
 from tests.toy import build_search, gradient_methods, step
 
@@ -24,15 +25,15 @@ ROOT = Path(__file__).parents[1]
 
 ALL_IN_ONE = """
 import json
-from harness import catalogue
+from harness import registry
 from harness.contract import rehearsal
 from harness.contract.checks import contract_of
 from tests.small_search import CHEAPER
 
 def whole(name):
-    return rehearsal.whole(contract_of(catalogue.get_method(name), **CHEAPER.get(name, {})).configured())
+    return rehearsal.whole(contract_of(registry.get_method(name), **CHEAPER.get(name, {})).configured())
 
-print(json.dumps({name: whole(name) for name in catalogue.methods()}))
+print(json.dumps({name: whole(name) for name in registry.methods()}))
 """
 """A small run of every method, one after the other."""
 
@@ -46,13 +47,13 @@ def in_a_fresh_process() -> dict[str, Outcome]:
     return found
 
 
-@pytest.mark.parametrize("name", catalogue.methods())
+@pytest.mark.parametrize("name", registry.methods())
 class TestEveryMethod(MethodContract):
     """The contract, with one fresh process for all methods in the place of two for each."""
 
     @pytest.fixture(autouse=True)
     def chosen(self, name: str) -> None:
-        self.method, self.settings = catalogue.get_method(name), CHEAPER.get(name, {})  # type: ignore[misc]
+        self.method, self.settings = registry.get_method(name), CHEAPER.get(name, {})  # type: ignore[misc]
 
     def elsewhere(self) -> list[Outcome]:
         return [in_a_fresh_process()[self.method.name]]
@@ -60,7 +61,7 @@ class TestEveryMethod(MethodContract):
 
 @pytest.mark.parametrize("name", gradient_methods())
 def test_one_mixture_serves_one_forward_pass(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    method = catalogue.get_method(name)()
+    method = registry.get_method(name)()
     search = build_search(method, epochs=10, epoch=9)
     made = used = 0
     forward = Search.forward

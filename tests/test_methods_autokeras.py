@@ -6,16 +6,16 @@ import itertools
 
 import numpy as np
 import pytest
+from harness.methods.autokeras import AutoKeras, Process, edit_distance, kernel
+from harness.methods.base import Evaluation
+from harness.methods.random_search import RandomSearch
+from harness.spaces.base import Architecture
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
 
-from harness.streams import stream
-from methods.autokeras import AutoKeras, Process, edit_distance, kernel
-from methods.base import Evaluation
-from methods.random_search import RandomSearch
-from spaces.base import Architecture
+from harness.random_streams import stream
 from tests.test_methods_query import CELLS, SMOOTH, search
 from tests.toy import NAS_BENCH_201 as SPACE
 from tests.toy import TwoEdges

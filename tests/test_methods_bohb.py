@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from harness.methods.base import Evaluation
+from harness.methods.bohb import BOHB, Density
+from harness.methods.random_search import RandomSearch
 
-from harness.answers import Answers
-from harness.protocol import load_protocol
-from harness.query_search import QuerySearch
-from harness.streams import stream
-from harness.table_search import TableSearch
-from methods.base import Evaluation
-from methods.bohb import BOHB, Density
-from methods.random_search import RandomSearch
+from harness.config.protocol import load_protocol
+from harness.random_streams import stream
+from harness.search.benchmark_query import Answers
+from harness.search.query_by_lookup import TableSearch
+from harness.search.query_by_training import QuerySearch
 from tests.small_search import CPU, data, protocol, quiet
 from tests.test_methods_query import CELLS, RUGGED, SMOOTH, assert_frequencies, search
 from tests.toy import NAS_BENCH_201 as SPACE

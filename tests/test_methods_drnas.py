@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from harness.methods.drnas import DrNAS
 from scipy import special
 
-from methods.drnas import DrNAS
 from tests.by_hand import (
     TRAIN,
     TRAIN_FLOAT,

@@ -8,19 +8,20 @@ from typing import Any
 
 import pytest
 import torch
+from harness.methods import base
+from harness.methods.base import Evaluation, GradientMethod, Method, gumbel, linear
+from harness.methods.darts import DARTS, SecondOrderDARTS
+from harness.methods.gdas import GDAS
+from harness.methods.pc_darts import PCDARTS
+from harness.methods.random_search import RandomSearch
+from harness.methods.search_state import Batch, Forward, Search
+from harness.methods.snas import SNAS, BilevelSNAS
+from harness.spaces.base import Mixture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
-from harness.streams import Streams, stream
-from methods import base
-from methods.base import Batch, Evaluation, Forward, GradientMethod, Method, Search, gumbel, linear
-from methods.darts import DARTS, SecondOrderDARTS
-from methods.gdas import GDAS
-from methods.pc_darts import PCDARTS
-from methods.random_search import RandomSearch
-from methods.snas import SNAS, BilevelSNAS
-from spaces.base import Mixture
+from harness.random_streams import Streams, stream
 from tests.toy import NAS_BENCH_201, OneEdge, TwoEdges, batch, build_again, build_search, copies, lit, step
 
 TRAIN, VALID = lit("train"), lit("valid")

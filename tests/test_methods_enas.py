@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from harness.methods.darts_pt import DARTSPT
+from harness.methods.enas import ENAS, LAYERS, lstm_step
+from harness.methods.random_search_ws import RandomSearchWS
+from harness.methods.search_state import Forward, Search
+from harness.spaces.base import Architecture, Mixture
 from torch import nn
 
-from harness.streams import stream
-from methods.base import Forward, Search
-from methods.darts_pt import DARTSPT
-from methods.enas import ENAS, LAYERS, lstm_step
-from methods.random_search_ws import RandomSearchWS
-from spaces.base import Architecture, Mixture
+from harness.random_streams import stream
 from tests.small_search import gradient_search
 from tests.toy import OneEdge, TwoEdges, batch, build_search
 

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from harness.methods.base import GradientMethod
+from harness.methods.darts import DARTS
+from harness.methods.gdas import GDAS
+from harness.methods.pc_darts import PCDARTS
+from harness.methods.search_state import Batch
+from harness.methods.snas import SNAS, BilevelSNAS
+from harness.spaces.base import Mixture, SearchSpace
+from harness.spaces.darts.space import DARTSSpace
+from harness.spaces.nas_bench_201.space import NASBench201
 
-from methods.base import Batch, GradientMethod
-from methods.darts import DARTS
-from methods.gdas import GDAS
-from methods.pc_darts import PCDARTS
-from methods.snas import SNAS, BilevelSNAS
-from spaces.base import Mixture, SearchSpace
-from spaces.darts.space import DARTSSpace
-from spaces.nas_bench_201.space import NASBench201
 from tests.by_hand import (
     TRAIN,
     VALID,

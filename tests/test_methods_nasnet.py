@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from harness.methods import nasnet
+from harness.methods.base import Evaluation
+from harness.methods.nasnet import Learner, NASNet
+from harness.methods.random_search import RandomSearch
 
-from harness.streams import stream
-from methods import nasnet
-from methods.base import Evaluation
-from methods.nasnet import Learner, NASNet
-from methods.random_search import RandomSearch
+from harness.random_streams import stream
 from tests.test_methods_query import SMOOTH, assert_frequencies, search
 from tests.toy import NAS_BENCH_201 as SPACE
 from tests.toy import OneEdge, TwoEdges, identical

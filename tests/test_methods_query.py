@@ -10,23 +10,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from harness.methods.autokeras import AutoKeras
+from harness.methods.base import Evaluation, QueryMethod
+from harness.methods.bohb import BOHB
+from harness.methods.local_search import LocalSearch
+from harness.methods.nasnet import NASNet
+from harness.methods.random_search import RandomSearch
+from harness.methods.regularized_evolution import RegularizedEvolution
+from harness.methods.reinforce import REINFORCE
+from harness.spaces.base import Architecture, SearchSpace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from harness.answers import Answers
-from harness.protocol import load_protocol
-from harness.streams import stream
-from harness.table_search import TableSearch
-from methods.autokeras import AutoKeras
-from methods.base import Evaluation, QueryMethod
-from methods.bohb import BOHB
-from methods.local_search import LocalSearch
-from methods.nasnet import NASNet
-from methods.random_search import RandomSearch
-from methods.regularized_evolution import RegularizedEvolution
-from methods.reinforce import REINFORCE
-from spaces.base import Architecture, SearchSpace
+from harness.config.protocol import load_protocol
+from harness.random_streams import stream
+from harness.search.benchmark_query import Answers
+from harness.search.query_by_lookup import TableSearch
 from tests.toy import NAS_BENCH_201 as SPACE
 from tests.toy import OneEdge, TwoEdges
 

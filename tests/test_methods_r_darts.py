@@ -7,11 +7,11 @@ import math
 
 import pytest
 import torch
+from harness.methods.darts import DARTS
+from harness.methods.r_darts import DARTSES, RDARTS, has_risen
+from harness.spaces.base import Mixture
 from torch.nn.functional import cross_entropy
 
-from methods.darts import DARTS
-from methods.r_darts import DARTSES, RDARTS, has_risen
-from spaces.base import Mixture
 from tests.diagnosed import hessian
 from tests.small_search import TIMING, gradient_search, quiet, without
 from tests.toy import OneEdge, build_search, identical

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from harness.methods.darts import DARTS
+from harness.methods.sdarts import AdversarialSmoothDARTS, RandomSmoothDARTS, onto_simplex
+from harness.methods.search_state import Search
 from torch import Tensor
 
-from methods.base import Search
-from methods.darts import DARTS
-from methods.sdarts import AdversarialSmoothDARTS, RandomSmoothDARTS, onto_simplex
 from tests.by_hand import (
     TRAIN,
     TRAIN_FLOAT,

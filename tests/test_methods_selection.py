@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 import torch
+from harness.methods.base import GradientMethod
+from harness.methods.darts import DARTS
+from harness.methods.darts_pt import DARTSPT, EXCLUDED
+from harness.methods.random_search_ws import RandomSearchWS
+from harness.methods.search_state import Forward, Search
+from harness.methods.setn import SETN, most_probable
+from harness.spaces.base import Architecture, Mixture, SearchSpace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from harness.streams import stream
-from methods.base import Forward, GradientMethod, Search
-from methods.darts import DARTS
-from methods.darts_pt import DARTSPT, EXCLUDED
-from methods.random_search_ws import RandomSearchWS
-from methods.setn import SETN, most_probable
-from spaces.base import Architecture, Mixture, SearchSpace
+from harness.random_streams import stream
 from tests.one_shot import scores
 from tests.small_search import gradient_search, quiet
 from tests.toy import NAS_BENCH_201, OneEdge, TwoEdges, batch, build_again, build_search, identical, step

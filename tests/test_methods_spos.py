@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import torch
+from harness.methods.spos import SPOS, crossover, mutated
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.streams import stream
-from methods.spos import SPOS, crossover, mutated
+from harness.random_streams import stream
 from tests.one_shot import scores
 from tests.toy import NAS_BENCH_201, TwoEdges, build_again, build_search
 

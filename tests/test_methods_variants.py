@@ -7,23 +7,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from harness.methods.base import GradientMethod, Method
+from harness.methods.beta_darts import BetaDARTS
+from harness.methods.darts import DARTS
+from harness.methods.darts_minus import DARTSMinus
+from harness.methods.drnas import DrNAS
+from harness.methods.fair_darts import FairDARTS
+from harness.methods.gaea import GAEA
+from harness.methods.reinmax import ReinMax
+from harness.methods.sdarts import AdversarialSmoothDARTS, RandomSmoothDARTS
+from harness.spaces.base import Mixture
 from pydantic import ValidationError
 
-from harness.data import load_training_set
+from harness.config.protocol import load_protocol
+from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
-from harness.experiment import check_possible
-from harness.protocol import load_protocol
-from harness.streams import stream
-from methods.base import GradientMethod, Method
-from methods.beta_darts import BetaDARTS
-from methods.darts import DARTS
-from methods.darts_minus import DARTSMinus
-from methods.drnas import DrNAS
-from methods.fair_darts import FairDARTS
-from methods.gaea import GAEA
-from methods.reinmax import ReinMax
-from methods.sdarts import AdversarialSmoothDARTS, RandomSmoothDARTS
-from spaces.base import Mixture
+from harness.random_streams import stream
+from harness.study.configure import check_possible
 from tests.by_hand import (
     TRAIN,
     VALID,

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from harness.spaces.base import Architecture, Mixture, NetworkConfig, initialise
+from harness.spaces.nas_bench_201.encoding import CONV1, CONV3, EDGES
+from harness.spaces.nas_bench_201.network import DiscreteNetwork
+from harness.spaces.nas_bench_201.space import NASBench201
+from harness.spaces.nas_bench_201.supernet import OUTGOING, NASBench201Supernet
+from harness.spaces.network_size import flops, parameters
 from torch import Tensor
 from torch.nn import functional as F
 
-from harness.pickles import load_pickle
-from harness.streams import stream
-from spaces.base import Architecture, Mixture, NetworkConfig, initialise
-from spaces.nas_bench_201.encoding import CONV1, CONV3, EDGES
-from spaces.nas_bench_201.network import DiscreteNetwork
-from spaces.nas_bench_201.space import NASBench201
-from spaces.nas_bench_201.supernet import OUTGOING, NASBench201Supernet
-from spaces.size import flops, parameters
+from harness.data.safe_pickle import load_pickle
+from harness.random_streams import stream
 
 SPACE = NASBench201()
 DATA = Path(os.environ.get("HARNESS_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data")

@@ -7,16 +7,16 @@ import itertools
 
 import pytest
 import torch
+from harness.methods.base import GradientMethod
+from harness.methods.darts import DARTS
+from harness.methods.darts_pt import DARTSPT
+from harness.methods.enas import ENAS
+from harness.methods.random_search_ws import RandomSearchWS
+from harness.methods.setn import SETN
+from harness.spaces.base import Architecture, Mixture
 
-from harness.batches import AT_ONCE
-from harness.search import GradientSearch
-from methods.base import GradientMethod
-from methods.darts import DARTS
-from methods.darts_pt import DARTSPT
-from methods.enas import ENAS
-from methods.random_search_ws import RandomSearchWS
-from methods.setn import SETN
-from spaces.base import Architecture, Mixture
+from harness.data.batches import AT_ONCE
+from harness.search.weight_sharing import GradientSearch
 from tests.one_shot import scores
 from tests.small_search import gradient_search, quiet
 from tests.toy import NAS_BENCH_201, TwoEdges, build_search, copies, identical, step

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.data.safe_pickle import Record, load_pickle
 from harness.errors import HarnessError
-from harness.pickles import Record, load_pickle
 
 CELL = b"\x80\x02cforeign.module\nCell\n)\x81}X\x05\x00\x00\x00valueK\x07sb."
 """An object of class Cell of a module that does not exist, with the attribute ``value`` 7."""

@@ -8,15 +8,19 @@ from threading import Barrier
 from typing import Any
 
 import pytest
+from harness.methods.base import Method
+from harness.methods.darts import DARTS
+from harness.methods.gdas import GDAS
 
-from harness.data import TrainingSet, load_training_set
+from harness.config.protocol import load_protocol
+from harness.data.training_set import TrainingSet, load_training_set
 from harness.errors import HarnessError
-from harness.experiment import PlannedRun, configure, identity, open_study, plan, split_overrides
-from harness.protocol import load_protocol
-from harness.runs import RunFolder
-from methods.base import Method
-from methods.darts import DARTS
-from methods.gdas import GDAS
+from harness.runs.folder import RunFolder
+from harness.runs.identity import identity
+from harness.study.configure import configure, split_overrides
+from harness.study.folder import open_study
+from harness.study.planned_run import PlannedRun
+from harness.study.planning import plan
 from tests.toy import NAS_BENCH_201
 
 TRAINING = load_training_set("digits")

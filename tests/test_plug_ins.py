@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import catalogue
+from harness import registry
 from tests import command_line
 from tests.command_line import call, files, refusal
 
@@ -21,9 +21,9 @@ work = command_line.work
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
     """Look for plug-ins anew in and after every test."""
-    catalogue._collect.cache_clear()
+    registry._collect.cache_clear()
     yield
-    catalogue._collect.cache_clear()
+    registry._collect.cache_clear()
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, **points: str) -> None:
@@ -36,7 +36,7 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, **points: str) -> Non
     monkeypatch.syspath_prepend(folder)
     for target in points.values():
         monkeypatch.delitem(sys.modules, target.partition(":")[0], raising=False)
-    catalogue._collect.cache_clear()
+    registry._collect.cache_clear()
 
 
 def plug_in(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, source: str) -> None:
@@ -140,7 +140,7 @@ def test_checks_that_fail_or_do_not_apply_say_so(work: Path, monkeypatch: pytest
         work,
         monkeypatch,
         "stuck",
-        "from methods.random_search import RandomSearch\n"
+        "from harness.methods.random_search import RandomSearch\n"
         "class Stuck(RandomSearch):\n"
         "    name = 'stuck'\n"
         "    def ask(self, space, history, noise):\n"
@@ -161,7 +161,7 @@ def test_a_default_that_is_refused_is_one_failure(work: Path, monkeypatch: pytes
         monkeypatch,
         "beyond",
         "from pydantic import Field\n"
-        "from methods.darts import DARTS\n"
+        "from harness.methods.darts import DARTS\n"
         "class Beyond(DARTS):\n"
         "    name = 'beyond'\n"
         "    size: float = Field(-1.0, ge=0, description='of it')\n",
@@ -177,7 +177,7 @@ def test_a_method_that_cannot_begin_is_refused_in_a_line(work: Path, monkeypatch
         work,
         monkeypatch,
         "mute",
-        "from methods.darts import DARTS\n"
+        "from harness.methods.darts import DARTS\n"
         "class Mute(DARTS):\n"
         "    name = 'mute'\n"
         "    def supernet_options(self):\n"
@@ -202,7 +202,7 @@ def test_a_failure_is_placed_in_the_code_that_called_a_library(
         monkeypatch,
         "own",
         "from torch.nn import functional as F\n"
-        "from methods.darts import DARTS\n"
+        "from harness.methods.darts import DARTS\n"
         "class Own(DARTS):\n"
         "    name = 'own'\n"
         "    def mixture(self, search):\n"

@@ -8,8 +8,8 @@ import re
 import pytest
 from rich.console import Console
 
-from harness.progress import Line, LiveDisplay, PlainDisplay, display, duration
-from harness.runs import TraceRow
+from harness.runs.schema import TraceRow
+from harness.study.progress import Line, LiveDisplay, PlainDisplay, display, duration
 from tests import command_line
 
 work = command_line.work

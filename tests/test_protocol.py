@@ -10,9 +10,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import protocol as protocol_module
+from harness.config import protocol as protocol_module
+from harness.config.protocol import Protocol, load_protocol, names
+from harness.config.settings import split_override
 from harness.errors import HarnessError
-from harness.protocol import Protocol, load_protocol, names, split_override
 
 QUICK = Path(protocol_module.__file__).parent / "protocols" / "quick.yaml"
 

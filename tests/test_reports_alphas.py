@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from harness.reports.figures.alpha_heatmaps import alpha_heatmaps, without_alpha
+from harness.reports.figures.rank_intervals import rank_intervals
+from harness.reports.results import comparison
+from harness.reports.tables.diagnostics import collapse_sheet
+from harness.reports.tables.operations import operations_sheet
+from harness.spaces.nas_bench_201 import encoding
 from matplotlib.figure import Figure
 from scipy.special import softmax
 
-from harness.results import load_study
-from harness.runs import RunFolder
-from reports import comparison
-from reports.diagnostics import collapse_sheet
-from reports.heatmaps import alpha_heatmaps, without_alpha
-from reports.operations import operations_sheet
-from reports.rank_figure import rank_intervals
-from spaces.nas_bench_201 import encoding
+from harness.runs.folder import RunFolder
+from harness.runs.results import load_study
 from tests import studies
 
 no_table = studies.no_table

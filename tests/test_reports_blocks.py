@@ -4,17 +4,18 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from harness.reports.figures.critical_difference import critical_difference
+from harness.reports.page.elements import Block, Picture, Table, Words
+from harness.reports.page.sections import sections
+from harness.reports.results import comparison
+from harness.reports.tables import friedman
+from harness.spaces.nas_bench_201 import encoding
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.results import load_study
-from harness.runs import Status
-from reports import blocks, comparison
-from reports.critical_difference import critical_difference
-from reports.page import Block, Picture, Table, Words
-from reports.sections import sections
-from spaces.nas_bench_201 import encoding
+from harness.runs.results import load_study
+from harness.runs.schema import Status
 from tests import studies
 
 made_up_table = studies.made_up_table
@@ -59,7 +60,7 @@ def three_methods(writer: studies.StudyWriter, seeds: int) -> None:
 def test_against_scikit_posthocs() -> None:
     # scikit-posthocs 0.17.1 on scipy 1.17.1: posthoc_wilcoxon(list(SCORES.T)), the same with p_adjust="holm", and
     # _find_maximal_cliques((holm >= 0.05).astype(int)), which gave {1, 2}, {2, 3}, {4}
-    found = blocks.over_blocks("cifar10", list("abcd"), list(range(12)), SCORES, noise=0)
+    found = friedman.over_blocks("cifar10", list("abcd"), list(range(12)), SCORES, noise=0)
     p = [0.0771484375, 0.00048828125, 0.00048828125, 0.02685546875, 0.0009765625, 0.00048828125]
     holm = [0.0771484375, 0.0029296875, 0.0029296875, 0.0537109375, 0.0029296875, 0.0029296875]
     assert [pair.p for pair in found.pairs] == pytest.approx(p)
@@ -74,11 +75,11 @@ def test_friedman_by_its_formula() -> None:
     ranks = np.array([1.25, 2 + 1 / 12, 2.75, 3 + 11 / 12])
     statistic = 12 * 12 / 20 * ((ranks**2).sum() - 25)
     assert statistic == pytest.approx(27.4)
-    assert blocks.friedman_p(SCORES) == pytest.approx(stats.chi2.sf(27.4, 3))
+    assert friedman.friedman_p(SCORES) == pytest.approx(stats.chi2.sf(27.4, 3))
 
 
 def test_a_difference_below_the_retraining_noise_is_none() -> None:
-    found = blocks.over_blocks("cifar10", list("abcd"), list(range(12)), SCORES, noise=100)
+    found = friedman.over_blocks("cifar10", list("abcd"), list(range(12)), SCORES, noise=100)
     assert not any(pair.apart for pair in found.pairs)
     assert found.cliques == [[0, 1, 2, 3]]
 
@@ -87,7 +88,7 @@ def test_no_pair_is_told_apart_where_friedmans_test_finds_nothing() -> None:
     # the last column is above the first in every block, the others hide it
     random = np.random.default_rng(0)
     scores = np.column_stack([np.zeros(12), random.normal(size=(12, 14)), np.full(12, 0.01)])
-    found = blocks.over_blocks("cifar10", [str(place) for place in range(16)], list(range(12)), scores, noise=0)
+    found = friedman.over_blocks("cifar10", [str(place) for place in range(16)], list(range(12)), scores, noise=0)
     assert found.friedman > 0.05
     assert found.cliques == [list(range(16))]
 
@@ -99,14 +100,14 @@ def test_cliques_are_the_maximal_sets_of_mutual_neighbours(edges: list[bool]) ->
     sets = [set(chosen) for size in range(1, 6) for chosen in combinations(range(5), size)]
     joined = [one for one in sets if all(pair in pairs for pair in combinations(sorted(one), 2))]
     maximal = [one for one in joined if not any(one < other for other in joined)]
-    found = list(blocks.maximal_cliques(neighbours))
+    found = list(friedman.maximal_cliques(neighbours))
     assert sorted(map(sorted, found)) == sorted(map(sorted, maximal))
 
 
 def test_a_study_with_enough_seeds_gets_tests_a_diagram_and_a_table(writer: studies.StudyWriter) -> None:
     three_methods(writer, 12)
     writer.add("gdas", 12, [studies.ALL_CONV3])  # no block: the others did not run it
-    found, sentence = blocks.block_tests(compared(writer))
+    found, sentence = friedman.block_tests(compared(writer))
     assert found is not None
     assert found.seeds == list(range(12))
     assert found.labels[-1] == "darts"
@@ -156,7 +157,7 @@ def test_where_the_design_allows_no_test_the_reason_is_said(
         for method in range(methods):
             status: Status = "failed" if method == 0 and seed < failed else "finished"
             writer.add(f"method-{method}", seed, [studies.ALL_CONV3], status=status)
-    tests, sentence = blocks.block_tests(compared(writer))
+    tests, sentence = friedman.block_tests(compared(writer))
     assert tests is None
     assert reason in sentence
     assert critical_difference(compared(writer)) is None
@@ -165,14 +166,14 @@ def test_where_the_design_allows_no_test_the_reason_is_said(
 def test_without_accuracies_there_is_no_test(writer: studies.StudyWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comparison, "load_table", studies.missing_table)
     writer.add("gdas", 0, [studies.ALL_CONV3], datasets=())
-    assert blocks.block_tests(compared(writer)) == (None, "No test over blocks: there are no accuracies.")
+    assert friedman.block_tests(compared(writer)) == (None, "No test over blocks: there are no accuracies.")
 
 
 def test_all_equal_data_give_a_sentence(writer: studies.StudyWriter) -> None:
     for seed in range(10):
         for method in ("darts", "gdas", "snas"):
             writer.add(method, seed, [studies.ALL_SKIP])
-    tests, sentence = blocks.block_tests(compared(writer))
+    tests, sentence = friedman.block_tests(compared(writer))
     assert "all methods have the same accuracy in every block, so there is nothing to test" in sentence
     assert tests is not None
     assert (tests.friedman, tests.mean_ranks, tests.cliques) == (1, [2, 2, 2], [[0, 1, 2]])

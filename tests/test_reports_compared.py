@@ -5,12 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.reports.comparison_report import (
+    Compared,
+    build_compared,
+    put_side_by_side,
+    seeds_sheet,
+    summary_sheet,
+    words,
+)
+from harness.reports.results import comparison
+from harness.reports.results.sides import read_sides
+from harness.spaces.nas_bench_201 import encoding
 from scipy import stats
 
-from reports import comparison
-from reports.compared import Compared, build_compared, put_side_by_side, seeds_sheet, summary_sheet, words
-from reports.sides import read_sides
-from spaces.nas_bench_201 import encoding
 from tests import command_line, studies
 from tests.command_line import call, refusal
 

@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from harness.reports.figures.edge_heatmaps import edge_ablation, perturbations
+from harness.reports.figures.style import house_style
+from harness.reports.results import comparison
+from harness.reports.results.ablation import ablations, lost_without, substitutes, within_edges
+from harness.reports.results.comparison import Comparison, compare
+from harness.reports.tables.edge_importance import explanation_sheet, explanation_words
+from harness.reports.tables.report_table import to_csv
+from harness.spaces.nas_bench_201 import encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.results import load_study
-from harness.runs import RunFolder
-from harness.tables import Table
-from reports import comparison
-from reports.ablation import ablations, lost_without, substitutes, within_edges
-from reports.comparison import Comparison, compare
-from reports.edge_maps import edge_ablation, perturbations
-from reports.explanation import explanation_sheet, explanation_words
-from reports.export import to_csv
-from reports.style import house_style
-from spaces.nas_bench_201 import encoding
+from harness.benchmarks.table import Table
+from harness.runs.folder import RunFolder
+from harness.runs.results import load_study
 from tests import studies
 from tests.studies import ALL_CONV3, ALL_SKIP, StudyWriter
 from tests.toy import NAS_BENCH_201

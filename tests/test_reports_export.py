@@ -4,9 +4,8 @@ import csv
 import io
 
 import pytest
-
-from reports.export import Column, Sheet, to_csv, to_latex, to_markdown, to_text
-from reports.style import accuracy_ticks, short
+from harness.reports.figures.style import accuracy_ticks, short
+from harness.reports.tables.report_table import Column, Sheet, to_csv, to_latex, to_markdown, to_text
 
 SHEET = Sheet(
     "demo",

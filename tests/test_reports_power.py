@@ -4,13 +4,14 @@ import math
 
 import numpy as np
 import pytest
+from harness.reports.page import power_text
+from harness.reports.page.elements import Words
+from harness.reports.page.sections import sections
+from harness.reports.results import comparison
+from harness.spaces.nas_bench_201 import encoding
 from scipy import integrate, optimize, stats
 
-from harness.results import load_study
-from reports import comparison, power
-from reports.page import Words
-from reports.sections import sections
-from spaces.nas_bench_201 import encoding
+from harness.runs.results import load_study
 from tests import studies
 
 made_up_table = studies.made_up_table
@@ -18,7 +19,7 @@ writer = studies.writer
 
 
 def words(writer: studies.StudyWriter) -> str:
-    return power.power_words(comparison.compare(load_study(writer.path)))
+    return power_text.power_words(comparison.compare(load_study(writer.path)))
 
 
 @pytest.mark.parametrize(("n", "alpha"), [(4, 0.05), (5, 0.05 / 6)])
@@ -33,11 +34,11 @@ def test_where_only_full_separation_is_rejected_it_is_an_integral(n: int, alpha:
         return float(integrate.quad(density, -8, 12)[0])
 
     exact = optimize.brentq(lambda difference: separated(difference) - 0.8, 0, 10)
-    assert power.detectable(n, alpha) == pytest.approx(exact, rel=0.015)
+    assert power_text.detectable(n, alpha) == pytest.approx(exact, rel=0.015)
 
 
 def test_scipys_test_rejects_in_four_of_five_such_samples() -> None:
-    shift = power.detectable(8, 0.01)
+    shift = power_text.detectable(8, 0.01)
     assert shift is not None
     a, b = np.random.default_rng(1).standard_normal((2, 4000, 8))
     p = stats.mannwhitneyu(a + shift, b, axis=1, method="exact").pvalue
@@ -51,19 +52,19 @@ def test_with_many_seeds_it_nears_the_t_test() -> None:
         return float(stats.nct.sf(critical, 58, difference * math.sqrt(15)))
 
     t = optimize.brentq(lambda difference: of_t(difference) - 0.8, 0.01, 5)
-    assert power.detectable(30, 0.05) == pytest.approx(t * math.sqrt(math.pi / 3), rel=0.03)
+    assert power_text.detectable(30, 0.05) == pytest.approx(t * math.sqrt(math.pi / 3), rel=0.03)
 
 
 def test_a_design_that_can_never_reach_alpha_detects_nothing() -> None:
-    assert power.detectable(3, 0.05) is None
-    assert power.detectable(1, 0.05) is None
-    assert [power.seeds_for(alpha) for alpha in (0.05, 0.005, 1.0)] == [4, 6, 1]
+    assert power_text.detectable(3, 0.05) is None
+    assert power_text.detectable(1, 0.05) is None
+    assert [power_text.seeds_for(alpha) for alpha in (0.05, 0.005, 1.0)] == [4, 6, 1]
 
 
 def test_pooled_sd() -> None:
-    assert power.pooled_sd([[1, 3], [10, 10, 10], [7]]) == pytest.approx(math.sqrt(2 / 3))
-    assert power.pooled_sd([[54.3] * 3, [93.1] * 2]) == 0
-    assert power.pooled_sd([[54.3], [93.1]]) is None
+    assert power_text.pooled_sd([[1, 3], [10, 10, 10], [7]]) == pytest.approx(math.sqrt(2 / 3))
+    assert power_text.pooled_sd([[54.3] * 3, [93.1] * 2]) == 0
+    assert power_text.pooled_sd([[54.3], [93.1]]) is None
 
 
 def scattered(writer: studies.StudyWriter, methods: int, seeds: int) -> None:
@@ -79,7 +80,7 @@ def test_the_sentence_has_the_difference_in_points(writer: studies.StudyWriter) 
         for method in range(3)
     ]
     sd = math.sqrt(np.mean([np.var(values, ddof=1) for values in finals]))
-    alone, corrected = power.detectable(6, 0.05), power.detectable(6, 0.05 / 3)
+    alone, corrected = power_text.detectable(6, 0.05), power_text.detectable(6, 0.05 / 3)
     assert alone is not None
     assert corrected is not None
     text = words(writer)

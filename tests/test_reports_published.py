@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from harness.reports.results import comparison
+from harness.reports.tables.published import facts, published_sheet
+from harness.reports.tables.rankings import accuracy_sheet
 
-from harness import catalogue
-from harness.results import load_study
-from reports import comparison
-from reports.published import facts, published_sheet
-from reports.sheets import accuracy_sheet
+from harness import registry
+from harness.runs.results import load_study
 from tests import studies
 
 no_table = studies.no_table
@@ -26,7 +26,7 @@ def test_every_fact_is_complete_and_of_a_method_by_its_name() -> None:
     found = facts()
     assert len({(fact["method"], fact["citation"], fact["dataset"]) for fact in found}) == len(found)
     for fact in found:
-        assert fact["method"] in {*catalogue.methods(), *LATER}
+        assert fact["method"] in {*registry.methods(), *LATER}
         assert fact["dataset"] in {"cifar10", "cifar100", "ImageNet16-120"}
         assert 0 < float(fact["mean"]) < 95
         assert float(fact["sd"]) >= 0

@@ -5,25 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from harness.reports.figures.cells import cell_png, derived_cells
+from harness.reports.figures.edge_heatmaps import edge_ablation, perturbations
+from harness.reports.figures.style import operation_name
+from harness.reports.page.summary_text import opening
+from harness.reports.results.comparison import Comparison, compare
+from harness.reports.tables.diagnostics import collapse_sheet, identity_paths
+from harness.reports.tables.edge_importance import explanation_words
+from harness.reports.tables.operations import operations_sheet
+from harness.reports.tables.rankings import stability_sheet
+from harness.reports.tables.report_table import Sheet
+from harness.spaces.base import SearchSpace
+from harness.spaces.darts.space import PUBLISHED, DARTSSpace
+from harness.spaces.nas_bench_201.space import NASBench201
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch
 from matplotlib.path import Path
 
-from harness.results import load_study
-from harness.runs import RunFolder
-from reports.cells import cell_png, derived_cells
-from reports.comparison import Comparison, compare
-from reports.diagnostics import collapse_sheet, identity_paths
-from reports.edge_maps import edge_ablation, perturbations
-from reports.explanation import explanation_words
-from reports.export import Sheet
-from reports.operations import operations_sheet
-from reports.sheets import stability_sheet
-from reports.style import operation_name
-from reports.words import opening
-from spaces.base import SearchSpace
-from spaces.darts.space import PUBLISHED, DARTSSpace
-from spaces.nas_bench_201.space import NASBench201
+from harness.runs.folder import RunFolder
+from harness.runs.results import load_study
 from tests import studies
 
 SPACE = DARTSSpace()

@@ -3,12 +3,13 @@
 import re
 
 import pytest
+from harness.reports.page import summary_text
+from harness.reports.results import comparison
+from harness.spaces.nas_bench_201 import encoding
 
 from harness.errors import HarnessError
-from harness.results import load_study
-from harness.runs import RunFolder
-from reports import comparison, words
-from spaces.nas_bench_201 import encoding
+from harness.runs.folder import RunFolder
+from harness.runs.results import load_study
 from tests import studies
 
 made_up_table = studies.made_up_table
@@ -25,7 +26,7 @@ def near(cell: studies.Cell, seed: int) -> studies.Cell:
 
 def opening(writer: studies.StudyWriter) -> str:
     compared = comparison.compare(load_study(writer.path))
-    text = "\n".join([words.scope(compared), *words.opening(compared)])
+    text = "\n".join([summary_text.scope(compared), *summary_text.opening(compared)])
     assert not re.search(r"\b(nan|None|inf)\b", text)
     return text
 

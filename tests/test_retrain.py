@@ -10,20 +10,21 @@ from typing import Any
 
 import pytest
 import torch
+from harness.spaces.base import Architecture, NetworkConfig, initialise
+from harness.spaces.nas_bench_201.encoding import NONE, SKIP
 from torch import nn
 
-from harness import training, worker
-from harness.batches import random_crop, shrink
-from harness.data import load_test_set
+from harness.config.recipe import Recipe, load_recipe, names
+from harness.data.batches import random_crop, shrink
 from harness.errors import HarnessError
-from harness.experiment import begin
-from harness.recipe import Recipe, load_recipe, names
-from harness.retrain import Retraining, representative, summary
-from harness.runs import RunFolder
-from harness.streams import stream
-from harness.training import Training
-from spaces.base import Architecture, NetworkConfig, initialise
-from spaces.nas_bench_201.encoding import NONE, SKIP
+from harness.random_streams import stream
+from harness.retraining import worker
+from harness.retraining.test_set import load_test_set
+from harness.retraining.trainings import Retraining, representative, summary
+from harness.retraining.worker import Training
+from harness.runs import process
+from harness.runs.folder import RunFolder
+from harness.study.planned_run import begin
 from tests import small_training
 from tests.small_training import CELL, SMALL, TINY, retraining, training_set
 from tests.toy import NAS_BENCH_201 as SPACE
@@ -55,20 +56,20 @@ def test_every_recipe_is_complete_and_goes_by_its_name() -> None:
 
 def test_settings_change_the_hash_and_a_name_does_not(tmp_path: Path) -> None:
     recipe = load_recipe("short")
-    assert load_recipe("short", ["training.epochs=3"]).hash != recipe.hash
-    assert load_recipe("short", ["training.precision=float32"]).hash != recipe.hash
+    assert load_recipe("short", ["worker.epochs=3"]).hash != recipe.hash
+    assert load_recipe("short", ["worker.precision=float32"]).hash != recipe.hash
     assert load_recipe("short", ["name=other", "version=7"]).hash == recipe.hash
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("training.epoch=3", r"unknown setting 'training.epoch', did you mean 'training.epochs'\?"),
-        ("training.epochs=0", r"recipe short: training.epochs: .*greater than or equal to 1 \(got 0\)"),
-        ("training.momentum=0", "nesterov needs a momentum above 0"),
+        ("worker.epoch=3", r"unknown setting 'worker.epoch', did you mean 'worker.epochs'\?"),
+        ("worker.epochs=0", r"recipe short: worker.epochs: .*greater than or equal to 1 \(got 0\)"),
+        ("worker.momentum=0", "nesterov needs a momentum above 0"),
         ("data.images=5", "unknown setting 'data.images'"),
         ("data.image_size=12", "does not divide the 32 pixels of digits; it can be 4, 8, 16, 32"),
-        ("training.batch_size=7", "leaves one image of digits alone in the last batch"),
+        ("worker.batch_size=7", "leaves one image of digits alone in the last batch"),
     ],
 )
 def test_impossible_settings_are_refused_in_one_line(override: str, message: str, tmp_path: Path) -> None:
@@ -85,7 +86,7 @@ def quiet(_: float) -> None:
 
 
 def test_training_is_what_a_plain_loop_does() -> None:
-    recipe = load_recipe("short", [*TINY, "data.flip=true", "training.label_smoothing=0.1"])
+    recipe = load_recipe("short", [*TINY, "data.flip=true", "worker.label_smoothing=0.1"])
     mine = Training(CELL, SPACE, training_set(), recipe, 3, CPU)
     rows = [mine.run_epoch(epoch, quiet) for epoch in range(2)]
 
@@ -128,7 +129,7 @@ def test_training_is_what_a_plain_loop_does() -> None:
 
 
 def test_the_learning_rate_falls_by_a_cosine_epoch_by_epoch() -> None:
-    recipe = load_recipe("short", [*TINY, "training.epochs=4", "training.learning_rate_min=0.02"])
+    recipe = load_recipe("short", [*TINY, "worker.epochs=4", "worker.learning_rate_min=0.02"])
     started = Training(CELL, SPACE, training_set(), recipe, 0, CPU)
     rates = []
     for epoch in range(4):
@@ -150,11 +151,11 @@ def train(how: Retraining, cell: Architecture, seed: int = 0, break_at: int | No
     planned = how.plan(cell, seed, 1)
     begin(planned, {}, fresh=False)
 
-    def emit(event: worker.Event) -> None:
+    def emit(event: process.Event) -> None:
         if break_at is not None and event["kind"] == "progress" and event["done"] > break_at:
             raise Killed
 
-    worker.run(planned.folder, None, "cpu", emit, training.train)
+    process.run(planned.folder, None, "cpu", emit, worker.train)
     return planned.folder
 
 
@@ -167,7 +168,7 @@ def outcome(folder: RunFolder) -> tuple[Any, ...]:
 def test_a_broken_training_goes_on_and_ends_bit_for_bit_as_a_whole_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker.Pace, "due", lambda self: True)
+    monkeypatch.setattr(process.Pace, "due", lambda self: True)
     whole = train(retraining(tmp_path / "whole"), CELL)
     broken = retraining(tmp_path / "broken")
     for epochs in (0, 1, 2):
@@ -198,7 +199,7 @@ def test_the_identity_is_what_can_change_the_result(tmp_path: Path) -> None:
         base.plan(SPACE.architecture(0), 0, 1),
         other.plan(CELL, 0, 1),
         test.plan(CELL, 0, 1),
-        retraining(tmp_path, "training.epochs=2").plan(CELL, 0, 1),
+        retraining(tmp_path, "worker.epochs=2").plan(CELL, 0, 1),
     ]
     assert len({plan.config["identity"] for plan in plans}) == len(plans)
     assert base.plan(CELL, 0, 2).folder == plans[0].folder
@@ -221,7 +222,7 @@ def test_isomorphic_cells_share_their_training(tmp_path: Path) -> None:
 
 
 def test_a_training_that_diverges_is_recorded_and_not_repeated(tmp_path: Path) -> None:
-    how = retraining(tmp_path, "training.learning_rate=1e30")
+    how = retraining(tmp_path, "worker.learning_rate=1e30")
     folder = train(how, CELL)
     result = folder.result
     assert result is not None

@@ -9,11 +9,12 @@ from statistics import fmean, stdev
 import pytest
 from click.testing import CliRunner, Result
 
-from harness import training, worker
 from harness.cli.main import harness
-from harness.executor import Listener, Workers
-from harness.results import load_results
-from harness.runs import RunFolder
+from harness.execution.local import Listener, Workers
+from harness.retraining import worker
+from harness.runs import process
+from harness.runs.folder import RunFolder
+from harness.runs.results import load_results
 from tests import small_training
 from tests.small_training import CELL, TINY
 from tests.toy import NAS_BENCH_201 as SPACE
@@ -28,13 +29,13 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def execute(self: Workers, runs: list[RunFolder], listener: Listener) -> None:
         for run in runs:
 
-            def emit(event: worker.Event, run: RunFolder = run) -> None:
+            def emit(event: process.Event, run: RunFolder = run) -> None:
                 if event["kind"] == "ended":
                     listener.ended(run, event["status"], event["reason"])
 
             listener.started(run)
-            work = training.train if self.program == "harness.training" else None
-            worker.run(run, self.data_directory, self.device, emit, work)
+            work = worker.train if self.program == "harness.retraining.worker" else None
+            process.run(run, self.data_directory, self.device, emit, work)
 
     for name in ("HARNESS_RUNS_DIR", "HARNESS_DATA_DIR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
@@ -128,11 +129,11 @@ def test_a_training_that_fails_is_told_and_the_search_stands() -> None:
         ("retrain 5 --recipe shrot", r"unknown recipe 'shrot', did you mean 'short'\?"),
         ("retrain 5 --dataset mnist", "unknown dataset 'mnist'"),
         ("retrain 5 --dataset imagenet16-120", "imagenet16-120 is neither in .*--data-dir"),
-        ("retrain 5 --set training.lr=1", "unknown setting 'training.lr'"),
+        ("retrain 5 --set worker.lr=1", "unknown setting 'worker.lr'"),
         ("retrain 5 --device tpu", "--device tpu cannot be used"),
         ("run --method darts --recipe short", "a recipe is for retraining; add --evaluate retrain or"),
         ("run --method darts --set recipe.training.epochs=2", "a recipe is for retraining; add --evaluate"),
-        ("run --method darts --evaluate both --set recipe.training.epochs=0", "training.epochs"),
+        ("run --method darts --evaluate both --set recipe.training.epochs=0", "worker.epochs"),
     ],
 )
 def test_bad_input_is_refused_in_one_line_and_creates_nothing(arguments: str, message: str, work: Path) -> None:

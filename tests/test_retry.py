@@ -8,16 +8,18 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from harness.methods.gdas import GDAS
+from harness.methods.search_state import Search
+from harness.spaces.base import Mixture
 
-from harness import worker
-from harness.data import load_training_set
-from harness.executor import Listener, Workers
-from harness.experiment import open_study, plan
-from harness.protocol import load_protocol
-from harness.runs import RunFolder, Status
-from methods.base import Search
-from methods.gdas import GDAS
-from spaces.base import Mixture
+from harness.config.protocol import load_protocol
+from harness.data.training_set import load_training_set
+from harness.execution.local import Listener, Workers
+from harness.runs import process
+from harness.runs.folder import RunFolder
+from harness.runs.schema import Status
+from harness.study.folder import open_study
+from harness.study.planning import plan
 from tests import command_line
 from tests.command_line import call, folders, refusal
 from tests.small_search import outcome
@@ -134,7 +136,7 @@ class Elsewhere:
     def execute(self, runs: Sequence[RunFolder], listener: Listener) -> None:
         for run in runs:
             listener.started(run)
-            run.write_json("result.json", worker.result("diverged", "elsewhere", [], worker.now(), 1.0))
+            run.write_json("result.json", process.result("diverged", "elsewhere", [], process.now(), 1.0))
             listener.ended(run, "diverged", "elsewhere")
 
 
@@ -145,7 +147,7 @@ def test_a_cluster_retries_what_was_run_on_it(work: Path, monkeypatch: pytest.Mo
         options.append(given)
         return place
 
-    monkeypatch.setattr("harness.cli.retry.working_place", working_place)
+    monkeypatch.setattr("harness.cli.retry_command.working_place", working_place)
     dask = ("--executor", "dask", "--scheduler", "tcp://127.0.0.1:9", "--worker-resources", "GPU=1")
     again = call("retry", "s", "--device", "cuda:7", "--retries", "9", *dask, "--no-mlflow")
     assert "gdas seed 0: diverged: elsewhere\n" in again.output
@@ -173,7 +175,7 @@ def ended(work: Path, status: Status, **config: Any) -> RunFolder:
     (run,) = plan(work / "runs" / "s", [GDAS()], [0], NAS_BENCH_201, rules, load_training_set("digits"), 1)
     open_study(work / "runs" / "s", [run], "harness run", None)
     run.folder.write_json("config.json", {**run.config, **config})
-    run.folder.write_json("result.json", worker.result(status, "its own fault", [], worker.now(), 1.0))
+    run.folder.write_json("result.json", process.result(status, "its own fault", [], process.now(), 1.0))
     return run.folder
 
 

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from harness import checkpoint
-from harness.results import load_results
-from harness.runs import RunFolder
+from harness.runs import checkpoint
+from harness.runs.folder import RunFolder
+from harness.runs.results import load_results
 
 ROOT = Path(__file__).parent.parent
 COMMAND = [
@@ -249,7 +249,7 @@ import subprocess
 import sys
 import time
 
-from methods.darts import DARTS
+from harness.methods.darts import DARTS
 
 
 class Raising(DARTS):

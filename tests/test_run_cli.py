@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.cli.options import Seeds
-from harness.place import ThisMachine
-from harness.runs import RunFolder
+from harness.execution.backend import ThisMachine
+from harness.runs.folder import RunFolder
 from tests import command_line
 from tests.command_line import call, files, folders, refusal
 
@@ -90,7 +90,7 @@ def test_a_file_in_the_place_of_the_runs_folder_is_refused(work: Path) -> None:
 def test_a_study_grows_by_seeds_and_what_is_finished_is_cached(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scheduler = ("--executor", "dask", "--scheduler", "tls://bob:it's hunter2@host:8786?token=hunter2")
     monkeypatch.setattr(sys, "argv", ["harness", "run", *scheduler])
-    monkeypatch.setattr("harness.cli.run.working_place", lambda *_: ThisMachine())
+    monkeypatch.setattr("harness.cli.run_command.working_place", lambda *_: ThisMachine())
     result = call(
         "run", "--method", "darts", "--seeds", "1", "--study", "grown", "--executor", "dask", *scheduler, *TINY
     )
@@ -132,7 +132,7 @@ class SlowMirror:
 
 @pytest.mark.usefixtures("inline")
 def test_what_mlflow_still_lacks_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.session.Mirror", SlowMirror)
+    monkeypatch.setattr("harness.study.running.Mirror", SlowMirror)
     result = call("run", "--method", "darts", "--seeds", "1", *TINY[:-1])
     assert "\n1 run is not in MLflow yet; deliver with: harness sync\n" in result.output
 

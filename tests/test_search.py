@@ -9,17 +9,19 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from filelock import FileLock
+from harness.methods.base import QueryMethod
+from harness.methods.darts import DARTS
+from harness.methods.random_search import RandomSearch
+from harness.methods.search_state import Batch
+from harness.spaces.base import Mixture
 
-from harness import catalogue, worker
+from harness import registry
 from harness.errors import Diverged, HarnessError
-from harness.query_search import QuerySearch
-from harness.runs import RunFolder
-from harness.search import cosine
-from harness.worker import Event
-from methods.base import Batch, QueryMethod
-from methods.darts import DARTS
-from methods.random_search import RandomSearch
-from spaces.base import Mixture
+from harness.runs import process
+from harness.runs.folder import RunFolder
+from harness.runs.process import Event
+from harness.search.epoch import cosine
+from harness.search.query_by_training import QuerySearch
 from tests.small_search import CPU, TIMING, Killed, data, gradient_search, outcome, protocol, quiet, run, start, without
 from tests.toy import NAS_BENCH_201, identical
 
@@ -93,7 +95,7 @@ def test_training_and_validation_batches_come_from_their_own_halves() -> None:
     [("darts", 2, 2), ("darts-2nd", 5, 5), ("snas", 1, 1), ("snas-bilevel", 2, 2), ("gdas", 2, 2)],
 )
 def test_passes_and_examples_are_counted(name: str, forward: int, backward: int) -> None:
-    search = gradient_search(catalogue.get_method(name)())
+    search = gradient_search(registry.get_method(name)())
     row = search.run_epoch(0, quiet)
     assert (row["forward_passes"], row["backward_passes"]) == (forward * STEPS, backward * STEPS)
     assert row["examples"] == 8 * forward * STEPS
@@ -101,7 +103,7 @@ def test_passes_and_examples_are_counted(name: str, forward: int, backward: int)
 
 
 def test_pc_darts_pays_for_no_alpha_step_while_it_warms_up() -> None:
-    search = gradient_search(catalogue.get_method("pc-darts")(warmup=0.5), "search.epochs=4")
+    search = gradient_search(registry.get_method("pc-darts")(warmup=0.5), "search.epochs=4")
     rows = [search.run_epoch(epoch, quiet) for epoch in range(4)]
     assert [row["forward_passes"] for row in rows] == [2, 4, 8, 12]
     assert [row["valid_loss"] is None for row in rows] == [True, True, False, False]
@@ -201,7 +203,7 @@ def in_the_midst(epochs: int) -> Callable[[Event], bool]:
 def test_a_broken_run_goes_on_and_ends_bit_for_bit_as_an_unbroken_one(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker.Pace, "due", lambda self: True)
+    monkeypatch.setattr(process.Pace, "due", lambda self: True)
     whole, broken = (start(tmp_path / study, name, "search.epochs=12") for study in ("whole", "broken"))
     run(whole)
     for epochs in (0, 2, 7):
@@ -232,7 +234,7 @@ def test_a_diverged_run_is_recorded_with_its_reason(tmp_path: Path) -> None:
 
 
 def test_a_damaged_checkpoint_is_named_and_nothing_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker.Pace, "due", lambda self: True)
+    monkeypatch.setattr(process.Pace, "due", lambda self: True)
     folder = start(tmp_path, "darts")
     with pytest.raises(Killed):
         run(folder, in_the_midst(1))

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from harness.methods.darts import DARTS, SecondOrderDARTS
+from harness.methods.search_state import Batch, Search
+from harness.spaces.base import Mixture
 from torch import Tensor
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from methods.base import Batch, Search
-from methods.darts import DARTS, SecondOrderDARTS
-from spaces.base import Mixture
 from tests.toy import SMALL, OneEdge, batch, build_search, copies, identical
 
 TRAIN, VALID = batch("train", dtype=torch.float64), batch("valid", dtype=torch.float64)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.tracking import TrackingError, connect, masked
 from harness.tracking import shown as shown_address
-from harness.tracking.masking import censored
+from harness.tracking.redact import censored
 from harness.tracking.store import redacted
 from tests.command_line import call
 

@@ -7,22 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from harness.methods.base import Evaluation, QueryMethod
+from harness.methods.bohb import possible
+from harness.methods.darts_pt import DARTSPT
+from harness.methods.search_state import Search
+from harness.methods.setn import most_probable
+from harness.methods.spos import crossover, mutated
+from harness.spaces.base import Architecture, Mixture, NetworkConfig, SearchSpace
 
-from harness import catalogue
+from harness import registry
+from harness.benchmark_import.importing import import_table
+from harness.benchmarks.load import load_table
 from harness.errors import HarnessError
-from harness.streams import stream
-from harness.tables import load_table
-from harness.tables.importing import import_table
-from methods.base import Evaluation, QueryMethod, Search
-from methods.bohb import possible
-from methods.darts_pt import DARTSPT
-from methods.setn import most_probable
-from methods.spos import crossover, mutated
-from spaces.base import Architecture, Mixture, NetworkConfig, SearchSpace
+from harness.random_streams import stream
 from tests.toy import build_search, gradient_methods, step
 
-SPACES = {name: catalogue.get_space(name) for name in catalogue.spaces()}
-QUERY_METHODS = [name for name in catalogue.methods() if issubclass(catalogue.get_method(name), QueryMethod)]
+SPACES = {name: registry.get_space(name) for name in registry.spaces()}
+QUERY_METHODS = [name for name in registry.methods() if issubclass(registry.get_method(name), QueryMethod)]
 SHORT = {"sdarts-adv": {"steps": 1}, "autokeras": {"T_low": 0.1}}
 every_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 
@@ -30,7 +31,7 @@ every_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 @every_space
 @pytest.mark.parametrize("name", gradient_methods())
 def test_every_gradient_method_searches_every_space(name: str, space: SearchSpace) -> None:
-    method = catalogue.get_method(name)(**SHORT.get(name, {}))
+    method = registry.get_method(name)(**SHORT.get(name, {}))
     search = build_search(method, space, NetworkConfig(channels=4, cells=1, classes=3), epochs=2)
     taste = torch.rand(len(space.edges), len(space.operations), generator=stream(0, "taste"))
 
@@ -50,7 +51,7 @@ def test_every_gradient_method_searches_every_space(name: str, space: SearchSpac
 @every_space
 @pytest.mark.parametrize("name", QUERY_METHODS)
 def test_every_query_method_proposes_cells_of_every_space(name: str, space: SearchSpace) -> None:
-    method, noise, history = catalogue.get_method(name)(**SHORT.get(name, {})), stream(0, "method"), list[Evaluation]()
+    method, noise, history = registry.get_method(name)(**SHORT.get(name, {})), stream(0, "method"), list[Evaluation]()
     for accuracy in (10.0, 30.0, 20.0) * 10:
         history.append(Evaluation(space.validate(method.ask(space, history, noise)), accuracy))
     assert method.derive(history) == history[1].architecture
@@ -68,7 +69,7 @@ SEP = DARTS.operations.index("sep_conv_3x3")
 def searched(name: str, alpha: torch.Tensor) -> Search:
     """A search of the DARTS space in its last epoch, with this α."""
     config = NetworkConfig(channels=4, cells=1, classes=3)
-    search = build_search(catalogue.get_method(name)(), DARTS, config, epochs=1)
+    search = build_search(registry.get_method(name)(), DARTS, config, epochs=1)
     with torch.no_grad():
         search.alpha.copy_(alpha)
     return search
@@ -76,7 +77,7 @@ def searched(name: str, alpha: torch.Tensor) -> Search:
 
 def kept(name: str, search: Search) -> list[int]:
     """Which edges of node 5 of the normal cell are derived, all of them separable convolutions."""
-    cell = catalogue.get_method(name)().derive(search)
+    cell = registry.get_method(name)().derive(search)
     edges = [edge for edge in NODE_5 if cell[edge]]
     assert all(cell[edge] == SEP for edge in edges)
     return [NODE_5.index(edge) for edge in edges]

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 import torch
+from harness.spaces.base import Architecture, Mixture, NetworkConfig, SpaceError, initialise
+from harness.spaces.nas_bench_201 import supernet as supernet_module
+from harness.spaces.nas_bench_201.pooling import AveragePool
+from harness.spaces.nas_bench_201.space import NASBench201
+from harness.spaces.nas_bench_201.supernet import OUTGOING, MixedCell, NASBench201Supernet, shuffle
+from harness.spaces.network_size import flops
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness.streams import stream
-from spaces.base import Architecture, Mixture, NetworkConfig, SpaceError, initialise
-from spaces.nas_bench_201 import supernet as supernet_module
-from spaces.nas_bench_201.pooling import AveragePool
-from spaces.nas_bench_201.space import NASBench201
-from spaces.nas_bench_201.supernet import OUTGOING, MixedCell, NASBench201Supernet, shuffle
-from spaces.size import flops
+from harness.random_streams import stream
 from tests.textbook import TextbookSupernet, copy_weights, paired_weights
 
 SPACE = NASBench201()

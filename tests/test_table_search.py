@@ -6,18 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from harness.methods.random_search import RandomSearch
+from harness.reports.results.comparison import compare
+from harness.reports.tables.rankings import cost_sheet
 
-from harness.answers import Answers, answers
+from harness.benchmarks.load import load_table
+from harness.benchmarks.query import answers
+from harness.benchmarks.store import write_table
+from harness.benchmarks.table import Table
+from harness.config.protocol import Protocol, load_protocol
 from harness.errors import HarnessError
-from harness.protocol import Protocol, load_protocol
-from harness.results import load_study
-from harness.runs import RunFolder
-from harness.table_search import TableSearch
-from harness.tables import Table, load_table
-from harness.tables.store import write_table
-from methods.random_search import RandomSearch
-from reports.comparison import compare
-from reports.sheets import cost_sheet
+from harness.runs.folder import RunFolder
+from harness.runs.results import load_study
+from harness.search.benchmark_query import Answers
+from harness.search.query_by_lookup import TableSearch
 from tests import command_line
 from tests.command_line import call
 from tests.toy import NAS_BENCH_201 as SPACE

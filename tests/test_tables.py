@@ -13,16 +13,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from harness.spaces.base import isomorphic_groups
+from harness.spaces.nas_bench_201.encoding import EDGES, NONE, SIZE, SKIP, cell_at, index, parse
+from harness.spaces.nas_bench_201.space import NASBench201
 from scipy.stats import spearmanr
 
-from harness.data import load_test_set, load_training_set
+from harness.benchmarks.analog import read_baseline
+from harness.benchmarks.load import load_table
+from harness.benchmarks.retraining_noise import retraining_noise
+from harness.benchmarks.table import EMBEDDED, Table
+from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
-from harness.tables import EMBEDDED, Table, load_table
-from harness.tables.analog import read_baseline
-from harness.tables.noise import retraining_noise
-from spaces.base import isomorphic_groups
-from spaces.nas_bench_201.encoding import EDGES, NONE, SIZE, SKIP, cell_at, index, parse
-from spaces.nas_bench_201.space import NASBench201
+from harness.retraining.test_set import load_test_set
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("HARNESS_DATA_DIR") or ROOT.parent / "shared" / "data")

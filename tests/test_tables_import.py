@@ -15,18 +15,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from harness.spaces.nas_bench_201.space import NASBench201
 from nas_201_api import NASBench201API
 from nats_bench.api_topology import NATStopology
 
+from harness.benchmark_import.importing import import_table
+from harness.benchmark_import.nas_bench_201 import read_official
+from harness.benchmark_import.nats_bench import TRUSTED_SEED, read_nats, read_record
+from harness.benchmark_import.pickle_stream import PickleReader
+from harness.benchmark_import.records import DATASETS, MARKS, Collector, Columns, condense
+from harness.benchmarks.load import load_table, table_reference
+from harness.benchmarks.store import stored_tables
+from harness.benchmarks.table import EMBEDDED, Table
 from harness.errors import HarnessError
-from harness.tables import EMBEDDED, Table, load_table, table_reference
-from harness.tables.importing import import_table
-from harness.tables.nats import TRUSTED_SEED, read_nats, read_record
-from harness.tables.official import read_official
-from harness.tables.opcodes import PickleReader
-from harness.tables.store import stored_tables
-from harness.tables.trials import DATASETS, MARKS, Collector, Columns, condense
-from spaces.nas_bench_201.space import NASBench201
 from tests import nb201_files as files
 from tests import table_imports
 from tests.table_imports import SPACE, left_in, refused
@@ -228,7 +229,7 @@ def test_an_interrupt_leaves_nothing(official: dict[bool, Path], monkeypatch: py
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    for target in ("os.fsync", "harness.tables.trials.Collector.add"):
+    for target in ("os.fsync", "harness.benchmark_import.records.Collector.add"):
         with monkeypatch.context() as patch:
             patch.setattr(target, interrupt)
             with pytest.raises(KeyboardInterrupt):
@@ -298,7 +299,7 @@ def test_a_table_is_read_without_pandas(official: dict[bool, Path], tables: Path
     """It takes longer to import than the table to load."""
     import_table(official[True], SPACE, "mine")
     code = (
-        "import sys; from harness.tables import load_table; from tests.nb201_files import SmallSpace; "
+        "import sys; from harness.benchmarks.table import load_table; from tests.nb201_files import SmallSpace; "
         "load_table('mine', SmallSpace()).test_accuracy('cifar10'); print('pandas' in sys.modules)"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

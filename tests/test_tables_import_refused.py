@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 
+from harness.benchmark_import.nats_bench import read_record
 from harness.errors import HarnessError
-from harness.tables.nats import read_record
 from tests import nb201_files as files
 from tests import table_imports
 from tests.table_imports import refused
@@ -215,6 +215,6 @@ def test_the_fault_of_a_folder_is_said_in_one_line(
 
 
 def test_a_file_that_expands_without_end(nats: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.tables.nats.LIMIT", 10_000)
+    monkeypatch.setattr("harness.benchmark_import.nats_bench.LIMIT", 10_000)
     with pytest.raises(HarnessError, match="expands to more than 10,000 bytes"):
         read_record(nats, 0)

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.benchmark_import.pickle_stream import PickleReader
 from harness.errors import HarnessError
-from harness.tables.opcodes import PickleReader
 
 ATOMS = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=20)
 PLAIN = st.recursive(
@@ -45,7 +45,7 @@ def test_long_curves_come_through(monkeypatch: pytest.MonkeyPatch) -> None:
     value = [curves, [dict(enumerate(curve.values())) for curve in curves], np.float64(1.5), np.float32(0.25), {1, "a"}]
     for protocol in (2, 3, 4):
         for window in (2**22, 1000, 7):
-            monkeypatch.setattr("harness.tables.opcodes.WINDOW", window)
+            monkeypatch.setattr("harness.benchmark_import.pickle_stream.WINDOW", window)
             assert read(pickle.dumps(value, protocol)) == value
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.spaces.nas_bench_201 import encoding
 
-from harness.runs import RunFolder
+from harness.runs.folder import RunFolder
 from harness.tracking import Store, TrackingError, connect, deliver
-from spaces.nas_bench_201 import encoding
 from tests import tracked
 from tests.studies import StudyWriter, accuracy
 from tests.tracked import CELLS, LiveRun, history, runs_of, table

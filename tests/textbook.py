@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import torch
+from harness.spaces.base import Mixture, NetworkConfig
+from harness.spaces.nas_bench_201.encoding import EDGES
+from harness.spaces.nas_bench_201.skeleton import Skeleton
+from harness.spaces.nas_bench_201.supernet import OUTGOING, NASBench201Supernet, shuffle
 from torch import Tensor, nn
-
-from spaces.base import Mixture, NetworkConfig
-from spaces.nas_bench_201.encoding import EDGES
-from spaces.nas_bench_201.skeleton import Skeleton
-from spaces.nas_bench_201.supernet import OUTGOING, NASBench201Supernet, shuffle
 
 
 class Zero(nn.Module):

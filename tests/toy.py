@@ -7,13 +7,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from harness.methods.base import GradientMethod
+from harness.methods.search_state import Batch, Search
+from harness.spaces.base import (
+    Architecture,
+    InvalidArchitecture,
+    Mixture,
+    NetworkConfig,
+    SearchSpace,
+    Supernet,
+    initialise,
+)
+from harness.spaces.nas_bench_201.space import NASBench201
 from torch import Tensor, nn
 
-from harness import catalogue
-from harness.streams import stream
-from methods.base import Batch, GradientMethod, Search
-from spaces.base import Architecture, InvalidArchitecture, Mixture, NetworkConfig, SearchSpace, Supernet, initialise
-from spaces.nas_bench_201.space import NASBench201
+from harness import registry
+from harness.random_streams import stream
 
 NAS_BENCH_201 = NASBench201()
 SMALL = NetworkConfig(channels=4, cells=1, classes=3)
@@ -104,7 +113,7 @@ class ScalarSupernet(Supernet):
 
 def gradient_methods() -> list[str]:
     """The names of all registered gradient methods."""
-    return [name for name in catalogue.methods() if issubclass(catalogue.get_method(name), GradientMethod)]
+    return [name for name in registry.methods() if issubclass(registry.get_method(name), GradientMethod)]
 
 
 def build_search(

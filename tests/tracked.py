@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.spaces.nas_bench_201 import encoding
 
-from harness.runs import RunFolder
+from harness.runs.folder import RunFolder
 from harness.tracking import Store, connect
-from spaces.nas_bench_201 import encoding
 from tests.studies import ALL_CONV3, ALL_SKIP, StudyWriter, accuracy
 
 CELLS = [ALL_SKIP, ALL_CONV3, ALL_SKIP, ALL_CONV3]

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from harness.catalogue import get_method
-from harness.data import load_training_set
-from harness.experiment import PlannedRun, plan
-from harness.protocol import load_protocol
+from harness.config.protocol import load_protocol
+from harness.data.training_set import load_training_set
+from harness.registry import get_method
+from harness.study.planned_run import PlannedRun
+from harness.study.planning import plan
 from tests.small_search import outcome
 from tests.small_search import run as search
 from tests.toy import NAS_BENCH_201

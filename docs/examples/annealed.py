@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from harness.methods.base import GradientMethod, linear
+from harness.methods.search_state import Search
+from harness.spaces.base import Mixture
 from pydantic import Field
-
-from methods.base import GradientMethod, Search, linear
-from spaces.base import Mixture
 
 
 class Annealed(GradientMethod):

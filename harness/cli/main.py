@@ -25,9 +25,9 @@ VERBS = {
     "ui": "open MLflow's page on the tracked runs",
     "sync": "deliver to MLflow what an outage held back",
 }
-"""Verb: its line of help. The command itself is ``<verb>_command`` in ``harness/cli/<verb>.py``."""
+"""Verb: its line of help. The command itself is ``<verb>_command`` in ``harness/cli/<verb>_command.py``."""
 
-FILES = {"list": "catalogue", "info": "catalogue"}
+FILES = {"list": "info"}
 """Verbs that share a file."""
 
 
@@ -40,7 +40,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"harness.cli.{FILES.get(cmd_name, cmd_name)}")
+        module = importlib.import_module(f"harness.cli.{FILES.get(cmd_name, cmd_name)}_command")
         command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
 
@@ -66,7 +66,7 @@ def main() -> None:
         click.echo(f"harness: {error}", err=True)
         sys.exit(2)
     except ValueError as error:
-        from spaces.base import SpaceError  # imports torch, which is too slow to import for every command
+        from harness.spaces.base import SpaceError  # imports torch, which is too slow to import for every command
 
         if not isinstance(error, SpaceError):
             raise

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.errors import HarnessError
-from harness.executor import RETRIES
+from harness.execution.local import RETRIES
 
 if TYPE_CHECKING:
-    from harness.place import Place
+    from harness.execution.backend import Place
 
 DEFAULT_SPACE = "nas-bench-201"
 
@@ -74,8 +74,8 @@ def check_folder(runs: Path) -> Path:
 
 def working_place(executor: str, scheduler: str | None, resources: tuple[str, ...], runs: Path | None) -> Place:
     """What the options of :func:`place_options` mean; a cluster is left when the command ends."""
-    from harness.place import ThisMachine
-    from harness.results import runs_directory
+    from harness.execution.backend import ThisMachine
+    from harness.runs.results import runs_directory
 
     if executor == "local":
         if scheduler or resources:
@@ -83,7 +83,7 @@ def working_place(executor: str, scheduler: str | None, resources: tuple[str, ..
         return ThisMachine()
     if not scheduler:
         raise HarnessError("--executor dask needs the address of a scheduler; add --scheduler tcp://HOST:PORT")
-    from harness.cluster.connection import connect
+    from harness.execution.dask.backend import connect
 
     needed = dict(_resource(text) for text in resources)
     return click.get_current_context().with_resource(

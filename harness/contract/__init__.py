@@ -8,8 +8,8 @@ A package of your own holds its method to them in its tests with three lines::
         method = Mine
 """
 
-from harness.contract.checked import Broken, NotApplicable
+from harness.contract.case import Broken, NotApplicable
 from harness.contract.checks import MethodContract
-from harness.contract.rehearsal import small_search
+from harness.contract.small_runs import small_search
 
 __all__ = ["Broken", "MethodContract", "NotApplicable", "small_search"]

@@ -12,15 +12,15 @@ from typing import Any, Literal, get_origin
 
 from pydantic import ValidationError
 
-from harness import catalogue
+from harness import registry
 from harness.contract import rehearsal
-from harness.contract.checked import Broken, Checked, finished, require
-from harness.contract.reach import forbidden, imported_from_the_harness, own_modules
-from harness.contract.rehearsal import EPOCHS, difference, rehearse
-from harness.contract.watching import changed, copies, global_random_states, optimised, passes_made, steps
-from harness.query_search import QuerySearch
-from methods.base import GradientMethod, Method, QueryMethod
-from spaces.base import Mixture
+from harness.contract.case import Broken, Checked, finished, require
+from harness.contract.instrumentation import changed, copies, global_random_states, optimised, passes_made, steps
+from harness.contract.reachability import forbidden, imported_from_the_harness, own_modules
+from harness.contract.small_runs import EPOCHS, difference, rehearse
+from harness.methods.base import GradientMethod, Method, QueryMethod
+from harness.search.query_by_training import QuerySearch
+from harness.spaces.base import Mixture
 
 MISSPELT = 0.85
 """How alike two names are, by :mod:`difflib`, if one is the other misspelt."""
@@ -42,7 +42,7 @@ class MethodContract(Checked):
             require(
                 isinstance(value, str) and value and "\n" not in value, f"{attribute} is no line of text: {value!r}"
             )
-        fault = catalogue.name_fault(method.name)
+        fault = registry.name_fault(method.name)
         require(fault is None, f"{fault}")
         require(method().label() == method.name, f"with its defaults it is labelled {method().label()!r}")
         for key, field in method.model_fields.items():
@@ -59,10 +59,10 @@ class MethodContract(Checked):
         """the harness finds it by its name"""
         name = self.method.name
         require(
-            name in catalogue.methods(),
+            name in registry.methods(),
             f"no method is called {name!r}: name it in the entry points harness.methods and install the package",
         )
-        found = catalogue.get_method(name)
+        found = registry.get_method(name)
         require(found is self.method, f"{name!r} is {found.__module__}:{found.__qualname__}")
 
     def test_hyperparameters_are_validated(self) -> None:
@@ -96,11 +96,11 @@ class MethodContract(Checked):
 
     def test_it_searches_every_space(self) -> None:
         """it searches every registered space and derives a valid cell"""
-        for name in catalogue.spaces():
+        for name in registry.spaces():
             search = rehearse(self.configured(), name, "search.epochs=2")
             for epoch in range(2):
                 row = search.run_epoch(epoch, lambda done: None)
-                space = catalogue.get_space(name)
+                space = registry.get_space(name)
                 cell = space.parse(row["architecture"])
                 require(space.validate(cell) == cell, f"it derives {cell} in {name}")
 
@@ -186,7 +186,7 @@ class MethodContract(Checked):
             now = changed(before, search.search)
             require(not now, f"derive changes {' and '.join(now)}")
         require(cells[0] == cells[1], f"derive gives {cells[0]} and then {cells[1]}")
-        catalogue.get_space(rehearsal.SPACE).validate(cells[0])
+        registry.get_space(rehearsal.SPACE).validate(cells[0])
 
     def test_costs_are_counted(self) -> None:
         """every pass through the supernet is counted"""
@@ -222,11 +222,11 @@ class MethodContract(Checked):
         apart = {"__spec__", "__loader__"}  # how a module was imported: by pytest, which holds every test
         modules = own_modules(self.method)
         names = [value for module in modules for name, value in vars(module).items() if name not in apart]
-        way = forbidden([*state, *names], catalogue.get_space(rehearsal.SPACE).size)
+        way = forbidden([*state, *names], registry.get_space(rehearsal.SPACE).size)
         require(way is None, f"it reaches {way}")
 
     def test_it_imports_nothing_of_the_harness(self) -> None:
-        """its modules import methods.base and spaces.base, and nothing of the harness"""
+        """its modules import harness.methods.base and harness.spaces.base, and nothing of the harness"""
         found = imported_from_the_harness(self.method)
         require(not found, "; ".join(found))
 

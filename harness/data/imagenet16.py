@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from harness.data.files import is_published, read
 from harness.data.info import DatasetInfo
+from harness.data.safe_pickle import load_pickle
 from harness.errors import HarnessError
-from harness.pickles import load_pickle
 
 
 class PickledArray:

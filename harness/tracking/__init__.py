@@ -7,8 +7,8 @@ MLflow itself takes seconds to import and is imported only where it is used.
 from __future__ import annotations
 
 from harness.tracking.delivery import deliver
-from harness.tracking.masking import masked, shown
 from harness.tracking.mirror import Mirror
+from harness.tracking.redact import masked, shown
 from harness.tracking.store import Store, TrackingError, connect, tracking_uri
 
 __all__ = ["Mirror", "Store", "TrackingError", "connect", "deliver", "masked", "shown", "tracking_uri"]

@@ -20,9 +20,10 @@ from typing import Any, TypedDict
 from filelock import FileLock
 
 from harness.errors import HarnessError
-from harness.results import Run
-from harness.runs import RunFolder, RunResult
-from harness.tracking.content import Accuracy, epoch_metrics, params, table_metrics, totals
+from harness.runs.folder import RunFolder
+from harness.runs.results import Run
+from harness.runs.schema import RunResult
+from harness.tracking.metrics import Accuracy, epoch_metrics, params, table_metrics, totals
 from harness.tracking.store import Store, TrackingError, explain
 
 Draw = Callable[[str, str], bytes]

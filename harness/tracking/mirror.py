@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.tracking.content import Accuracy
 from harness.tracking.delivery import Draw, deliver
+from harness.tracking.metrics import Accuracy
 from harness.tracking.store import TrackingError, connect
 
 INTERVAL = 2.0

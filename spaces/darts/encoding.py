@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 
-from spaces.base import Architecture, SpaceError, misread
+from harness.spaces.base import Architecture, SpaceError, misread
 
 OPERATIONS = (
     "none",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import torch
+from harness.spaces.base import Architecture, NetworkConfig
+from harness.spaces.darts.encoding import CELL_EDGES, INPUTS, NODES, NONE, OPERATIONS
+from harness.spaces.darts.operations import make
+from harness.spaces.darts.skeleton import Inputs, Place, Skeleton
 from torch import Tensor, nn
-
-from spaces.base import Architecture, NetworkConfig
-from spaces.darts.encoding import CELL_EDGES, INPUTS, NODES, NONE, OPERATIONS
-from spaces.darts.operations import make
-from spaces.darts.skeleton import Inputs, Place, Skeleton
 
 
 class DiscreteCell(nn.Module):

@@ -11,11 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from harness.spaces.base import NetworkConfig
+from harness.spaces.darts.encoding import INPUTS, NODES
+from harness.spaces.darts.operations import FactorizedReduce, Norm, relu_conv_bn
 from torch import Tensor, nn
-
-from spaces.base import NetworkConfig
-from spaces.darts.encoding import INPUTS, NODES
-from spaces.darts.operations import FactorizedReduce, Norm, relu_conv_bn
 
 STEM_WIDENING = 3
 CONCATENATED = NODES - INPUTS

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from harness.spaces.base import Architecture, InvalidArchitecture, NetworkConfig, SearchSpace, Supernet
+from harness.spaces.darts import encoding
+from harness.spaces.darts.network import DiscreteNetwork
+from harness.spaces.darts.supernet import DARTSSupernet
 from torch import Tensor, nn
-
-from spaces.base import Architecture, InvalidArchitecture, NetworkConfig, SearchSpace, Supernet
-from spaces.darts import encoding
-from spaces.darts.network import DiscreteNetwork
-from spaces.darts.supernet import DARTSSupernet
 
 
 class DARTSSpace(SearchSpace):

@@ -16,12 +16,11 @@ from dataclasses import replace
 from functools import partial
 
 import torch
+from harness.spaces.base import Mixture, NetworkConfig, SpaceError, Supernet
+from harness.spaces.darts.encoding import CELL_EDGES, INPUTS, NODES, OPERATIONS
+from harness.spaces.darts.skeleton import Inputs, Place, Skeleton
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from spaces.base import Mixture, NetworkConfig, SpaceError, Supernet
-from spaces.darts.encoding import CELL_EDGES, INPUTS, NODES, OPERATIONS
-from spaces.darts.skeleton import Inputs, Place, Skeleton
 
 OUTGOING = [[edge for edge, (source, _) in enumerate(CELL_EDGES) if source == node] for node in range(NODES - 1)]
 """Edges of a cell that leave each node, in order of their target."""
@@ -100,7 +99,7 @@ class Stack(nn.ModuleList):
 
 
 class Reduce(nn.Module):
-    """:class:`spaces.darts.operations.FactorizedReduce` on all outgoing edges of a node."""
+    """:class:`harness.spaces.darts.operations.FactorizedReduce` on all outgoing edges of a node."""
 
     def __init__(self, channels: int, edges: int, running: bool) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ import itertools
 import random
 from functools import cache
 
-from spaces.base import Architecture, SpaceError, misread
+from harness.spaces.base import Architecture, SpaceError, misread
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 NONE, SKIP, CONV1, CONV3, POOL = range(5)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from harness.spaces.base import Architecture, NetworkConfig
+from harness.spaces.nas_bench_201.encoding import CONV1, CONV3, EDGES, NONE, POOL, SKIP
+from harness.spaces.nas_bench_201.skeleton import Skeleton
 from torch import Tensor, nn
-
-from spaces.base import Architecture, NetworkConfig
-from spaces.nas_bench_201.encoding import CONV1, CONV3, EDGES, NONE, POOL, SKIP
-from spaces.nas_bench_201.skeleton import Skeleton
 
 
 def relu_conv_bn(channels: int, kernel: int) -> nn.Sequential:

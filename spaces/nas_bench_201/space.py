@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from harness.spaces.base import Architecture, NetworkConfig, SearchSpace, Supernet
+from harness.spaces.nas_bench_201 import encoding
+from harness.spaces.nas_bench_201.network import DiscreteNetwork
+from harness.spaces.nas_bench_201.supernet import NASBench201Supernet
 from torch import Tensor, nn
-
-from spaces.base import Architecture, NetworkConfig, SearchSpace, Supernet
-from spaces.nas_bench_201 import encoding
-from spaces.nas_bench_201.network import DiscreteNetwork
-from spaces.nas_bench_201.supernet import NASBench201Supernet
 
 
 class NASBench201(SearchSpace):

@@ -21,14 +21,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from harness.spaces.base import Mixture, NetworkConfig, SpaceError, Supernet
+from harness.spaces.nas_bench_201.encoding import CONV1, CONV3, EDGES, POOL, SKIP
+from harness.spaces.nas_bench_201.fused_mixed_operation import MixedEdges
+from harness.spaces.nas_bench_201.pooling import AveragePool
+from harness.spaces.nas_bench_201.skeleton import Skeleton
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from spaces.base import Mixture, NetworkConfig, SpaceError, Supernet
-from spaces.nas_bench_201.encoding import CONV1, CONV3, EDGES, POOL, SKIP
-from spaces.nas_bench_201.mixed_edges import MixedEdges
-from spaces.nas_bench_201.pooling import AveragePool
-from spaces.nas_bench_201.skeleton import Skeleton
 
 NODES = 4
 OUTGOING = [[edge for edge, (source, _) in enumerate(EDGES) if source == node] for node in range(NODES - 1)]
@@ -127,7 +126,7 @@ class MixedCell(nn.Module):
         return x
 
     def _mix_all(self, x: Tensor, weights: Tensor) -> Tensor:
-        """The cell's value where every edge mixes all operations; see :mod:`spaces.nas_bench_201.mixed_edges`."""
+        """The cell's value where every edge mixes all operations; see :class:`MixedEdges`."""
         totals: list[Tensor] = []  # of the nodes after x, as far as they are computed
         leaving = weights[BY_SOURCE].split([len(edges) for edges in OUTGOING])
         kernels = ((self.conv1[node].conv.weight, self.conv3[node].conv.weight) for node in range(NODES - 1))  # type: ignore[union-attr]

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.catalogue import get_space
-from harness.tables import load_table
+from harness.benchmarks.load import load_table
+from harness.registry import get_space
 
 SEARCH = ["--protocol", "quick", "--seeds", "4", "--no-mlflow"]
 """Four runs of about ten seconds each."""

@@ -17,14 +17,15 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
+from harness.methods.base import GradientMethod
+from harness.methods.darts import DARTS
+from harness.methods.search_state import Batch, Search
+from harness.spaces.base import Mixture, NetworkConfig
 from torch import Tensor
 
-from harness import catalogue
-from harness.environment import compute_reproducibly
-from harness.executor import worker_environment
-from methods.base import Batch, GradientMethod, Search
-from methods.darts import DARTS
-from spaces.base import Mixture, NetworkConfig
+from harness import registry
+from harness.execution.local import worker_environment
+from harness.runs.environment import compute_reproducibly
 from tests.textbook import TextbookSupernet
 from tests.toy import build_search, gradient_methods
 
@@ -96,7 +97,7 @@ def measure(size: Size) -> None:
     """Print the rows of one size."""
     config = NetworkConfig(size.channels, size.cells, 10)
     methods: dict[str, GradientMethod] = {"textbook": DARTS()}
-    methods |= {name: catalogue.get_method(name)() for name in gradient_methods()}  # type: ignore[misc]
+    methods |= {name: registry.get_method(name)() for name in gradient_methods()}  # type: ignore[misc]
     searches = {name: build(method, config) for name, method in methods.items()}
     searches["textbook"] = build_textbook(config)
     images = torch.randn(size.batch, 3, size.pixels, size.pixels)

@@ -20,12 +20,12 @@ from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
+from harness.spaces.nas_bench_201.encoding import SIZE
 
-from harness.catalogue import get_space
-from harness.tables import load_table
-from harness.tables.official import MAGIC, PROTOCOL
-from harness.tables.store import stored_tables
-from spaces.nas_bench_201.encoding import SIZE
+from harness.benchmark_import.nas_bench_201 import MAGIC, PROTOCOL
+from harness.benchmarks.load import load_table
+from harness.benchmarks.store import stored_tables
+from harness.registry import get_space
 from tests import nb201_files as files
 
 SHARES = (2225, 5439, 7961)
@@ -34,8 +34,8 @@ SHARES = (2225, 5439, 7961)
 CODE = """
 import resource, sys, time
 from pathlib import Path
-from harness.catalogue import get_space
-from harness.tables.importing import import_table
+from harness.registry import get_space
+from harness.benchmark_import.importing import import_table
 began = time.perf_counter()
 import_table(Path(sys.argv[1]), get_space("nas-bench-201"), "measured")
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -1,0 +1,1 @@
+"""Building a tabular benchmark: train every cell of a space and record its accuracies."""

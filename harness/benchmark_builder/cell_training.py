@@ -1,0 +1,251 @@
+"""Training cell after cell from scratch on half of a training set, for a tabular benchmark.
+
+For a training seed, every cell gets the same initial weights (layer by layer, where cells share one) and the same
+batches, so that what differs between two cells is the cells. All training seeds are trained at once, side by side, and
+so are cells of small networks that have the same layers with weights. Nothing of a search imports this module.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypedDict
+
+import torch
+from torch import Tensor, nn
+
+from harness.benchmark_builder.stacked_layers import are_small
+from harness.benchmark_builder.stacked_networks import arranged, side_by_side
+from harness.config.recipe import Recipe
+from harness.data.batches import Images, moments, shrink
+from harness.data.training_set import TrainingSet
+from harness.random_streams import Streams, stream
+from harness.retraining.test_set import TestSet
+from harness.search.epoch import cosine
+from harness.spaces.base import Architecture, NetworkConfig, SearchSpace, initialise
+from harness.spaces.network_size import flops, parameters
+
+CACHED_BYTES = 2**29
+"""The batches of a training, which are the same for every cell, are kept in memory where they take no more."""
+
+TOGETHER_BYTES = 2**21
+"""As many cells of small networks are trained side by side as have feature maps of the first stage that take no more
+together; larger networks gain nothing by it."""
+
+
+class Measured(TypedDict):
+    """What one budget's trainings of a cell gave; a value a training seed, except the seconds."""
+
+    train_accuracy: list[float]  # %, in the last epoch, augmented
+    train_loss: list[float]
+    valid_accuracy: list[float]  # %
+    valid_loss: list[float]
+    test_accuracy: list[float]  # %
+    test_loss: list[float]
+    train_seconds: float  # processor seconds of one training: an equal share of what was trained side by side
+    valid_seconds: float  # that and one pass over the validation images
+
+
+@dataclass(frozen=True)
+class Halves:
+    """The images of a table: the two halves of the training set, by the split that protocols call ``fixed``, and the
+    test images."""
+
+    train: Images
+    valid: Images
+    test: Images
+    classes: int
+
+
+def halves(training: TrainingSet, test: TestSet, recipe: Recipe, device: torch.device) -> Halves:
+    """The images as a recipe wants them, normalised by the moments of the whole training set."""
+    size = recipe.data.image_size
+    order = torch.randperm(len(training.labels), generator=stream("fixed", "split"))
+    half = len(order) // 2
+    images = shrink(training.images, size)
+    chosen = order[:half]
+    train = Images(
+        images[chosen], training.labels[chosen], *moments(images), recipe.data, recipe.training.batch_size
+    ).to(device)
+    other = order[half : 2 * half]
+    valid = replace(train, images=images[other].to(device), labels=training.labels[other].to(device))
+    tested = replace(train, images=shrink(test.images, size).to(device), labels=test.labels.to(device))
+    return Halves(train, valid, tested, training.classes)
+
+
+def together(
+    space: SearchSpace, recipe: Recipe, seeds: Sequence[int], cells: Iterable[Architecture]
+) -> Iterator[list[Architecture]]:
+    """The cells in groups for :meth:`CellTrainings.measure`: of the same layers with weights, and not too many.
+
+    A group comes as soon as it is full, and those that never are come last.
+    """
+    config = NetworkConfig(recipe.network.channels, recipe.network.cells, classes=1)
+    features = 4 * config.channels * recipe.data.image_size**2 * recipe.training.batch_size
+    most = max(1, TOGETHER_BYTES // (features * len(seeds))) if _are_small(recipe) else 1
+    groups: defaultdict[tuple[tuple[str, torch.Size], ...], list[Architecture]] = defaultdict(list)
+    for cell in cells:
+        with torch.device("meta"):
+            weights = space.network(cell, config).named_parameters()
+        layers = tuple((name, weight.shape) for name, weight in weights)
+        groups[layers].append(cell)
+        if len(groups[layers]) == most:
+            yield groups.pop(layers)
+    yield from groups.values()
+
+
+def _are_small(recipe: Recipe) -> bool:
+    return are_small(recipe.network.channels, recipe.data.image_size, recipe.training.batch_size)
+
+
+class CellTrainings:
+    """Trains cells under one recipe.
+
+    Args:
+        space: of the cells.
+        data: the images.
+        recipe: its ``epochs`` is the full budget.
+        seeds: training seeds.
+        device: of the networks.
+    """
+
+    def __init__(
+        self, space: SearchSpace, data: Halves, recipe: Recipe, seeds: Sequence[int], device: torch.device
+    ) -> None:
+        self.space, self.data, self.recipe, self.seeds, self.device = space, data, recipe, list(seeds), device
+        settings = recipe.training
+        self.config = NetworkConfig(recipe.network.channels, recipe.network.cells, data.classes)
+        self._small = _are_small(recipe)
+        pixels = 3 * recipe.data.image_size**2
+        self._keep = 4 * pixels * len(data.train) * settings.epochs * len(self.seeds) <= CACHED_BYTES
+        self._kept: list[list[tuple[Tensor, Tensor]]] = []
+
+    def size(self, cell: Architecture) -> tuple[int, int]:
+        """Parameters of a cell's network, and multiply-accumulate operations of one image."""
+        network = self.space.network(cell, self.config)
+        return parameters(network), flops(network, self.recipe.data.image_size)
+
+    def measure(self, cells: Sequence[Architecture], epochs: int) -> list[Measured]:
+        """Train a group of cells for some epochs, with a learning rate that falls over just these, and test them.
+
+        A network whose loss is no longer finite counts with the accuracy of its guesses.
+        """
+        network, settings = self._network(cells), self.recipe.training
+        optimizer = torch.optim.SGD(
+            network.parameters(),
+            settings.learning_rate,
+            settings.momentum,
+            nesterov=settings.nesterov,
+            weight_decay=settings.weight_decay,
+            fused=True,  # goes by memory order, which backward() makes that of the weight
+        )
+        count = len(cells) * len(self.seeds)
+        trained = _Sums(count)
+        start = time.process_time()
+        network.train()
+        for epoch, batches in zip(range(epochs), self._epochs(), strict=False):
+            for group in optimizer.param_groups:
+                group["lr"] = cosine(settings.learning_rate, settings.learning_rate_min, epoch, epochs)
+            trained = _Sums(count)
+            for images, labels in batches:
+                mixed = self.device.type == "cuda" and settings.precision == "bfloat16"
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
+                    losses, correct = _forward(network, images, labels, len(cells), settings.label_smoothing)
+                optimizer.zero_grad()
+                losses.sum().backward()
+                optimizer.step()
+                trained.add(losses, correct, len(labels))
+        train_seconds = time.process_time() - start
+        valid = self._test(network, self.data.valid, len(cells))
+        valid_seconds = time.process_time() - start
+        test = self._test(network, self.data.test, len(cells))
+        return [
+            Measured(
+                train_accuracy=trained.accuracy[mine],
+                train_loss=trained.loss[mine],
+                valid_accuracy=valid.accuracy[mine],
+                valid_loss=valid.loss[mine],
+                test_accuracy=test.accuracy[mine],
+                test_loss=test.loss[mine],
+                train_seconds=train_seconds / count,
+                valid_seconds=valid_seconds / count,
+            )
+            for mine in (slice(at, at + len(self.seeds)) for at in range(0, count, len(self.seeds)))
+        ]
+
+    def _network(self, cells: Sequence[Architecture]) -> nn.Module:
+        """The networks of the cells, one a training seed, as one."""
+        networks = []
+        for cell in cells:
+            for seed in self.seeds:
+                network = self.space.network(cell, self.config)
+                initialise(network, lambda name, seed=seed: stream(f"retrain/{seed}", "weights", name))  # type: ignore[misc]
+                networks.append(network)
+        return side_by_side(networks, small=self._small).to(self.device)
+
+    def _epochs(self) -> Iterator[list[tuple[Tensor, Tensor]] | Iterator[tuple[Tensor, Tensor]]]:
+        """The batches of epoch after epoch; those of the full budget are made once where they are few enough."""
+        if not self._keep:
+            yield from self._made()
+        if not self._kept:
+            made = self._made()
+            self._kept = [list(next(made)) for _ in range(self.recipe.training.epochs)]
+        yield from self._kept
+
+    def _made(self) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+        streams = [Streams(f"retrain/{seed}") for seed in self.seeds]
+        while True:
+            orders = [self.data.train.shuffled(each["train-order"], each["train-augmentation"]) for each in streams]
+            yield (
+                self._beside([batch.images for batch in step], [batch.labels for batch in step])
+                for step in zip(*orders, strict=True)
+            )
+
+    def _test(self, network: nn.Module, images: Images, cells: int) -> _Sums:
+        network.eval()
+        seeds = len(self.seeds)
+        sums = _Sums(cells * seeds)
+        with torch.no_grad():
+            for batch in images.in_order():
+                beside = self._beside([batch.images] * seeds, [batch.labels] * seeds)
+                sums.add(*_forward(network, *beside, cells), len(batch.labels))
+        return sums
+
+    def _beside(self, images: list[Tensor], labels: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Batches of S seeds as one: images (batch, S·3, h, w), labels (batch, S)."""
+        return arranged(torch.cat(images, dim=1), small=self._small), torch.stack(labels, dim=1)
+
+
+def _forward(
+    network: nn.Module, images: Tensor, labels: Tensor, cells: int, label_smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy and number of right answers, (cells·S,), of a batch of S seeds' images; labels (batch, S)."""
+    if cells > 1:  # of small networks, which have the batch innermost
+        images = images.permute(1, 2, 3, 0).repeat(cells, 1, 1, 1).permute(3, 0, 1, 2)
+    targets = labels.repeat(1, cells)
+    logits = network(images).unflatten(1, (targets.shape[1], -1)).transpose(1, 2)  # (batch, classes, cells·S)
+    losses = nn.functional.cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing)
+    return losses.mean(dim=0), (logits.detach().argmax(dim=1) == targets).sum(dim=0)
+
+
+class _Sums:
+    """Mean loss and accuracy (%) of S networks over the images of an epoch."""
+
+    def __init__(self, count: int) -> None:
+        self._loss, self._correct = torch.zeros(count, dtype=torch.float64), torch.zeros(count, dtype=torch.float64)
+        self._images = 0
+
+    def add(self, losses: Tensor, correct: Tensor, images: int) -> None:
+        self._loss = self._loss.to(losses.device) + images * losses.detach().double()
+        self._correct = self._correct.to(losses.device) + correct
+        self._images += images
+
+    @property
+    def loss(self) -> list[float]:
+        return (self._loss / self._images).tolist()
+
+    @property
+    def accuracy(self) -> list[float]:
+        return (100 * self._correct / self._images).tolist()

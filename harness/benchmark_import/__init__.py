@@ -1,0 +1,1 @@
+"""Reading published benchmark files (NAS-Bench-201, NATS-Bench) as untrusted data."""

@@ -1,0 +1,1 @@
+"""Tabular benchmarks: the accuracies recorded for every cell of a search space."""

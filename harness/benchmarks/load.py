@@ -1,0 +1,46 @@
+"""Loading a table by name or from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.benchmarks.table import EMBEDDED, Table
+from harness.errors import HarnessError
+from harness.spaces.base import SearchSpace
+
+
+def load_table(source: str | Path | None, space: SearchSpace) -> Table:
+    """The table named or stored at ``source``: the name of an imported table, or the path of a CSV or Parquet file.
+
+    None is the embedded one. Raises :class:`harness.errors.HarnessError` with one line where there is no such table,
+    or it is malformed, hostile, incomplete or of another space, and where the space is too large for any.
+    """
+    from harness.benchmarks.csv_table import read_csv
+    from harness.benchmarks.embedded import read_embedded
+    from harness.benchmarks.store import END, read_parquet, stored_tables
+
+    check_tabular(space)
+    if source is None or str(source) == EMBEDDED:
+        return read_embedded(space)
+    if stored := stored_tables().get(str(source)):
+        return read_parquet(stored, space)
+    path = Path(source)
+    return read_parquet(path, space) if path.suffix == END else read_csv(path, space)
+
+
+def check_tabular(space: SearchSpace) -> None:
+    """Raise :class:`harness.errors.HarnessError` where no table can hold every cell of a space."""
+    if not space.enumerable:
+        raise HarnessError(
+            f"no table can hold the {space.size:,} cells of {space.name}, which have to be trained: harness run "
+            "--evaluate retrain, or harness retrain"
+        )
+
+
+def table_reference(source: str) -> str | None:
+    """What a study records of the table it was given: None for the embedded one, a stored table's name, else a path."""
+    from harness.benchmarks.store import stored_tables
+
+    if source == EMBEDDED:
+        return None
+    return source if source in stored_tables() else str(Path(source).absolute())

@@ -1,0 +1,86 @@
+"""The part of a table that a protocol lets a query-based method see."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.config.protocol import Protocol
+from harness.errors import HarnessError
+from harness.search.benchmark_query import Answers
+
+if TYPE_CHECKING:
+    from harness.benchmarks.table import Table
+
+
+def answers(table: Table, protocol: Protocol, *, shorter: bool = False, oracle: bool = False) -> Answers:
+    """What a protocol lets a search see of a table.
+
+    Args:
+        table: the one that answers.
+        protocol: says on which data set, after how many epochs and at which price.
+        shorter: tell the accuracies after shorter trainings too.
+        oracle: tell test accuracies in the place of validation accuracies.
+
+    Raises :class:`HarnessError` where the table has no validation accuracy on the data set that is searched on, at the
+    budget that is asked for; where it has one, of an oracle; where there is no shorter training, if they are asked for;
+    and where there are no training times while the search is paid for in seconds.
+    """
+    settings, dataset = protocol.queries, protocol.dataset
+    metric = "test_accuracy" if oracle else "valid_accuracy"
+    validated = (dataset, "valid_accuracy" + _end(settings.epochs)) in table.columns
+    if oracle and validated:
+        raise HarnessError(
+            f"the table {table.name} has validation accuracies on {dataset}, so no search in it needs an oracle; leave "
+            "--oracle-on-test out"
+        )
+    if not oracle and not validated:
+        try:
+            table.valid_accuracy(dataset, settings.epochs)
+        except HarnessError as error:
+            raise HarnessError(
+                f"{error}; a query-based search may see no test accuracy, so it needs a table with validation "
+                "accuracies, or --set queries.answers=training; --oracle-on-test searches by test accuracy and says so"
+            ) from None
+    less = _shorter(table, dataset, metric, settings.epochs) if shorter else []
+    if shorter and not less:
+        raise HarnessError(
+            f"the table {table.name} has {metric} on {dataset} after one length of training only, and a multi-fidelity "
+            "method such as bohb needs two; leave it out, or --set queries.answers=training"
+        )
+    told = {epochs: _told(table, dataset, metric, epochs, settings.evaluations is None) for epochs in less}
+    full = _told(table, dataset, metric, settings.epochs, settings.evaluations is None)
+    return replace(full, shorter=told, oracle=oracle)
+
+
+def _end(epochs: int | None) -> str:
+    """What the names of a table's columns after so many epochs end with."""
+    return "" if epochs is None else f"@{epochs}"
+
+
+def _shorter(table: Table, dataset: str, metric: str, longest: int | None) -> list[int]:
+    """The lengths of training, in epochs and ascending, that a table has a metric after, below the longest."""
+    names = [re.fullmatch(rf"{metric}@([0-9]+)", name) for owner, name in table.columns if owner == dataset]
+    found = sorted(int(name[1]) for name in names if name)
+    return [epochs for epochs in found if longest is None or epochs < longest]
+
+
+def _told(table: Table, dataset: str, metric: str, epochs: int | None, in_seconds: bool) -> Answers:
+    """What one length of training tells, with its times. Raises as :func:`answers` does."""
+    accuracy = table.column(dataset, metric + _end(epochs))
+    kind = "train_seconds" if metric == "test_accuracy" else "valid_seconds"
+    seconds = table.columns.get((dataset, kind + _end(epochs)))
+    if not np.isfinite(accuracy).all() or (seconds is not None and not (np.isfinite(seconds) & (seconds > 0)).all()):
+        raise HarnessError(
+            f"the table {table.name} does not have {metric}{_end(epochs)} and the training time on {dataset} of every "
+            "cell, which a query-based search needs"
+        )
+    if seconds is None and in_seconds:
+        raise HarnessError(
+            f"the table {table.name} has no training times on {dataset} ({kind}{_end(epochs)}), so a search cannot be "
+            "paid for in seconds; give it a number of cells, such as --set queries.evaluations=100"
+        )
+    return Answers(np.array(accuracy), None if seconds is None else np.array(seconds))

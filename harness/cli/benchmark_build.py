@@ -1,0 +1,111 @@
+"""``harness benchmark build``: a tabular benchmark of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from harness.cli.options import (
+    Seeds,
+    data_option,
+    device_option,
+    recipe_option,
+    recipe_settings_option,
+    space_option,
+    stoppable,
+    warn,
+)
+
+
+@click.command("build")
+@space_option
+@click.option("--dataset", metavar="NAME", default="digits", show_default=True)
+@recipe_option
+@click.option("--seeds", type=Seeds(), default="3", show_default=True, help="Training seeds of every cell.")
+@click.option("--short", type=click.IntRange(min=1), metavar="EPOCHS", help="The short budget.  [default: a quarter]")
+@recipe_settings_option
+@click.option("--name", metavar="NAME", help="What to call the table.  [default: data set and recipe]")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes, of one thread each.  [default: one a core]")
+@device_option
+@data_option
+def build(
+    space_name: str,
+    dataset: str,
+    recipe_name: str | None,
+    seeds: list[int],
+    short: int | None,
+    overrides: tuple[str, ...],
+    name: str | None,
+    jobs: int | None,
+    device: str,
+    data_dir: Path | None,
+) -> None:
+    """Train every functionally unique cell of a space from scratch and keep the results as a table.
+
+    A cell is trained on half of the training images, validated on the other half and tested on the test images, with
+    each training seed, for the recipe's epochs and, anew, for the short budget.
+
+    Ctrl-C at any time; the same command goes on where it stopped.
+    """
+    from harness.benchmark_builder.measuring import measure_cells, plan
+    from harness.benchmark_builder.table import built_table, store_built
+    from harness.benchmarks.store import free_place
+    from harness.data.training_set import load_training_set
+    from harness.registry import get_space
+    from harness.retraining.test_set import load_test_set
+    from harness.retraining.trainings import recipe_for
+    from harness.runs.environment import check_device, cores
+
+    space = get_space(space_name)
+    check_device(device)
+    training = load_training_set(dataset, data_dir)
+    recipe = recipe_for(training, recipe_name, overrides)
+    test = load_test_set(dataset, data_dir)
+    warn(training.warning, test.warning)
+    called = name or f"{dataset}-{recipe.name}"
+    free_place(called)
+    planned = plan(called, space, training, test, recipe, short, seeds)
+    with stoppable(), _progress(called) as progress:
+        rows = measure_cells(planned, jobs or cores(), device, data_dir, progress)
+    table = built_table(planned, space, rows)
+    click.echo(f"table {called}: {len(rows):,} cells measured, {space.size:,} architectures answer")
+    click.echo(f"stored as {store_built(planned, space, table)}")
+    click.echo(f"use it: harness run --table {called}")
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, a line each per cent elsewhere; gives what is told of cells done and all cells."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True, highlight=False)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    shown = -1
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(name, total=None)
+
+        def progress(done: int, cells: int) -> None:
+            nonlocal shown
+            bar.update(task, completed=done, total=cells)
+            if not console.is_terminal and (percent := 100 * done // cells) > shown:
+                shown = percent
+                console.print(f"{name}: {done:,} of {cells:,} cells ({percent} %)")
+
+        yield progress

@@ -1,0 +1,1 @@
+"""Settings that a comparison fixes: protocols, recipes and the options of a study."""

@@ -1,0 +1,20 @@
+"""The names that a method can have."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+def name_fault(name: str) -> str | None:
+    """Why a method cannot have a name; None where it can."""
+    from harness.config.protocol import Protocol
+
+    if not re.fullmatch(r"[a-z][a-z0-9]*([-.][a-z0-9]+)*", name):
+        return f"{name!r} is not of lower-case words and digits joined by hyphens, such as my-darts"
+    if name in {*Protocol.model_fields, "recipe"}:
+        return f"{name!r} is a section of the settings already: --set {name}.… would be ambiguous"
+    return None

@@ -1,0 +1,116 @@
+"""Files of settings: how a protocol or a recipe is read, checked, changed and hashed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from harness.errors import HarnessError, explain, unknown
+
+
+class Section(BaseModel):
+    """A part of a protocol: no unknown fields and no changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Named(Section):
+    """A file of settings: a protocol, or a recipe."""
+
+    name: str
+    version: int
+    description: str
+
+
+File = TypeVar("File", bound=Named)
+
+
+def hash_of(file: Named, apart: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """Twelve hexadecimal digits that change with any setting outside ``apart``, name, version and description."""
+    settings = file.model_dump(mode="json", exclude={**dict.fromkeys(Named.model_fields, True), **apart})
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def shipped(kind: str) -> list[str]:
+    """The names of the files of a kind (``protocol``, ``recipe``) that come with the harness."""
+    folder = resources.files("harness.config") / f"{kind}s"
+    return sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml"))
+
+
+def read_settings(kind: str, name: str) -> dict[str, Any]:
+    """What a file of a kind holds, shipped under this name or at this path. Raises as :func:`load_protocol` does."""
+    path = Path(name)
+    if name in shipped(kind):
+        text = (resources.files("harness.config") / f"{kind}s" / f"{name}.yaml").read_text(encoding="utf-8")
+    elif path.suffix in {".yaml", ".yml"} and path.is_file():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise HarnessError(f"{name} cannot be read: {error}") from None
+    else:
+        raise HarnessError(unknown(kind, name, shipped(kind)) + ", or the path of a .yaml file")
+    try:
+        settings = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise HarnessError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(settings, dict):
+        raise HarnessError(f"{name} is no {kind}: it must be a mapping with the fields of {shipped(kind)[-1]}.yaml")
+    return settings
+
+
+def validated(model: type[File], kind: str, name: str, settings: dict[str, Any]) -> File:
+    """Settings as a model. Raises :class:`HarnessError` that names the faulty ones."""
+    known = fields_of(model)
+    for field, section in settings.items():
+        for key in [f"{field}.{part}" for part in section] if isinstance(section, dict) else [str(field)]:
+            if key.partition(".")[0] not in model.model_fields or ("." in key and key not in known):
+                raise HarnessError(f"{kind} {name}: {unknown('setting', key, known)}")
+    try:
+        return model.model_validate(settings)
+    except ValidationError as error:
+        raise HarnessError(f"{kind} {name}: {explain(error)}") from None
+
+
+def changed(file: Named, key: str, value: Any) -> dict[str, Any]:
+    """The settings of a file with one of them changed; for a mapping in a section, one of its entries."""
+    known = fields_of(type(file))
+    *sections, field = key.split(".")
+    settings = file.model_dump()
+    place: Any = settings
+    for section in sections:
+        place = place.get(section) if isinstance(place, dict) else None
+    if not isinstance(place, dict) or not {key, ".".join(sections)} & set(known):
+        raise HarnessError(unknown("setting", key, known))
+    place[field] = value
+    return settings
+
+
+def fields_of(model: type[Section]) -> list[str]:
+    """All settings by their dotted names."""
+    found = []
+    for name, info in model.model_fields.items():
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            found += [f"{name}.{part}" for part in kind.model_fields]
+        else:
+            found.append(name)
+    return found
+
+
+def split_override(override: str) -> tuple[str, Any]:
+    """``key=value`` as key and parsed value. Raises :class:`HarnessError` where it is not of that form."""
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise HarnessError(f"--set {override!r} is not of the form KEY=VALUE, such as gdas.tau_max=5")
+    try:
+        return key, yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError):
+        raise HarnessError(f"--set {override!r}: cannot read the value {value!r}") from None

@@ -1,0 +1,118 @@
+"""Watching a search from outside: its steps and what they change, the passes made, and the global random states."""
+
+from __future__ import annotations
+
+import pickle
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+from unittest import mock
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harness.methods.base import GradientMethod
+from harness.methods.search_state import Passes, Search
+from harness.search.weight_sharing import GradientSearch
+
+
+@contextmanager
+def passes_made(supernet: nn.Module) -> Iterator[Passes]:
+    """The passes through a supernet that are made in the block, however they are made.
+
+    A backward pass is one call of automatic differentiation that reaches the logits of a forward pass.
+    """
+    made = Passes()
+    reached = False
+
+    def backward(_: Tensor) -> None:
+        nonlocal reached
+        reached = True
+
+    def forward(module: nn.Module, inputs: tuple[Any, ...], logits: Tensor) -> None:
+        made.forward += 1
+        made.examples += len(logits)
+        if logits.requires_grad:
+            logits.register_hook(backward)
+
+    def counted(differentiate: Any) -> Any:
+        def differentiating(*arguments: Any, **options: Any) -> Any:
+            nonlocal reached
+            reached = False
+            found = differentiate(*arguments, **options)
+            made.backward += reached
+            return found
+
+        return differentiating
+
+    hook = supernet.register_forward_hook(forward)
+    grad, backward_of = torch.autograd.grad, torch.autograd.backward
+    with (
+        mock.patch.object(torch.autograd, "grad", counted(grad)),
+        mock.patch.object(torch.autograd, "backward", counted(backward_of)),  # what Tensor.backward calls
+    ):
+        try:
+            yield made
+        finally:
+            hook.remove()
+
+
+@contextmanager
+def global_random_states(seed: int) -> Iterator[list[str]]:
+    """Seed the global random states in the block and restore them after it; the names of those the block changed."""
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    seeded = _states()
+    changed: list[str] = []
+    try:
+        yield changed
+        changed += [name for name, state in _states().items() if state != seeded[name]]
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+        torch.set_rng_state(before[2])
+
+
+def _states() -> dict[str, bytes]:
+    states = {
+        "random": random.getstate(),
+        "numpy.random": np.random.get_state(),
+        "torch": torch.get_rng_state().numpy(),
+    }
+    return {name: pickle.dumps(state) for name, state in states.items()}
+
+
+def copies(search: Search) -> dict[str, list[Tensor]]:
+    """Copies of w, the buffers of the supernet, α, and the state of the method's noise, by what they are called."""
+    return {
+        "w": [parameter.detach().clone() for parameter in search.supernet.parameters()],
+        "the buffers of the supernet": [buffer.clone() for buffer in search.supernet.buffers()],
+        "α": [value.detach().clone() for value in search.alphas.values()],
+        "the method's noise": [search.noise.get_state()],
+    }
+
+
+def changed(before: dict[str, list[Tensor]], search: Search) -> list[str]:
+    """What of :func:`copies` is no longer the same, bit for bit."""
+    now = copies(search)
+    return [what for what, values in before.items() if not all(map(torch.equal, values, now[what]))]
+
+
+def steps(
+    method: GradientMethod, search: GradientSearch
+) -> Iterator[tuple[Literal["alpha", "weight"], Callable[[], object]]]:
+    """An α step, where the method is bilevel, and a weight step on the first batches, once its epoch has begun."""
+    method.begin_epoch(search.search)
+    train, valid = next(search.data.train.in_order()), next(search.data.valid.in_order())
+    if method.bilevel:
+        yield "alpha", lambda: method.alpha_step(search.search, train, valid)
+    yield "weight", lambda: method.weight_step(search.search, train)
+
+
+def optimised(optimizer: torch.optim.Optimizer) -> set[int]:
+    """The identities of the parameters that an optimiser holds."""
+    return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}

@@ -1,0 +1,316 @@
+"""Several runs at once, each a process of its own, so that one that dies takes nothing with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import IO, Protocol
+
+from harness.errors import HarnessError
+from harness.runs import checkpoint
+from harness.runs.folder import RunFolder, write_atomically
+from harness.runs.process import Event, now, result
+from harness.runs.schema import Attempt, Status, TraceRow
+
+GRACE = 5.0
+"""Seconds a worker has to end by itself before it is killed."""
+
+SPIN = "20000"
+"""How often an idle thread of a worker looks for work before it sleeps, where the environment does not say.
+
+GNU OpenMP's own value is for idle machines: with two threads, beside two other searches on two cores, a step of DARTS
+took 7.7 s with it and 0.6 s with this; alone 0.04 s with it and 0.04 to 0.05 s with this.
+"""
+
+MEMORY = ":".join(
+    f"glibc.malloc.{name}={value}"
+    for name, value in {"hugetlb": 1, "mmap_threshold": 2**25, "trim_threshold": 2**28, "mxfast": 0}.items()
+)
+"""How a worker allocates memory with the GNU C library, where the environment does not say: in huge pages, keeping what
+a step has freed for the next one, and without a list of small blocks that is gone through at every large one freed.
+
+A step of DARTS allocates the same feature maps again and again. Of five alternating runs of each, the median step took
+68 ms with the first two and 70 ms without at C=8 and 16×16 pixels, 463 and 501 ms at C=16 and 32×32, with 590 MiB and
+575 MiB of memory at most. Without that list it took 1 to 3 % less at C=8.
+"""
+
+RETRIES = 2
+"""How often a run whose process died without a result is tried again."""
+
+
+def worker_environment() -> dict[str, str]:
+    """The environment variables of a worker: those of this process, which go before :data:`MEMORY` and :data:`SPIN`."""
+    idle = {} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": SPIN}
+    return {"GLIBC_TUNABLES": MEMORY, **idle, **os.environ}
+
+
+class Listener(Protocol):
+    """What is told how the runs go."""
+
+    def started(self, run: RunFolder) -> None:
+        """A worker has started."""
+
+    def progress(self, run: RunFolder, done: float) -> None:
+        """So many epochs are done, with fraction."""
+
+    def epoch(self, run: RunFolder, row: TraceRow) -> None:
+        """An epoch has ended."""
+
+    def noted(self, run: RunFolder, text: str) -> None:
+        """The worker has something to say that the user should know."""
+
+    def retried(self, run: RunFolder, reason: str) -> None:
+        """The worker has died without a result; another will start, from the last checkpoint."""
+
+    def ended(self, run: RunFolder, status: Status, reason: str) -> None:
+        """The run has a result."""
+
+    def refused(self, run: RunFolder, reason: str) -> None:
+        """The run cannot go on now and has no result; after a repair the same command goes on."""
+
+
+class Executor(Protocol):
+    """What works on runs: processes of this machine, or those of a cluster."""
+
+    def execute(self, runs: Sequence[RunFolder], listener: Listener) -> None:
+        """Work until every run has ended or cannot go on. However it is left, by Ctrl-C too, no worker goes on."""
+
+
+@dataclass
+class Attempted:
+    """A run that is to be worked on, and what became of that so far."""
+
+    run: RunFolder
+    deaths: int = 0  # of its processes
+    seconds: float = 0.0  # that they worked
+
+    def tried_again(self, death: str, retries: int, listener: Listener) -> bool:
+        """Count a death, add it to the run's ``attempts.json``, and tell; whether the run is to be tried again."""
+        self.deaths += 1
+        self.run.add_attempt(Attempt(ended=now(), reason=death, epochs=len(self.run.read_trace())))
+        if self.deaths > retries:
+            return False
+        how = "goes on from its last checkpoint" if checkpoint.existing(self.run.path) else "starts again"
+        listener.retried(self.run, f"{death}; {how} (retry {self.deaths} of {retries})")
+        return True
+
+    def fail(self, death: str, listener: Listener) -> None:
+        """Record the end of a run that is not tried again after this death."""
+        times = f", attempt {self.deaths} of {self.deaths}" if self.deaths > 1 else ""
+        self.end("failed", f"{death}{times}; see {self.run.path / 'log.txt'}", listener)
+
+    def end(self, status: Status, reason: str, listener: Listener) -> None:
+        """Record the end of a run that did not do so itself, and tell."""
+        begun = datetime.fromtimestamp(time.time() - self.seconds, timezone.utc).isoformat(timespec="seconds")
+        self.run.write_json("result.json", result(status, reason, self.run.read_trace(), begun, self.seconds))
+        listener.ended(self.run, status, reason)
+
+
+def never() -> bool:
+    """Nobody calls the work off."""
+    return False
+
+
+@dataclass(frozen=True)
+class Workers:
+    """How workers are started on this machine.
+
+    Attributes:
+        jobs: how many run at once.
+        device: PyTorch's name of it.
+        data_directory: given to every worker.
+        timeout: seconds after which a run is stopped as timed out; None: never.
+        program: the module whose ``main`` a worker calls.
+        retries: how often a run is tried again whose process died without a result, killed by a signal say. A
+            method's own error, divergence and time-out are results.
+    """
+
+    jobs: int
+    device: str
+    data_directory: Path | None
+    timeout: float | None
+    program: str = "harness.search.worker"
+    retries: int = RETRIES
+
+    def execute(self, runs: Sequence[RunFolder], listener: Listener) -> None:
+        """Run all folders; see :class:`Executor`."""
+        self.go_on([Attempted(run) for run in runs], listener)
+
+    def go_on(self, attempted: Sequence[Attempted], listener: Listener, called_off: Callable[[], bool] = never) -> None:
+        """Run folders that may have been tried before, until all have ended or the work is called off."""
+        waiting = deque(attempted)
+        running: list[_Worker] = []
+        events: queue.Queue[tuple[_Worker, Event | None]] = queue.Queue()
+        try:
+            while (waiting or running) and not called_off():
+                while waiting and len(running) < self.jobs:
+                    due = waiting.popleft()
+                    try:
+                        running.append(_Worker(due.run, self._start(due), events, due))
+                    except HarnessError as error:  # of its folder; the others go on
+                        listener.started(due.run)
+                        listener.refused(due.run, str(error))
+                        continue
+                    listener.started(due.run)
+                self._stop_what_is_over(running)
+                try:
+                    worker, event = events.get(timeout=0.2)
+                except queue.Empty:
+                    continue
+                if event is None:
+                    running.remove(worker)
+                    worker.attempted.seconds = worker.age
+                    if worker.died and worker.attempted.tried_again(worker.death, self.retries, listener):
+                        waiting.append(worker.attempted)  # behind the others: by then there may be memory again
+                    else:
+                        worker.close(self.timeout, listener)
+                else:
+                    worker.pass_on(event, listener)
+        finally:
+            for worker in running:
+                worker.ask_to_end()
+            for worker in running:
+                worker.wait()
+
+    def _stop_what_is_over(self, running: Sequence[_Worker]) -> None:
+        for worker in running:
+            if self.timeout is not None and worker.age > self.timeout:
+                worker.late = True
+                worker.kill()
+            elif worker.process.poll() is not None:
+                worker.kill()  # what it started would keep its output open
+
+    def _start(self, due: Attempted) -> subprocess.Popen[str]:
+        """A worker in a session of its own: Ctrl-C reaches it through us alone.
+
+        Raises :class:`HarnessError` where there is no writing in the run's folder.
+        """
+        run = due.run
+        run.check_there()
+        # The working directory is not searched for modules, unless it is here: what is in it may be called anything.
+        code = f"import sys; sys.path[:] = {sys.path!r}; from {self.program} import main; main()"
+        command = [sys.executable, "-c", code, str(run.path), "--device", self.device]
+        if self.data_directory is not None:
+            command += ["--data-dir", str(self.data_directory)]
+        if not due.deaths:  # else the log says what came before
+            write_atomically(run.path / "log.txt", b"")
+        with self._log(run) as log:
+            return subprocess.Popen(
+                command,
+                env=worker_environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+
+    def _log(self, run: RunFolder) -> IO[bytes]:
+        try:
+            return open(run.path / "log.txt", "ab")
+        except OSError as error:
+            raise HarnessError(f"cannot write {run.path / 'log.txt'}: {error.strerror}; make it writable") from None
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A running worker, and the thread that listens to it."""
+
+    run: RunFolder
+    process: subprocess.Popen[str]
+    events: queue.Queue[tuple[_Worker, Event | None]]
+    attempted: Attempted
+    settled: bool = False  # whether it has said how it ended
+    late: bool = False
+    begun: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with suppress(ValueError):
+                self.events.put((self, json.loads(line)))
+        self.process.wait()
+        self.events.put((self, None))
+
+    @property
+    def age(self) -> float:
+        """Seconds since the start, and those of the run's processes before."""
+        return self.attempted.seconds + time.monotonic() - self.begun
+
+    @property
+    def died(self) -> bool:
+        """Of a worker that has ended: whether nothing says how, nor did we stop it."""
+        return not self.settled and not self.late and self.run.result is None
+
+    @property
+    def death(self) -> str:
+        """How a worker that died did so."""
+        return _death(self.process.returncode)
+
+    def kill(self) -> None:
+        """End the worker, and whatever processes a plug-in has started in it."""
+        with suppress(ProcessLookupError, PermissionError):  # nothing is left of it; macOS calls that not permitted
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def pass_on(self, event: Event, listener: Listener) -> None:
+        """Tell the listener what the worker said."""
+        match event["kind"]:
+            case "progress":
+                listener.progress(self.run, event["done"])
+            case "epoch":
+                listener.epoch(self.run, event["row"])
+            case "note":
+                listener.noted(self.run, event["note"])
+            case "ended":
+                self.settled = True
+                listener.ended(self.run, event["status"], event["reason"])
+            case "refused":
+                self.settled = True
+                listener.refused(self.run, event["reason"])
+
+    def close(self, timeout: float | None, listener: Listener) -> None:
+        """Record the end of a worker that did not do so itself."""
+        if self.settled:
+            return
+        if (ending := self.run.result) is not None:  # it died before it could say so
+            listener.ended(self.run, ending["status"], ending["reason"])
+        elif self.late:
+            self.attempted.end("timed out", f"longer than {timeout:g} seconds", listener)
+        else:
+            self.attempted.fail(self.death, listener)
+
+    def ask_to_end(self) -> None:
+        """Close the worker's standard input, on which it ends by itself."""
+        assert self.process.stdin is not None
+        with suppress(OSError):
+            self.process.stdin.close()
+
+    def wait(self) -> None:
+        """Return when the worker has ended; kill it if it does not."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(GRACE)
+        self.kill()
+        self.process.wait()
+
+
+def _death(code: int) -> str:
+    if code >= 0:
+        return f"its process ended with exit code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    hint = ", perhaps because memory ran out" if name == "SIGKILL" else ""
+    return f"its process was killed by {name}{hint}"

@@ -1,0 +1,1 @@
+"""Training a derived cell from scratch and testing it once."""

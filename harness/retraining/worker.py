@@ -1,0 +1,158 @@
+"""Training one cell's discrete network from scratch, and testing it once: a process of its own, like a search's.
+
+Started by :mod:`harness.execution.local`. Nothing of a search imports this module: it is the only one that hands test
+images to a network.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from harness.config.recipe import Recipe
+from harness.data.batches import Images, moments, shrink
+from harness.data.training_set import TrainingSet
+from harness.errors import Diverged
+from harness.methods.search_state import Batch, Forward, Passes
+from harness.random_streams import Streams, stream
+from harness.retraining.test_set import TestSet, load_test_set
+from harness.runs import process
+from harness.runs.environment import compute_reproducibly
+from harness.runs.schema import TraceRow, TrainingConfig
+from harness.search.cost import Cost
+from harness.search.epoch import Mean, Tick, cosine, trace_row
+from harness.search.worker import training_set
+from harness.spaces.base import Architecture, NetworkConfig, SearchSpace, initialise
+
+
+def main() -> None:
+    """Train in the folder named on the command line."""
+    process.main(train)
+
+
+def train(
+    progress: process.Progress, data_directory: Path | None, device_name: str, emit: process.Emit
+) -> dict[str, Any]:
+    """Train until the last epoch, then test; what the result says besides: ``test_loss`` and ``test_accuracy`` (%)."""
+    from harness.registry import get_space
+
+    config: TrainingConfig = progress.folder.read_json("config.json")
+    compute_reproducibly(config["threads"])
+    space, recipe = get_space(config["space"]), Recipe.model_validate(config["recipe"])
+    images = training_set(progress.folder, data_directory)
+    cell = space.parse(config["architecture"])
+    training = Training(cell, space, images, recipe, config["seed"], torch.device(device_name))
+    progress.resume(training, emit)
+    progress.to_the_end(training, config["epochs"], emit)
+    tested = training.test(load_test_set(config["dataset"], data_directory, download=False))
+    return {"test_loss": tested.loss, "test_accuracy": tested.accuracy}
+
+
+class Training:
+    """One training of a cell's network from scratch; see :class:`harness.runs.process.EpochByEpoch`."""
+
+    def __init__(
+        self,
+        cell: Architecture,
+        space: SearchSpace,
+        training: TrainingSet,
+        recipe: Recipe,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.cell, self.space, self.recipe, self.device = cell, space, recipe, device
+        # Streams of its own: nothing a search of the same seed has drawn comes again.
+        self.streams = Streams(f"retrain/{seed}")
+        self.cost = Cost(device)
+        self.passes = Passes()
+        images = shrink(training.images, recipe.data.image_size)
+        train = Images(images, training.labels, *moments(images), recipe.data, recipe.training.batch_size)
+        self.images = train.to(device)
+        self.network = space.network(
+            cell, NetworkConfig(recipe.network.channels, recipe.network.cells, training.classes)
+        )
+        initialise(self.network, lambda name: stream(f"retrain/{seed}", "weights", name))
+        self.network.to(device)
+        settings = recipe.training
+        self.optimizer = torch.optim.SGD(
+            self.network.parameters(),
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            nesterov=settings.nesterov,
+            weight_decay=settings.weight_decay,
+        )
+
+    def run_epoch(self, epoch: int, tick: Tick) -> TraceRow:
+        """One epoch, from 0, and its row. Raises :class:`Diverged` where the loss is not a finite number."""
+        settings = self.recipe.training
+        for group in self.optimizer.param_groups:
+            group["lr"] = cosine(settings.learning_rate, settings.learning_rate_min, epoch, settings.epochs)
+        self.network.train()
+        trained, steps = Mean(), self.images.batches
+        batches = self.images.shuffled(self.streams["train-order"], self.streams["train-augmentation"])
+        for step, batch in enumerate(batches):
+            with self.cost.timing("weight"):
+                mixed = self.device.type == "cuda" and settings.precision == "bfloat16"
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
+                    forward = self._forward(batch, settings.label_smoothing)
+                self.optimizer.zero_grad()
+                forward.loss.backward()
+                self.passes.backward += 1
+                self.optimizer.step()
+            trained.add(forward, len(batch.labels))
+            tick((step + 1) / steps)
+        if not math.isfinite(trained.loss or 0.0):
+            raise Diverged(f"the training loss became {trained.loss} in epoch {epoch + 1}")
+        row = trace_row(
+            epoch, self.space, self.cell, self.cost, self.passes, trained=trained, valid=(None, None), alpha=None
+        )
+        return {**row, "operations": {}}  # the cell does not change
+
+    def test(self, test: TestSet) -> Mean:
+        """Loss and accuracy on all test images, by running statistics.
+
+        The images are normalised as the training images are. Raises :class:`Diverged` where the loss is not a finite
+        number.
+        """
+        images = shrink(test.images, self.recipe.data.image_size)
+        tested = Mean()
+        self.network.eval()
+        with torch.no_grad():
+            for batch in replace(self.images, images=images, labels=test.labels).to(self.device).in_order():
+                tested.add(self._forward(batch), len(batch.labels))
+        if not math.isfinite(tested.loss or 0.0):
+            raise Diverged(f"the test loss is {tested.loss}")
+        return tested
+
+    def _forward(self, batch: Batch, label_smoothing: float = 0.0) -> Forward:
+        self.passes.forward += 1
+        self.passes.examples += len(batch.labels)
+        logits = self.network(batch.images)
+        loss = nn.functional.cross_entropy(logits, batch.labels, label_smoothing=label_smoothing)
+        return Forward(loss, (logits.detach().argmax(dim=1) == batch.labels).sum())
+
+    def alphas(self) -> None:
+        """There are no architecture parameters."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the training depends on."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "streams": self.streams.state_dict(),
+            "passes": vars(self.passes).copy(),
+            "cost": self.cost.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on, bit for bit, where :meth:`state_dict` was taken."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.streams.load_state_dict(state["streams"])
+        self.passes = Passes(**state["passes"])
+        self.cost.load_state_dict(state["cost"])

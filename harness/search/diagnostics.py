@@ -1,0 +1,249 @@
+"""Diagnostics: what is measured beside the search of a gradient method, and never part of it.
+
+A search with diagnostics and one without are the same, bit for bit: whatever is drawn at random comes from streams of
+its own, the running statistics of batch normalisation are put back, no optimiser steps and no gradient is kept. Time
+and memory count as no search cost, and what is computed is in no count of passes. Nothing here sees a table: how well
+the supernet ranks cells is said by the report, which knows the table.
+
+Everywhere batch normalisation uses the statistics of the images at hand, in stem and head too: running statistics are
+those of the mixture that was trained, and would be wrong for a single path through the supernet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from harness.config.protocol import Diagnostics
+from harness.data.batches import Images
+from harness.errors import HarnessError
+from harness.methods.base import GradientMethod
+from harness.methods.search_state import Passes, Search
+from harness.random_streams import stream
+from harness.runs.schema import Diagnosed, LastDiagnosed
+from harness.spaces.base import Architecture, Mixture, SearchSpace
+
+TOLERANCE = 1e-4
+"""Of the residual that Lanczos's method may leave, relative to the largest absolute eigenvalue."""
+
+NO_HESSIAN = "leave it out with: --fresh --set diagnostics.hessian=false"
+"""What to do where the Hessian is a diagnostic alone."""
+
+
+class Diagnosis:
+    """The measurements of one search.
+
+    Args:
+        method: of the search.
+        search: only read; where it has no α of shape (edges, operations) nothing is measured.
+        valid: the search-validation half.
+        settings: what is measured, and when.
+        seed: of the run.
+    """
+
+    def __init__(self, method: GradientMethod, search: Search, valid: Images, settings: Diagnostics, seed: int) -> None:
+        self.method, self.search, self.settings = method, search, settings
+        shape = (len(search.space.edges), len(search.space.operations))
+        self._possible = "alpha" in search.alphas and search.alpha.shape == shape
+        self._valid, self._seed = valid, seed
+
+    def due(self, epoch: int) -> bool:
+        """Whether anything is measured after an epoch, from 0."""
+        wanted = self._possible and (self.settings.gap or self.settings.hessian)
+        return wanted and ((epoch + 1) % self.settings.every == 0 or epoch + 1 == self.search.epochs)
+
+    def measure(self, cell: Architecture) -> Diagnosed:
+        """Everything that the settings ask for, of the search as it is now; ``cell`` is the derived one.
+
+        Raises :class:`HarnessError` where the supernet is not twice differentiable or the memory does not suffice.
+        """
+        found = Diagnosed()
+        with undisturbed(self.search.supernet):
+            mixture = steady_mixture(self.method, self.search)
+            if self.settings.gap:
+                found["mixture_accuracy"] = self.accuracy(mixture)
+                found["derived_accuracy"] = self.accuracy(single_path(mixture, cell))
+            if self.settings.hessian:
+                found["hessian_eigenvalue"] = self.eigenvalue(mixture, Passes())
+        return found
+
+    def eigenvalue(self, mixture: Mixture, passes: Passes, otherwise: str = NO_HESSIAN) -> float | None:
+        """See :func:`largest_eigenvalue`, of the loss under a mixture on one batch; counted in ``passes``."""
+        chosen = self._drawn(self._valid.batch_size, "batch")
+        (batch,) = replace(chosen, batch_size=len(chosen)).in_order()
+        loss = F.cross_entropy(self.search.supernet(batch.images, mixture), batch.labels)
+        passes.forward += 1
+        passes.examples += len(chosen)
+        return largest_eigenvalue(loss, self.search.alpha, passes, otherwise)
+
+    @property
+    def due_last(self) -> bool:
+        """Whether anything is measured after the last epoch alone."""
+        return self._possible and (self._ranks or self.settings.perturbation)
+
+    @property
+    def _ranks(self) -> bool:
+        """Whether cells are ranked: not where there are too many for any table that could say how they rank."""
+        return self.settings.ranking_cells > 0 and self.search.space.enumerable
+
+    def measure_last(self) -> LastDiagnosed:
+        """Everything that the settings ask for at the end of the search."""
+        found = LastDiagnosed()
+        space = self.search.space
+        with undisturbed(self.search.supernet):
+            mixture = steady_mixture(self.method, self.search)
+            if self._ranks:
+                cells = sample_cells(space, self.settings.ranking_cells)
+                found["indices"] = [space.index(cell) for cell in cells]
+                found["accuracies"] = [self.accuracy(single_path(mixture, cell)) for cell in cells]
+            if self.settings.perturbation:
+                found["perturbation"] = self._perturbation(mixture)
+        return found
+
+    def _perturbation(self, mixture: Mixture) -> list[list[float]]:
+        """Points of accuracy that the supernet loses when an operation is left out of an edge: (edges, operations).
+
+        The score by which DARTS-PT selects (Wang et al., ICLR 2021, arXiv:2108.04392, eq. 4), of all edges as they are
+        after the last epoch. As in the authors' code, the weights that remain on the edge are not normalised again.
+        """
+        whole = self.accuracy(mixture)
+        edges, operations = mixture.weights.shape
+        return [
+            [whole - self.accuracy(left_out(mixture, edge, operation)) for operation in range(operations)]
+            for edge in range(edges)
+        ]
+
+    @torch.no_grad()
+    def accuracy(self, mixture: Mixture) -> float:
+        """% of the chosen search-validation images that the supernet classifies rightly under a mixture."""
+        chosen = self._drawn(self.settings.images, "images")
+        correct = 0
+        for images, labels in chosen.measured():
+            correct += int((self.search.supernet(images, mixture).argmax(dim=1) == labels).sum())
+        return 100 * correct / len(chosen)
+
+    def _drawn(self, count: int | None, purpose: str) -> Images:
+        """So many search-validation images, the same ones whenever asked for; None: all. Without augmentation."""
+        valid = self._valid
+        if count is None:
+            return valid
+        order = torch.randperm(len(valid), generator=stream(self._seed, "diagnostics", purpose))
+        chosen = order[:count].to(valid.images.device)
+        return replace(valid, images=valid.images[chosen], labels=valid.labels[chosen])
+
+
+@contextmanager
+def undisturbed(supernet: nn.Module) -> Iterator[None]:
+    """Put the running statistics of a network back as they were, bit for bit, when the block ends."""
+    before = [buffer.clone() for buffer in supernet.buffers()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in zip(supernet.buffers(), before, strict=True):
+                buffer.copy_(value)
+
+
+def steady_mixture(method: GradientMethod, search: Search) -> Mixture:
+    """The mixture that a search is diagnosed with: the method's own where it draws no noise, and else softmax(α).
+
+    softmax(α) is the mean of the one-hot samples of Gumbel-argmax methods (GDAS, and SNAS at temperature 0), and what
+    Zela et al. (ICLR 2020) differentiate for DARTS.
+    """
+    noise = torch.Generator()
+    before = noise.get_state()
+    mixture = method.mixture(replace(search, noise=noise, passes=Passes()))
+    if torch.equal(noise.get_state(), before):
+        return mixture
+    return Mixture(search.alpha.softmax(dim=1))
+
+
+def single_path(mixture: Mixture, cell: Architecture) -> Mixture:
+    """One cell alone, with the factors of the edges that the network weights were trained with."""
+    one_hot = Mixture.of(cell, mixture.weights.shape[1])
+    return replace(one_hot, edge_weights=mixture.edge_weights)
+
+
+def left_out(mixture: Mixture, edge: int, operation: int) -> Mixture:
+    """A mixture without one operation of one edge; everything else keeps its weight."""
+    weights = mixture.weights.detach().clone()
+    weights[edge, operation] = 0
+    return replace(mixture, weights=weights)
+
+
+def largest_eigenvalue(
+    loss: Tensor, alpha: Tensor, passes: Passes | None = None, otherwise: str = NO_HESSIAN
+) -> float | None:
+    """The largest eigenvalue of the Hessian of ``loss`` with respect to α; None where it is not finite.
+
+    By :func:`lanczos`; the backward passes are counted.
+
+    The weight decay of α is no part of ``loss``: with its term the eigenvalue is larger by just the weight decay. Zela
+    et al. (Understanding and robustifying DARTS, ICLR 2020, arXiv:1909.09656) report it with the term.
+
+    Raises :class:`HarnessError` where second derivatives cannot be computed, with what to do ``otherwise``.
+    """
+    passes = Passes() if passes is None else passes
+    passes.backward += 1
+    try:
+        return lanczos(loss, alpha, passes)
+    except RuntimeError as error:
+        text = " ".join(str(error).split())[:200]
+        raise HarnessError(f"the Hessian with respect to α cannot be computed ({text}); {otherwise}") from None
+
+
+def slope(loss: Tensor, alpha: Tensor) -> Tensor:
+    """The gradient of ``loss`` in α, to be differentiated again. Raises RuntimeError where it does not depend on α."""
+    (gradient,) = torch.autograd.grad(loss, alpha, create_graph=True, allow_unused=True)
+    if gradient is None:
+        raise RuntimeError("the loss does not depend on α: the method's mixture must compute its weights from it")
+    return gradient
+
+
+def lanczos(loss: Tensor, alpha: Tensor, passes: Passes) -> float | None:
+    """The largest eigenvalue of the Hessian of ``loss`` in α by Lanczos's method; None where it is not finite.
+
+    Each step takes one product of the Hessian and a vector. The last one leaves a residual of at most
+    :data:`TOLERANCE` times the largest absolute eigenvalue, as far as it is known. All steps are made orthogonal to
+    each other again (Golub & Van Loan, Matrix computations, chapter 10). The first vector is always the same.
+    """
+    gradient = slope(loss, alpha)
+    start = torch.randn(alpha.numel(), dtype=torch.float64, generator=stream("diagnostics", "lanczos"))
+    basis = (start / start.norm())[None]
+    diagonal, beside = list[Tensor](), list[Tensor]()
+    while True:
+        direction = basis[-1].to(alpha).view_as(alpha)
+        (product,) = torch.autograd.grad(gradient, alpha, direction, retain_graph=True)
+        passes.backward += 1
+        new = product.flatten().double().cpu()
+        if not bool(new.isfinite().all()):
+            return None
+        diagonal.append(new @ basis[-1])
+        for _ in range(2):  # once is not enough in floating point
+            new = new - basis.T @ (basis @ new)
+        size = new.norm()
+        projected = torch.diag(torch.stack(diagonal))
+        for place, value in enumerate(beside):
+            projected[place, place + 1] = projected[place + 1, place] = value
+        values, vectors = torch.linalg.eigh(projected)
+        if size * vectors[-1, -1].abs() <= TOLERANCE * values.abs().max() or len(basis) == alpha.numel():
+            return float(values[-1])
+        beside.append(size)
+        basis = torch.cat([basis, (new / size)[None]])
+
+
+def sample_cells(space: SearchSpace, count: int) -> list[Architecture]:
+    """Different cells of a space, drawn uniformly: always the same ones, and of a larger sample the first ones.
+
+    All cells of the space where it has no more than ``count``.
+    """
+    generator = stream("diagnostics", "cells")
+    cells: dict[Architecture, None] = {}
+    while len(cells) < min(count, space.size):
+        cells[space.sample(generator)] = None
+    return list(cells)

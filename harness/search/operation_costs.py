@@ -1,0 +1,93 @@
+"""What cells cost to run: parameters and FLOPs of their networks, and of each operation on each edge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from harness.methods.base import GradientMethod
+from harness.spaces.base import Architecture, NetworkConfig, SearchSpace
+from harness.spaces.network_size import flops, parameters
+
+BENCHMARK = NetworkConfig(channels=16, cells=5, classes=10)
+"""The network whose size is told of a cell: that of NAS-Bench-201 on CIFAR-10."""
+
+BENCHMARK_IMAGE_SIZE = 32
+"""Pixels of its images."""
+
+
+class Size(NamedTuple):
+    """Parameters of a network, and multiply-accumulate operations of one image."""
+
+    parameters: int
+    flops: int
+
+
+def benchmark_size(space: SearchSpace, cell: Architecture) -> Size:
+    """The size of a cell's :data:`BENCHMARK` network."""
+    return size_of(space, cell, BENCHMARK, BENCHMARK_IMAGE_SIZE)
+
+
+def size_of(space: SearchSpace, cell: Architecture, config: NetworkConfig, image_size: int) -> Size:
+    """The size of a cell's network."""
+    network = space.network(cell, config)
+    return Size(parameters(network), flops(network, image_size))
+
+
+def cells_to_compare(space: SearchSpace) -> list[list[Architecture]]:
+    """For each edge (outer) and operation (inner) a cell in which that edge alone prefers that operation.
+
+    The cells are those that the space's rule derives, the first operation being the one that the others are compared
+    with: in NAS-Bench-201 ``none``, in the DARTS space, whose rule never gives ``none``, the max pooling that stands in
+    its place and costs as little.
+    """
+    edges, operations = len(space.edges), len(space.operations)
+
+    def preferring(edge: int, operation: int) -> Architecture:
+        scores = torch.zeros(edges, operations)
+        scores[edge, operation] = 1
+        return space.discretise(scores, scores.amax(dim=1, keepdim=True).expand_as(scores))
+
+    return [[preferring(edge, operation) for operation in range(operations)] for edge in range(edges)]
+
+
+def operation_costs(space: SearchSpace, config: NetworkConfig, image_size: int) -> Tensor:
+    """What each operation on each edge adds to the size of a cell's network: (edges, operations, 2), float64.
+
+    The last axis is that of :class:`Size`. It is exact where sizes add up over the edges, as parameters and FLOPs do.
+    Of edges that the space calls equal one is measured: a network takes tens of milliseconds.
+    """
+    cells, edges = cells_to_compare(space), space.equal_edges
+    distinct = {cell for edge in set(edges) for cell in cells[edge]}
+    sizes = {cell: size_of(space, cell, config, image_size) for cell in distinct}
+    found = torch.tensor([[sizes[cell] for cell in cells[edge]] for edge in edges], dtype=torch.float64)
+    return found - found[:, :1]
+
+
+def costs_to_pay(
+    method: GradientMethod,
+    space: SearchSpace,
+    config: NetworkConfig,
+    image_size: int,
+    latencies: Sequence[Sequence[float]] | None,
+    device: torch.device,
+) -> Tensor | None:
+    """What the loss of α pays for each operation on each edge, (edges, operations); None where it pays for none.
+
+    Of each kind of cost, the dearest cell pays the method's weight. ``latencies`` are those of
+    :func:`harness.search.operation_latency.latencies`; nothing is paid for them where they are None.
+    """
+    weights = [method.parameters_weight, method.flops_weight, method.latency_weight]
+    if not any(weights):
+        return None
+    sizes = operation_costs(space, config, image_size)
+    seconds = torch.zeros(sizes.shape[:2]) if latencies is None else torch.tensor(latencies)
+    paid = torch.zeros(sizes.shape[:2], dtype=torch.float64)
+    for weight, cost in zip(weights, [*sizes.unbind(dim=2), seconds.double()], strict=True):
+        dearest = float(cost[range(len(cost)), list(space.discretise(cost, cost))].sum())
+        if dearest > 0:
+            paid += weight * cost / dearest
+    return paid.to(device, torch.float32)

@@ -1,0 +1,122 @@
+"""How long each operation on each edge takes on the device at hand: measured once and kept.
+
+No two measurements agree, and a search that pays for latency must find the same numbers again when it goes on, or on
+the next seed. So they are kept in the user's cache folder, and every run that pays for them holds them in its
+configuration.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import torch
+from torch import nn
+
+from harness.errors import HarnessError
+from harness.runs.environment import check_device, device_name
+from harness.runs.folder import write_atomically
+from harness.search.operation_costs import cells_to_compare
+from harness.spaces.base import NetworkConfig, SearchSpace
+
+BATCH = 64
+"""Images at once."""
+
+ROUNDS = 15
+"""Forward passes of each network that are timed; the fastest counts: whatever else runs only slows them."""
+
+Latencies = list[list[float]]
+"""Seconds that an operation (inner) on an edge (outer) adds to a forward pass of :data:`BATCH` images."""
+
+
+def latencies(space: SearchSpace, config: NetworkConfig, image_size: int, device: str, threads: int) -> Latencies:
+    """What each operation on each edge adds to the time of a cell's network, above the fastest on the same edge.
+
+    Args:
+        space: whose operations they are.
+        config: of the network around the cells.
+        image_size: pixels of its images.
+        device: PyTorch's name.
+        threads: of PyTorch, on a CPU.
+
+    Measured in evaluation mode, on the cells of :func:`harness.search.operation_costs.cells_to_compare`, unless this
+    was done before with the same PyTorch on a device of the same name. Raises :class:`HarnessError` where this machine
+    has no such device (a cluster's workers may), and where they cannot be kept.
+    """
+    check_device(device)
+    what = {
+        "device": device_name(device),
+        "threads": threads if device == "cpu" else None,
+        "torch": str(torch.__version__),
+        "space": space.name,
+        "network": asdict(config),
+        "image_size": image_size,
+        "batch": BATCH,
+    }
+    path = cache_directory() / f"{hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]}.json"
+    if (known := _read(path, what)) is not None:
+        return known
+    measured = _measure(space, config, image_size, torch.device(device), threads)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps({"measured": what, "latencies": measured}, indent=1).encode())
+    except OSError as error:
+        raise HarnessError(
+            f"cannot keep the measured latencies as {path} ({error.strerror or error}); make room, or set "
+            "XDG_CACHE_HOME to a folder that can be written"
+        ) from None
+    return measured
+
+
+def cache_directory() -> Path:
+    """Where measurements are kept."""
+    return Path(platformdirs.user_cache_dir("nas-harness", appauthor=False), "latencies")
+
+
+def _read(path: Path, what: dict[str, Any]) -> Latencies | None:
+    """What was measured before; None where nothing was, or the file is damaged."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        content = json.loads(path.read_text())
+        if content["measured"] == what:
+            return [[float(value) for value in edge] for edge in content["latencies"]]
+    return None
+
+
+def _measure(
+    space: SearchSpace, config: NetworkConfig, image_size: int, device: torch.device, threads: int
+) -> Latencies:
+    """A round of all networks after the other, so that whatever slows the machine for a while slows all of them."""
+    cells = cells_to_compare(space)
+    networks = {cell: space.network(cell, config).to(device).eval() for edge in cells for cell in edge}
+    images = torch.zeros(BATCH, 3, image_size, image_size, device=device)
+    times: dict[tuple[int, ...], list[float]] = {cell: [] for cell in networks}
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        with torch.no_grad():
+            for turn in range(1 + ROUNDS):  # the first warms up
+                for cell, network in networks.items():
+                    seconds = _timed(network, images)
+                    if turn:
+                        times[cell].append(seconds)
+    finally:
+        torch.set_num_threads(before)
+    found = [[min(times[cell]) for cell in edge] for edge in cells]
+    return [[value - min(edge) for value in edge] for edge in found]
+
+
+def _timed(network: nn.Module, images: torch.Tensor) -> float:
+    """Seconds of a forward pass."""
+    if images.is_cuda:
+        torch.cuda.synchronize(images.device)
+    begun = time.perf_counter()
+    network(images)
+    if images.is_cuda:
+        torch.cuda.synchronize(images.device)
+    return time.perf_counter() - begun

@@ -1,0 +1,102 @@
+"""The search loop of query-based methods: cells are proposed, trained from scratch on the search's own data, validated.
+
+The budget is what a bilevel gradient search processes under the same protocol: all search images forward once an epoch.
+A cell costs its training epochs on the search-train half and one pass over the search-validation half. A cell that
+would overrun the budget is not begun. A multi-fidelity method may ask for fewer epochs than ``epochs_per_cell``; a cell
+that it asks for again is trained from scratch again.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from harness.config.protocol import Protocol
+from harness.data.batches import SearchData
+from harness.errors import Diverged
+from harness.methods.base import Query, QueryMethod
+from harness.methods.search_state import Forward
+from harness.random_streams import stream
+from harness.runs.schema import TraceRow
+from harness.search.ask_tell import Asking
+from harness.search.epoch import Mean, Tick, cosine, network_config
+from harness.spaces.base import SearchSpace, initialise
+
+
+class QuerySearch(Asking):
+    """One search of a query-based method, with the interface of :class:`harness.search.weight_sharing.GradientSearch`.
+
+    An epoch is a share of the budget: after epoch t, all cells that fit into t epochs' budget have been evaluated.
+    """
+
+    def __init__(
+        self,
+        method: QueryMethod,
+        space: SearchSpace,
+        data: SearchData,
+        protocol: Protocol,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        super().__init__(method, space, seed, device, method.shorter_trainings())
+        self.data, self.protocol, self.seed, self.device = data, protocol, seed, device
+
+    def run_epoch(self, epoch: int, tick: Tick) -> TraceRow:
+        """Spend one more epoch's budget, and its row. Raises :class:`Diverged` where a cell's loss is not finite."""
+        affordable = 2 * (epoch + 1)  # passes over a half: an epoch pays for both halves
+        before = paid = sum(map(self._price, self.epochs))
+        trained = Mean()
+        while paid + (price := self._price(self.proposed().epochs)) <= affordable:
+            trained = Mean()
+
+            def part(done: float, paid: int = paid, price: int = price) -> None:
+                tick((paid - before + done * price) / (affordable - before))
+
+            self.tell(self._evaluate(self.proposed(), epoch, trained, part))
+            paid += price
+        return self.row(epoch, trained)
+
+    def _price(self, epochs: int | None) -> int:
+        """Passes over a half of the images that a cell costs: its epochs, and one to validate it."""
+        return (epochs or self.method.epochs_per_cell) + 1
+
+    def _evaluate(self, query: Query, epoch: int, trained: Mean, tick: Tick) -> float:
+        """Validation accuracy (%) of a cell's network, trained from scratch by the protocol's weight optimiser."""
+        network = self.space.network(query.architecture, network_config(self.protocol, self.data.classes))
+        number = len(self.history)
+        initialise(network, lambda name: stream(self.seed, "weights", f"cell-{number}", name))
+        network.to(self.device).train()
+        w = self.protocol.weights
+        optimizer = torch.optim.SGD(
+            network.parameters(), w.learning_rate, w.momentum, weight_decay=w.weight_decay, nesterov=w.nesterov
+        )
+        epochs, streams = query.epochs or self.method.epochs_per_cell, self.streams
+        for turn in range(epochs):
+            for group in optimizer.param_groups:
+                group["lr"] = cosine(w.learning_rate, w.learning_rate_min, turn, epochs)
+            for images, labels in self.data.train.shuffled(streams["train-order"], streams["train-augmentation"]):
+                with self.cost.timing("weight"):
+                    forward = self._forward(network, images, labels)
+                    optimizer.zero_grad()
+                    forward.loss.backward()
+                    self.passes.backward += 1
+                    if w.clip_norm is not None:
+                        nn.utils.clip_grad_norm_(network.parameters(), w.clip_norm)
+                    optimizer.step()
+                trained.add(forward, len(labels))
+            tick((turn + 1) / (epochs + 1))
+        validated = Mean()
+        with self.cost.timing("derivation"), torch.no_grad():
+            network.eval()
+            for images, labels in self.data.valid.in_order():
+                validated.add(self._forward(network, images, labels), len(labels))
+        if validated.loss is None or not torch.tensor(validated.loss).isfinite():
+            raise Diverged(f"the validation loss of cell {number + 1} became {validated.loss} in epoch {epoch + 1}")
+        assert validated.accuracy is not None
+        return validated.accuracy
+
+    def _forward(self, network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> Forward:
+        self.passes.forward += 1
+        self.passes.examples += len(labels)
+        logits = network(images)
+        return Forward(nn.functional.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())

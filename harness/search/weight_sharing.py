@@ -1,0 +1,209 @@
+"""The search loop of gradient methods: what the harness does between a method's hooks.
+
+Per step, an α step on a validation batch and a weight step on a training batch, in the protocol's order; single-level
+methods have no α step. After each epoch the cell is derived and the state recorded.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.config.protocol import Protocol
+from harness.data.batches import SearchData
+from harness.errors import Diverged
+from harness.methods.base import GradientMethod
+from harness.methods.search_state import Batch, Forward, Passes, Search
+from harness.random_streams import Streams, stream
+from harness.runs.schema import LastDiagnosed, TraceRow
+from harness.search.cost import Cost
+from harness.search.diagnostics import Diagnosis, steady_mixture, undisturbed
+from harness.search.epoch import Mean, Tick, cosine, network_config, returned, trace_row
+from harness.search.operation_costs import costs_to_pay
+from harness.spaces.base import Mixture, SearchSpace, initialise
+
+
+class GradientSearch:
+    """One search of a gradient method, epoch by epoch."""
+
+    def __init__(
+        self,
+        method: GradientMethod,
+        space: SearchSpace,
+        data: SearchData,
+        protocol: Protocol,
+        seed: int,
+        device: torch.device,
+        latencies: Sequence[Sequence[float]] | None = None,
+    ) -> None:
+        self.method, self.data, self.protocol = method, data, protocol
+        self.streams = Streams(seed)
+        self.cost = Cost(device)
+
+        cell_network = network_config(protocol, data.classes)
+        options = returned(method.supernet_options(), "supernet_options")
+        supernet = space.supernet(network_config(protocol, data.classes, **options))
+        initialise(supernet, lambda name: stream(seed, "weights", name))
+        supernet.to(device).train()
+        initial = returned(method.initial_alphas(space, stream(seed, "alpha")), "initial_alphas")
+        alphas = {name: nn.Parameter(value.to(device)) for name, value in initial.items()}
+        w, a = protocol.weights, protocol.alpha
+        architecture = [{"params": list(alphas.values())}]  # a group, for it may be empty
+        adam = torch.optim.Adam(architecture, lr=a.learning_rate, betas=a.betas, weight_decay=a.weight_decay)
+        self.search = Search(
+            space=space,
+            supernet=supernet,
+            alphas=alphas,
+            weight_optimizer=torch.optim.SGD(
+                supernet.parameters(),
+                lr=w.learning_rate,
+                momentum=w.momentum,
+                nesterov=w.nesterov,
+                weight_decay=w.weight_decay,
+                foreach=True,  # not fused: that goes by memory order, and autograd.grad may give gradients another
+            ),
+            alpha_optimizer=returned(method.alpha_optimizer(list(alphas.values()), adam), "alpha_optimizer"),
+            noise=self.streams["method"],
+            validate=self._validate,
+            curvature=self._curvature,
+            clip_norm=w.clip_norm,
+            epochs=protocol.epochs(method.name),
+            mixed_precision=device.type == "cuda" and protocol.supernet.precision == "bfloat16",
+            costs=costs_to_pay(method, space, cell_network, protocol.data.image_size, latencies, device),
+        )
+        self._diagnosis = Diagnosis(method, self.search, data.valid, protocol.diagnostics, seed)
+
+    def run_epoch(self, epoch: int, tick: Tick) -> TraceRow:
+        """One epoch, from 0, and its row. Raises :class:`Diverged` where a loss or an α is not a finite number."""
+        search, w = self.search, self.protocol.weights
+        search.epoch = epoch
+        for group in search.weight_optimizer.param_groups:
+            group["lr"] = cosine(w.learning_rate, w.learning_rate_min, epoch, search.epochs)
+        alpha_first = self.protocol.order(self.method.name) == "alpha-first"
+        with self.cost.timing("derivation"):
+            if not search.stopped:
+                self.method.begin_epoch(search)
+        trained, validated = Mean(), Mean()
+        streams, steps = self.streams, self.data.train.batches
+        validation = self.data.valid.shuffled(streams["valid-order"], streams["valid-augmentation"])
+        training = self.data.train.shuffled(streams["train-order"], streams["train-augmentation"])
+        for step, train in enumerate(() if search.stopped else training):
+            valid = next(validation) if self.method.bilevel else None
+            if valid is not None and alpha_first:
+                validated.add(self._alpha_step(train, valid), len(valid.labels))
+            with self.cost.timing("weight"):
+                forward = returned(self.method.weight_step(search, train), "weight_step")
+            trained.add(forward, len(train.labels))
+            if valid is not None and not alpha_first:
+                validated.add(self._alpha_step(train, valid), len(valid.labels))
+            tick((step + 1) / steps)
+        self._check_finite(trained, validated)
+        with self.cost.timing("derivation"):
+            cell = returned(self.method.derive(search), "derive")
+        row = trace_row(
+            epoch,
+            search.space,
+            cell,
+            self.cost,
+            search.passes,
+            trained=trained,
+            valid=(validated.loss, validated.accuracy),
+            alpha=search.alphas.get("alpha"),
+        )
+        if self._diagnosis.due(epoch):
+            with self.cost.apart():
+                found = self._diagnosis.measure(cell)
+            row = TraceRow(**row, **found)
+            row["diagnostics_seconds"] = self.cost.seconds["diagnostics"]
+        return row
+
+    def last_diagnosis(self) -> LastDiagnosed | None:
+        """What is measured of the supernet after the last epoch, outside the search cost; None where nothing is."""
+        if not self._diagnosis.due_last:
+            return None
+        with self.cost.apart():
+            return self._diagnosis.measure_last()
+
+    def _alpha_step(self, train: Batch, valid: Batch) -> Forward | None:
+        with self.cost.timing("alpha"):
+            return self.method.alpha_step(self.search, train, valid)
+
+    @torch.no_grad()
+    def _validate(self, mixture: Mixture) -> float:
+        """See :data:`harness.methods.search_state.Validate`."""
+        valid = self.data.valid
+        with undisturbed(self.search.supernet):
+            correct = [self.search.forward(batch, mixture).correct for batch in valid.measured()]
+        return 100 * int(torch.stack(correct).sum()) / len(valid)
+
+    def _curvature(self) -> float:
+        """See :data:`harness.methods.search_state.Curvature`."""
+        search = self.search
+        with undisturbed(search.supernet):
+            mixture = steady_mixture(self.method, search)
+            found = self._diagnosis.eigenvalue(
+                mixture, search.passes, f"{self.method.name} needs it: choose another space"
+            )
+        return math.nan if found is None else found
+
+    def _check_finite(self, trained: Mean, validated: Mean) -> None:
+        what = None
+        if not math.isfinite(trained.loss or 0.0):
+            what = f"the training loss became {trained.loss}"
+        elif not math.isfinite(validated.loss or 0.0):
+            what = f"the validation loss became {validated.loss}"
+        for name, value in self.search.alphas.items():
+            if what is None and not bool(value.isfinite().all()):
+                what = f"the architecture parameter {name} is no longer finite"
+        if what:
+            raise Diverged(f"{what} in epoch {self.search.epoch + 1}")
+
+    @torch.no_grad()
+    def alphas(self) -> dict[str, Any]:
+        """The architecture parameters that have a row for each edge (no controller's), now, as nested lists.
+
+        Beside them ``operation_weights``, where the method makes something else of α than its softmax.
+        """
+        space = self.search.space
+        found: dict[str, Tensor] = {
+            name: value for name, value in self.search.alphas.items() if value.shape[:1] == (len(space.edges),)
+        }
+        if "alpha" in found and found["alpha"].shape == (len(space.edges), len(space.operations)):
+            weights = returned(self.method.operation_weights(self.search), "operation_weights")
+            if not torch.equal(weights, found["alpha"].softmax(dim=1)):
+                found["operation_weights"] = weights
+        return {name: value.detach().cpu().tolist() for name, value in found.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the search depends on."""
+        search = self.search
+        return {
+            "supernet": search.supernet.state_dict(),
+            "alphas": {name: value.detach() for name, value in search.alphas.items()},
+            "weight_optimizer": search.weight_optimizer.state_dict(),
+            "alpha_optimizer": search.alpha_optimizer.state_dict(),
+            "streams": self.streams.state_dict(),
+            "memory": copy.deepcopy(search.memory),
+            "stopped": search.stopped,
+            "passes": vars(search.passes).copy(),
+            "cost": self.cost.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on, bit for bit, where :meth:`state_dict` was taken."""
+        search = self.search
+        search.supernet.load_state_dict(state["supernet"])
+        with torch.no_grad():
+            for name, value in search.alphas.items():
+                value.copy_(state["alphas"][name])
+        search.weight_optimizer.load_state_dict(state["weight_optimizer"])
+        search.alpha_optimizer.load_state_dict(state["alpha_optimizer"])
+        self.streams.load_state_dict(state["streams"])
+        search.memory, search.stopped = state.get("memory", {}), state.get("stopped", False)  # older ones have neither
+        search.passes = Passes(**state["passes"])
+        self.cost.load_state_dict(state["cost"])

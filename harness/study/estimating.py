@@ -1,0 +1,298 @@
+"""What runs would cost, from a few steps of each method measured on this machine under the protocol of the runs.
+
+Every method is measured in a process of its own, as its runs would be, with nothing written but a temporary folder.
+Steps are taken at :data:`MOMENTS` places spread over the run, so that what changes during a run, such as PC-DARTS's
+warm-up without α steps, counts by its share.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from harness.config.protocol import NO_DIAGNOSTICS, Diagnostics, stored_protocol
+from harness.data.batches import AT_ONCE, Images
+from harness.errors import Diverged, HarnessError, failure
+from harness.execution.local import worker_environment
+from harness.runs.folder import RunFolder, write_atomically
+from harness.runs.schema import RunConfig
+from harness.search.cost import resident_peak
+from harness.search.diagnostics import Diagnosis, sample_cells, single_path, steady_mixture
+from harness.search.query_by_lookup import TableSearch
+from harness.search.query_by_training import QuerySearch
+from harness.search.weight_sharing import GradientSearch
+from harness.search.worker import build
+from harness.study.planned_run import PlannedRun
+
+MOMENTS = 10
+"""Steps measured of a gradient method, evenly spread over the epochs of a run, after two that warm up."""
+
+CELLS = 3
+"""Cells measured of a query-based method, a training step and a validation step each, after one that warms up."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run of a method, extrapolated from the steps measured.
+
+    Attributes:
+        seconds: of the whole search, its diagnostics included; of one that a table answers, not the simulated ones.
+        memory_mib: peak of the process, PyTorch and images included; on a GPU, of the memory allocated there.
+    """
+
+    seconds: float
+    memory_mib: float
+
+
+@dataclass(frozen=True)
+class Part:
+    """The runs of one method.
+
+    Attributes:
+        label: of the method.
+        runs: all of them, done or not.
+        left: of each that has not ended, how much is left of it, from 0 to 1.
+        measured: one whole run; None where there is nothing left to do.
+    """
+
+    label: str
+    runs: int
+    left: Sequence[float]
+    measured: Measured | None
+
+    @property
+    def seconds(self) -> float:
+        """Of all that is left, one after another."""
+        return sum(self.left) * self.measured.seconds if self.measured else 0.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is left of a study.
+
+    Attributes:
+        parts: a method each.
+        queue: seconds of each run that is not done, in the order in which they would be started.
+    """
+
+    parts: Sequence[Part]
+    queue: Sequence[float]
+
+    def makespan(self, workers: int) -> float:
+        """Seconds until so many workers are done, each as fast as measured and taking the next run when it is free."""
+        busy = [0.0] * workers
+        for seconds in self.queue:
+            heapq.heapreplace(busy, busy[0] + seconds)
+        return max(busy)
+
+
+def estimate(runs: Sequence[PlannedRun], threads: int, device: str, data_directory: Path | None) -> Estimate:
+    """Measure every method that has a run left to do.
+
+    Args:
+        runs: planned; those that have ended are not counted again, those that have begun by what is left of them.
+        threads: of PyTorch, in each run.
+        device: PyTorch's name.
+        data_directory: as given by the user.
+
+    Raises :class:`HarnessError` where a method fails at its first steps or the memory does not suffice.
+    """
+    of_method: dict[str, list[PlannedRun]] = {}
+    for run in runs:
+        of_method.setdefault(run.config["label"], []).append(run)
+    parts = {}
+    for label, planned in of_method.items():
+        todo = [run for run in planned if not run.cached]
+        measured = _measured(todo[0], threads, device, data_directory) if todo else None
+        parts[label] = Part(label, len(planned), [_left(run) for run in todo], measured)
+    queue = [
+        _left(run) * measured.seconds
+        for run in runs
+        if not run.cached and (measured := parts[run.config["label"]].measured)
+    ]
+    return Estimate(list(parts.values()), queue)
+
+
+def _left(run: PlannedRun) -> float:
+    if run.state == "new":
+        return 1.0
+    return 1 - len(run.folder.read_trace()) / run.config["epochs"]
+
+
+def _measured(run: PlannedRun, threads: int, device: str, data_directory: Path | None) -> Measured:
+    """Measure in a process of its own, whose memory is then that of a run."""
+    config = {**run.config, "threads": threads}
+    answers = run.answers.to_bytes() if run.answers else None
+    context = multiprocessing.get_context("spawn")
+    with _as_in_a_worker(), ProcessPoolExecutor(1, mp_context=context) as pool:
+        try:
+            found, reason = pool.submit(measure, json.dumps(config), answers, device, data_directory).result()
+        except BrokenProcessPool:
+            found, reason = None, "its process died, perhaps because memory ran out"
+    if found is None:
+        raise HarnessError(f"{run.config['label']} cannot be measured: {reason}")
+    return found
+
+
+@contextmanager
+def _as_in_a_worker() -> Iterator[None]:
+    """Processes started inside have the environment variables of workers."""
+    before = dict(os.environ)
+    os.environ.update(worker_environment())
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def measure(
+    config: str, answers: bytes | None, device: str, data_directory: Path | None
+) -> tuple[Measured | None, str]:
+    """Measure one method in this process; None, and the reason in a line, where that fails.
+
+    Args:
+        config: a run's configuration (:class:`harness.runs.schema.RunConfig`) as JSON.
+        answers: the bytes of ``answers.npy``, for a search that a table answers.
+        device: PyTorch's name.
+        data_directory: as given by the user.
+    """
+    try:
+        with tempfile.TemporaryDirectory() as place:
+            folder = RunFolder(Path(place))
+            content: RunConfig = json.loads(config)
+            diagnostics = stored_protocol(content["protocol"]).diagnostics
+            content["protocol"]["diagnostics"] = NO_DIAGNOSTICS.model_dump(mode="json")  # measured apart
+            folder.write_json("config.json", content)
+            if answers is not None:
+                write_atomically(folder.path / "answers.npy", answers)
+            search = build(folder, data_directory, device)
+        if isinstance(search, GradientSearch):
+            seconds = _gradient_seconds(search, content["epochs"], diagnostics, content["seed"])
+        elif isinstance(search, QuerySearch):
+            seconds = _query_seconds(search, content["epochs"])
+        else:
+            seconds = _table_seconds(search, content["epochs"])
+        return Measured(seconds, _peak_mib(torch.device(device))), ""
+    except HarnessError as error:
+        return None, str(error)
+    except Exception as error:
+        return None, failure(error)
+
+
+def _gradient_seconds(search: GradientSearch, epochs: int, diagnostics: Diagnostics, seed: int) -> float:
+    data, batches = search.data, _batches(search.data.train)
+    few = _first(data.valid, max(AT_ONCE, data.valid.batch_size))
+    share = len(data.valid) / len(few)  # what derivation takes is mostly validation, where it is not next to nothing
+    search.data = replace(data, train=_first(data.train, data.train.batch_size), valid=few)
+    curvature, asked = search.search.curvature, 0
+
+    def flat() -> float:
+        """In the place of what takes one batch however many images there are: measured apart. Stops no search."""
+        nonlocal asked
+        asked += 1
+        return 0.0
+
+    search.search.curvature = flat
+    for _ in range(2):
+        _run_epoch(search, 0)
+    asked = 0
+    moments = min(MOMENTS, epochs)
+    places = [(2 * moment + 1) * epochs // (2 * moments) for moment in range(moments)]
+    timed = {place: _timed(search, place) for place in places}
+    steps = sum(seconds for seconds, _ in timed.values()) / moments
+    usual = [seconds for place, (_, seconds) in timed.items() if place < epochs - 1]
+    derivation = sum(usual) / max(1, len(usual))
+    curvatures = epochs * asked / moments * _seconds(curvature) if asked else 0.0
+    _, last = _timed(search, epochs - 1)  # where some methods choose between candidates
+    searched = epochs * steps * batches + ((epochs - 1) * derivation + last) * share
+    searched += curvatures
+    return searched + _diagnosis_seconds(Diagnosis(search.method, search.search, data.valid, diagnostics, seed))
+
+
+def _diagnosis_seconds(diagnosis: Diagnosis) -> float:
+    """Seconds of all diagnostics of a run. Two cells stand for all that are ranked, one mixture for all perturbed."""
+    search, settings = diagnosis.search, diagnosis.settings
+    times = sum(diagnosis.due(epoch) for epoch in range(search.epochs))
+    begun = time.perf_counter()
+    if times:
+        diagnosis.measure(diagnosis.method.derive(search))
+    seconds = times * (time.perf_counter() - begun)
+    if not diagnosis.due_last:
+        return seconds
+    mixture = steady_mixture(diagnosis.method, search)
+    begun = time.perf_counter()
+    for cell in sample_cells(search.space, 2):
+        diagnosis.accuracy(single_path(mixture, cell))
+    ranked, begun = time.perf_counter() - begun, time.perf_counter()
+    diagnosis.accuracy(mixture)
+    perturbed = (time.perf_counter() - begun) * (1 + mixture.weights.numel())
+    return seconds + ranked * settings.ranking_cells / 2 + perturbed * settings.perturbation
+
+
+def _query_seconds(search: QuerySearch, epochs: int) -> float:
+    full, data, batches = search.method.epochs_per_cell, search.data, _batches(search.data.train)
+    search.method = search.method.model_copy(update={"epochs_per_cell": 1})  # then an epoch of the search pays one cell
+    one = data.train.batch_size
+    search.data = replace(data, train=_first(data.train, one), valid=_first(data.valid, one))
+    _run_epoch(search, 0)
+    training = validation = 0.0
+    for cell in range(1, CELLS + 1):
+        step, rest = _timed(search, cell)
+        training, validation = training + step / CELLS, validation + rest / CELLS
+    affordable = 2 * epochs // (full + 1)
+    return affordable * batches * (full * training + validation)
+
+
+def _table_seconds(search: TableSearch, epochs: int) -> float:
+    begun = time.perf_counter()
+    _run_epoch(search, 0)
+    return (time.perf_counter() - begun) * epochs
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def _timed(search: GradientSearch | QuerySearch, epoch: int) -> tuple[float, float]:
+    """Seconds of an epoch, without and in derivation."""
+    before, begun = search.cost.seconds["derivation"], time.perf_counter()
+    _run_epoch(search, epoch)
+    derivation = search.cost.seconds["derivation"] - before
+    return time.perf_counter() - begun - derivation, derivation
+
+
+def _run_epoch(search: GradientSearch | QuerySearch | TableSearch, epoch: int) -> None:
+    with suppress(Diverged):  # on so few images; it takes its time all the same
+        search.run_epoch(epoch, lambda fraction: None)
+
+
+def _first(images: Images, count: int) -> Images:
+    """So many images, or all where there are fewer."""
+    return replace(images, images=images.images[:count], labels=images.labels[:count])
+
+
+def _batches(images: Images) -> float:
+    """Batches of an epoch, the last one as the fraction it is."""
+    return max(1.0, len(images) / images.batch_size)
+
+
+def _peak_mib(device: torch.device) -> float:
+    """Peak memory of this process so far: of the GPU, or resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resident_peak() / 2**20

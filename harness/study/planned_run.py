@@ -1,0 +1,72 @@
+"""A run that a study plans: its folder, its configuration and its state."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from harness.errors import HarnessError
+from harness.runs.folder import RunFolder, write_atomically
+from harness.runs.schema import OVER, Attempt, RunConfig, TrainingConfig
+from harness.search.benchmark_query import Answers
+
+ORACLE = "+oracle-on-test"
+"""What the labels of runs end with that were answered by test accuracies."""
+
+
+State = Literal["new", "goes on", "finished", "diverged"]
+"""Of a planned run. A failed or timed out run goes on; a finished or diverged one would only repeat itself."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A search, or a training, that a command line asks for, and where it stands."""
+
+    folder: RunFolder
+    config: RunConfig | TrainingConfig
+    state: State
+    answers: Answers | None = None
+
+    @property
+    def cached(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.state in OVER
+
+    @property
+    def name(self) -> str:
+        """For print."""
+        return f"{self.config['label']} seed {self.config['seed']}"
+
+
+def state_of(folder: RunFolder) -> State:
+    """Where a run stands that its folder may hold already."""
+    if folder.config is None:
+        return "new"
+    result = folder.result
+    if result is not None and result["status"] in OVER:
+        return "finished" if result["status"] == "finished" else "diverged"
+    return "goes on"
+
+
+def begin(run: PlannedRun, environment: dict[str, Any], fresh: bool) -> None:
+    """Make a run's folder ready for a worker: configuration and environment; with ``fresh``, nothing of before.
+
+    How the run has ended is added to its attempts. Raises :class:`HarnessError` where the folder cannot be changed.
+    """
+    try:
+        if fresh and run.folder.path.exists():
+            shutil.rmtree(run.folder.path)
+        if (before := run.folder.result) is not None:
+            epochs = len(run.folder.read_trace())
+            run.folder.add_attempt(
+                Attempt(ended=before["ended"], reason=before["reason"], epochs=epochs, status=before["status"])
+            )
+        (run.folder.path / "result.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise HarnessError(f"cannot delete what was in {run.folder.path}: {error.strerror}") from None
+    if run.folder.config is None:
+        if run.answers is not None:
+            write_atomically(run.folder.path / "answers.npy", run.answers.to_bytes())
+        run.folder.write_json("config.json", run.config)
+    run.folder.write_json("environment.json", {**environment, "threads": run.folder.config["threads"]})

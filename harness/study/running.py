@@ -1,0 +1,218 @@
+"""Conducting a study's runs: workers search, cells are looked up, MLflow mirrors, the user watches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from harness.benchmarks.table import Table
+from harness.errors import HarnessError
+from harness.execution.local import Executor
+from harness.runs import checkpoint
+from harness.runs.folder import RunFolder
+from harness.runs.schema import OVER, Status, TraceRow, TrainingResult
+from harness.study.lookup import look_up
+from harness.study.planned_run import PlannedRun, begin, state_of
+from harness.study.progress import Display, Line, display
+from harness.tracking.metrics import Accuracy
+from harness.tracking.mirror import Mirror
+
+
+def conduct(
+    runs: Sequence[PlannedRun],
+    table: Table | None,
+    executor: Executor,
+    environment: dict[str, Any],
+    *,
+    fresh: bool,
+    track: bool,
+) -> int:
+    """Run everything that is not finished; how many runs did not finish.
+
+    Args:
+        runs: what is planned; with ``fresh``, what they left before is deleted first.
+        table: where derived cells are looked up; None: nowhere.
+        executor: what works on them.
+        environment: facts recorded with every run.
+        track: mirror the runs into MLflow.
+
+    Raises :class:`HarnessError` where another process conducts runs of the same methods in the same study, and where a
+    folder cannot be written.
+    """
+    folders = {run.folder.path.parent for run in runs if fresh or not run.cached}
+    with ExitStack() as claims:
+        for folder in sorted(folders):
+            claims.enter_context(_claim(folder))
+        # between plan and claim another command may have ended some of them
+        runs = [replace(run, state=state_of(run.folder)) for run in runs]
+        todo = [run for run in runs if fresh or not run.cached]
+        return _conduct(runs, todo, table, executor, environment, fresh, track)
+
+
+@contextmanager
+def _claim(folder: Path) -> Iterator[None]:
+    """Keep other commands from conducting runs in a label's folder: with ``fresh`` they would delete what we write."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise HarnessError(
+            f"another harness run is working in {folder}; wait for it or stop it; searches can go under another --study"
+        ) from None
+    except OSError as error:
+        raise HarnessError(f"cannot write in {folder}: {error.strerror}; choose another --runs folder") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _conduct(
+    runs: Sequence[PlannedRun],
+    todo: Sequence[PlannedRun],
+    table: Table | None,
+    executor: Executor,
+    environment: dict[str, Any],
+    fresh: bool,
+    track: bool,
+) -> int:
+    screen = display(Console(stderr=True, highlight=False), len(todo), sum(run.config["epochs"] for run in todo))
+    mirror = Mirror(screen.say, draw, _by_dataset(table) if table else None) if track else None
+    session = _Session(runs, table, screen, mirror)
+    try:
+        with screen:
+            session.take_stock(todo)
+            for run in todo:
+                begin(run, environment, fresh)
+            executor.execute([run.folder for run in todo], session)
+    finally:
+        late = mirror.close() if mirror else []
+        if late:
+            count = f"{len(late)} runs are" if len(late) > 1 else "1 run is"
+            screen.say(f"{count} not in MLflow yet; deliver with: harness sync")
+    return session.unfinished
+
+
+def mirror_again(runs: Sequence[RunFolder]) -> None:
+    """Deliver what has been added to runs that have ended; an outage delays it until ``harness sync``."""
+    screen = display(Console(stderr=True, highlight=False), 0, 0)
+    mirror = Mirror(screen.say, draw)
+    for run in runs:
+        mirror.touch(run.path)
+    mirror.close()
+
+
+def _by_dataset(table: Table) -> Accuracy:
+    return lambda index: {dataset: float(table.test_accuracy(dataset)[index]) for dataset in table.datasets}
+
+
+def draw(space: str, architecture: str) -> bytes:
+    """A cell as a PNG."""
+    from harness.reports.figures.cells import cell_png  # takes a second to import, and only ended runs are drawn
+
+    return cell_png(space, architecture)
+
+
+class _Session:
+    """The listener of a study's workers.
+
+    Attributes:
+        unfinished: how many runs ended without finishing, or could not go on.
+    """
+
+    def __init__(self, runs: Sequence[PlannedRun], table: Table | None, screen: Display, mirror: Mirror | None) -> None:
+        self._runs = {run.folder.path: run for run in runs}
+        self._lines: dict[Path, Line] = {}
+        self._table, self._screen, self._mirror = table, screen, mirror
+        self.unfinished = 0
+
+    def take_stock(self, todo: Sequence[PlannedRun]) -> None:
+        """Show the runs that there is nothing to do for, and look them up if need be."""
+        for run in self._runs.values():
+            if run not in todo:
+                checkpoint.delete(run.folder.path)  # its worker may have been killed before it could
+                self._look_up(run.folder)
+                self._screen.say(f"{run.name}: {self._outcome(run.folder)} (cached)")
+                self.unfinished += run.state != "finished"
+                self._touch(run.folder)
+
+    def started(self, run: RunFolder) -> None:
+        planned = self._runs[run.path]
+        rows = run.read_trace() if checkpoint.existing(run.path) else []
+        again = run.path in self._lines
+        line = self._lines.setdefault(run.path, Line(planned.name, planned.config["epochs"]))
+        line.done, line.done_before = float(len(rows)), None
+        if rows:
+            self._screen.say(f"{planned.name}: goes on after epoch {len(rows)} of {line.epochs}")
+            line.row, line.accuracy = rows[-1], self._accuracy(run, rows[-1])
+        if not again:
+            self._screen.show(line)
+        self._touch(run)
+
+    def progress(self, run: RunFolder, done: float) -> None:
+        self._lines[run.path].advance(done)
+
+    def epoch(self, run: RunFolder, row: TraceRow) -> None:
+        line = self._lines[run.path]
+        line.advance(row["epoch"])
+        line.row, line.accuracy = row, self._accuracy(run, row)
+        self._screen.epoch(line)
+        self._touch(run)
+
+    def noted(self, run: RunFolder, text: str) -> None:
+        self._screen.say(f"{self._runs[run.path].name}: {text}")
+
+    def retried(self, run: RunFolder, reason: str) -> None:
+        self._screen.say(f"{self._runs[run.path].name}: {reason}")
+
+    def ended(self, run: RunFolder, status: Status, reason: str) -> None:
+        if status in OVER:
+            checkpoint.delete(run.path)  # as above
+        self._look_up(run)
+        self._screen.hide(self._lines.pop(run.path))
+        self._screen.say(f"{self._runs[run.path].name}: {self._outcome(run)}")
+        self.unfinished += status != "finished"
+        self._touch(run)
+
+    def refused(self, run: RunFolder, reason: str) -> None:
+        self._screen.hide(self._lines.pop(run.path))
+        self._screen.say(f"{self._runs[run.path].name}: stopped: {reason}")
+        self.unfinished += 1
+
+    def _touch(self, run: RunFolder) -> None:
+        if self._mirror:
+            self._mirror.touch(run.path)
+
+    def _look_up(self, run: RunFolder) -> None:
+        if self._table:
+            look_up(run, self._table)
+
+    def _accuracy(self, run: RunFolder, row: TraceRow) -> str:
+        """The table's accuracies of a row's cell, for print: on its first dataset, and on the one searched on."""
+        if self._table is None:
+            return ""
+        searched = self._runs[run.path].config["dataset"]
+        shown = [name for place, name in enumerate(self._table.datasets) if place == 0 or name == searched]
+        return ", ".join(f"{name} {self._table.test_accuracy(name)[row['index']]:.2f} %" for name in shown)
+
+    def _outcome(self, run: RunFolder) -> str:
+        """How a run ended, in a line."""
+        result: TrainingResult = run.read_json("result.json")
+        if result["status"] != "finished":
+            return f"{result['status']}: {result['reason']}"
+        last = run.read_trace()[-1]
+        accuracy = self._accuracy(run, last)
+        if "test_accuracy" in result:
+            accuracy = f"test accuracy {result['test_accuracy']:.2f} %"
+        simulated = last.get("simulated_seconds", 0.0)
+        seconds = f"{result['search_seconds'] - simulated:.1f} s" + (
+            f" and {simulated:,.0f} simulated s" * bool(simulated)
+        )
+        return f"{accuracy or 'finished'} in {seconds}, {result['architecture']}"

@@ -1,0 +1,76 @@
+"""Heat-maps of the weights that α gives each operation of each edge at a few epochs, a row a method."""
+
+from __future__ import annotations
+
+import numpy as np
+from harness.reports.figures.style import WIDTH, operation_name, short
+from harness.reports.results.alphas import operation_weights
+from harness.reports.results.comparison import Comparison, SeedResult
+from harness.reports.statistics.summary import Floats
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+COLOURS = "cividis_r"
+"""Perceptually uniform, and as ordered in greyscale as in colour; on white paper the darker is the larger."""
+
+MOMENTS = (0.0, 0.25, 0.5, 1.0)
+"""The epochs shown, as fractions of the run."""
+
+
+def alpha_heatmaps(comparison: Comparison) -> Figure | None:
+    """Weights at start, quarter, half and end: mean over the seeds that reached the epoch; None without any α."""
+    shown = [(method.label, found) for method in comparison.methods if (found := _seeds(comparison, method.seeds))]
+    if not shown:
+        return None
+    edges, operations = comparison.space.edges, comparison.space.operations
+    columns = [(label, [(epoch, _mean(seeds, epoch)) for epoch in _epochs(seeds)]) for label, seeds in shown]
+    most = max(float(mean.max()) for _, panels in columns for _, mean in panels)
+    height = 0.125 * len(edges) + 0.75
+    figure = Figure(figsize=(WIDTH, height * len(shown) + 1.25), layout="constrained")
+    grid = figure.subplots(len(shown), len(MOMENTS), sharex=True, sharey=True, squeeze=False)
+    grid[0, 0].set(xlim=(0, len(operations)), ylim=(len(edges), 0))  # of all panels, which then never autoscale
+    for row, (label, panels) in zip(grid, columns, strict=True):
+        for spare in row[len(panels) :]:
+            spare.set_axis_off()
+        for ax, (epoch, mean) in zip(row, panels, strict=False):
+            mesh = ax.pcolormesh(mean, cmap=COLOURS, vmin=0, vmax=most, edgecolors="white", linewidth=0.6)
+            _mark_largest(ax, mean, most)
+            ax.set_title(f"\nepoch {epoch}")
+            ax.spines[:].set_visible(False)
+            ax.tick_params(length=0, labelsize=7.5)
+            ax.tick_params("x", rotation=90)
+        at = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, 17), "textcoords": "offset points"}
+        row[0].annotate(short(label), weight="bold", **at).set_in_layout(False)
+        row[0].set_ylabel("edge")
+    grid[0, 0].set_yticks(np.arange(len(edges)) + 0.5, comparison.space.edge_names)
+    grid[0, 0].set_xticks(np.arange(len(operations)) + 0.5, [operation_name(operation) for operation in operations])
+    figure.colorbar(mesh, ax=grid, location="bottom", aspect=45, label="weight")
+    return figure
+
+
+def without_alpha(comparison: Comparison) -> list[str]:
+    """Labels of the methods that recorded no α, and are therefore on no heat-map."""
+    return [method.label for method in comparison.methods if not _seeds(comparison, method.seeds)]
+
+
+def _seeds(comparison: Comparison, seeds: list[SeedResult]) -> list[Floats]:
+    """The weights of each seed that has any: (epochs, edges, operations)."""
+    return [found for seed in seeds if (found := operation_weights(comparison, seed)) is not None]
+
+
+def _epochs(seeds: list[Floats]) -> list[int]:
+    """The epochs to show, from 1, each once."""
+    last = max(len(seed) for seed in seeds)
+    return sorted({max(1, round(moment * last)) for moment in MOMENTS})
+
+
+def _mean(seeds: list[Floats], epoch: int) -> Floats:
+    """Mean over the seeds that reached an epoch: (edges, operations)."""
+    mean: Floats = np.mean([seed[epoch - 1] for seed in seeds if len(seed) >= epoch], axis=0)
+    return mean
+
+
+def _mark_largest(ax: Axes, mean: Floats, most: float) -> None:
+    """A dot on the operation with the largest mean of each edge, in white where the ground is dark."""
+    colours = ["white" if value > 0.55 * most else "black" for value in mean.max(axis=1).tolist()]
+    ax.scatter(mean.argmax(axis=1) + 0.5, np.arange(len(mean)) + 0.5, s=7, c=colours, linewidth=0)

@@ -1,0 +1,58 @@
+"""The critical-difference diagram: mean ranks on an axis, and bars over methods that the blocks do not tell apart."""
+
+from __future__ import annotations
+
+from harness.reports.figures.style import BLACK, GREY, WIDTH, method_look, short
+from harness.reports.results.comparison import Comparison
+from harness.reports.tables.friedman import block_tests
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+_BAR, _ROW, _GAP = 0.22, 0.26, 0.3
+"""Inches: between two bars, between two names, and between the axis, the bars and the names."""
+
+_LONG = 20
+"""Characters of a name beyond which names are set smaller, to fit on both sides of the axis."""
+
+
+def critical_difference(comparison: Comparison) -> Figure | None:
+    """The diagram on the headline dataset; None where the design allows no test over blocks.
+
+    After Demšar (2006), with bars from pairwise tests (Benavoli, Corani & Mangili 2016) instead of one critical
+    distance. The dots on a bar are its members, since it may pass over a method that is not.
+    """
+    tests, _ = block_tests(comparison)
+    if tests is None:
+        return None
+    count = len(tests.labels)
+    half = (count + 1) // 2
+    names = _GAP + _BAR * len(tests.cliques)
+    depth = names + _ROW * half
+    figure = Figure(figsize=(WIDTH, 0.7 + depth), layout="constrained")
+    ax = figure.subplots()
+    ax.set(xlim=(1, count), ylim=(depth, 0), yticks=[])
+    ax.xaxis.set_major_locator(MaxNLocator(min(count, 9), integer=True))
+    ax.xaxis.set_ticks_position("top")
+    ax.xaxis.set_label_position("top")
+    ax.set_xlabel(f"mean rank on {tests.dataset} over {len(tests.seeds)} seeds (1 is best)")
+    ax.spines["top"].set_visible(True)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_visible(False)
+    places = [method.label for method in comparison.methods]
+    size = 9 if max(map(len, places)) <= _LONG else 6.5
+    for place, (label, rank) in enumerate(zip(tests.labels, tests.mean_ranks, strict=True)):
+        # The outermost name is the highest, so that no line to the axis crosses a name.
+        left = place < half
+        low = names + _ROW * ((place if left else count - 1 - place) + 0.5)
+        colour, marker = method_look(places.index(label))
+        ax.plot([rank, rank], [0, low], color=GREY, linewidth=0.8, zorder=1, clip_on=False)
+        ax.plot(rank, 0, marker=marker, color=colour, markersize=7, clip_on=False, zorder=4)
+        text = f"{short(label)}  {rank:.2f} " if left else f" {rank:.2f}  {short(label)}"
+        ax.text(rank, low, text, ha="right" if left else "left", va="center", fontsize=size)
+    for row, clique in enumerate(tests.cliques):
+        ranks = [tests.mean_ranks[place] for place in clique]
+        height = _GAP + _BAR * row
+        bar = ax.plot([min(ranks), max(ranks)], [height] * 2, color=BLACK, linewidth=3.2, solid_capstyle="round")
+        bar[0].set(clip_on=False, gid=f"clique-{row}")
+        ax.plot(ranks, [height] * len(ranks), "o", color=BLACK, markersize=6, clip_on=False)
+    return figure

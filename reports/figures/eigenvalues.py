@@ -1,0 +1,34 @@
+"""The figure of the dominant eigenvalue of the Hessian with respect to α, as it grows or does not."""
+
+from __future__ import annotations
+
+from harness.reports.figures.style import BLACK, GREY, method_look, panels, short
+from harness.reports.results.comparison import Comparison
+from harness.reports.tables.diagnostics import eigenvalue, recorded
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+
+def eigenvalues_over_epochs(comparison: Comparison) -> Figure | None:
+    """Largest eigenvalue over the epochs: a panel a method, a line a seed; None where no run recorded any."""
+    shown = []
+    for place, method in enumerate(comparison.methods):
+        lines = [(seed, found) for seed in method.seeds if (found := recorded(seed, eigenvalue))]
+        if lines:
+            shown.append((method_look(place), method, lines))
+    if not shown:
+        return None
+    epochs = max(epoch for _, _, lines in shown for _, line in lines for epoch in line)
+    figure, axes = panels(len(shown), epochs, "largest eigenvalue")
+    for ax, ((colour, marker), method, lines) in zip(axes, shown, strict=True):
+        ax.axhline(0, color=GREY, linewidth=0.6, zorder=1)
+        for seed, line in lines:
+            ax.plot([*line], [*line.values()], color=colour, alpha=0.7, linewidth=1, marker=marker, markersize=3)
+            if not seed.finished:
+                ax.plot(max(line), line[max(line)], color=BLACK, marker="x", markersize=6)
+        ax.set_title(short(method.label))
+    handles = [Line2D([], [], color=BLACK, linewidth=1, label="one seed")]
+    if any(not seed.finished for _, _, lines in shown for seed, _ in lines):
+        handles.append(Line2D([], [], color=BLACK, linestyle="", marker="x", label="did not finish"))
+    figure.legend(handles=handles, loc="outside upper left", ncols=3)
+    return figure

@@ -1,0 +1,199 @@
+"""How figures look: colours, markers, the accuracy scale, and how figures are written. Safe for colour-blind readers
+and in greyscale: nothing is told by colour alone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal
+
+import matplotlib as mpl
+import numpy as np
+from harness.reports.statistics.summary import Floats
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+WIDTH = 6.0
+"""Inches. Narrow enough for 9-point text to stay legible on a telephone."""
+
+# The palette of Okabe and Ito (2008), less its yellow, which is too faint on white.
+BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+ORANGE, SKY, BLACK, GREY = "#E69F00", "#56B4E9", "#000000", "#777777"
+FAINT = "#cfcfcf"
+"""Of curves that are there for comparison and not named."""
+
+_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+LineStyle = str | tuple[int, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """How one operation is drawn."""
+
+    colour: str
+    line: LineStyle
+    width: float
+    marker: str
+
+
+_STROKES = {
+    "skip_connect": Stroke(VERMILLION, "-", 2.6, "o"),
+    "nor_conv_3x3": Stroke(BLUE, (0, (6, 1.5)), 1.6, "s"),
+    "nor_conv_1x1": Stroke(SKY, (0, (5, 1.5, 1, 1.5)), 1.6, "^"),
+    "avg_pool_3x3": Stroke(GREEN, (0, (1, 1)), 1.8, "D"),
+    "max_pool_3x3": Stroke(PURPLE, (0, (2, 1)), 1.8, "P"),
+    "sep_conv_3x3": Stroke(BLUE, (0, (6, 1.5)), 1.6, "s"),
+    "sep_conv_5x5": Stroke(SKY, (0, (5, 1.5, 1, 1.5)), 1.6, "^"),
+    "dil_conv_3x3": Stroke(ORANGE, (0, (4, 1)), 1.6, "v"),
+    "dil_conv_5x5": Stroke(BLACK, (0, (3, 1, 1, 1)), 1.4, "*"),
+    "none": Stroke(GREY, (0, (2, 3)), 1.0, "x"),
+}
+_NAMES = {
+    "skip_connect": "skip",
+    "nor_conv_3x3": "conv 3×3",
+    "nor_conv_1x1": "conv 1×1",
+    "avg_pool_3x3": "avg pool",
+    "max_pool_3x3": "max pool",
+    "sep_conv_3x3": "sep 3×3",
+    "sep_conv_5x5": "sep 5×5",
+    "dil_conv_3x3": "dil 3×3",
+    "dil_conv_5x5": "dil 5×5",
+}
+
+
+def house_style() -> AbstractContextManager[None]:
+    """The context in which figures are made and saved."""
+    return mpl.rc_context(
+        {
+            "font.size": 9,
+            "axes.titlesize": 9,
+            "axes.titlelocation": "left",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.edgecolor": GREY,
+            "legend.frameon": False,
+            "legend.fontsize": 8.5,
+            "svg.hashsalt": "harness",
+            "pdf.fonttype": 42,
+        }
+    )
+
+
+def method_look(place: int) -> tuple[str, str]:
+    """Colour and marker of the method at a place in the study's sorted labels."""
+    return _COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)]
+
+
+def others(number: int) -> Line2D:
+    """The legend's entry for so many curves that are not named."""
+    return Line2D([], [], color=FAINT, linewidth=0.8, label=f"{number} other methods")
+
+
+def operation_stroke(operation: str, place: int) -> Stroke:
+    """How an operation is drawn: skip connections always stand out and ``none`` is always faint."""
+    return _STROKES.get(operation) or Stroke(_COLOURS[place % len(_COLOURS)], "-", 1.4, _MARKERS[place % len(_MARKERS)])
+
+
+def short(label: str) -> str:
+    """A method's label, cut in the middle where it would not fit a panel."""
+    return label if len(label) <= 32 else f"{label[:18]}…{label[-13:]}"
+
+
+def operation_name(operation: str) -> str:
+    """An operation's name for print."""
+    return _NAMES.get(operation, operation.replace("_", " "))
+
+
+def accuracy_scale(axes: Axes, which: Literal["x", "y"], lowest: float, best: float) -> None:
+    """Make an axis logarithmic in the distance to just above the best cell, so that a collapse and tenths both show."""
+    top = best + 1
+
+    def forward(accuracy: Floats) -> Floats:
+        place: Floats = -np.log(np.maximum(top - np.asarray(accuracy, dtype=float), 1e-3))
+        return place
+
+    def inverse(place: Floats) -> Floats:
+        accuracy: Floats = top - np.exp(-np.asarray(place, dtype=float))
+        return accuracy
+
+    axis: Axis = axes.yaxis if which == "y" else axes.xaxis
+    scale, limits = (axes.set_yscale, axes.set_ylim) if which == "y" else (axes.set_xscale, axes.set_xlim)
+    scale("function", functions=(forward, inverse))
+    low, high = forward(np.array([lowest, best]))
+    margin = 0.04 * (high - low)
+    limits(*inverse(np.array([low - margin, high + margin])))
+    ticks = accuracy_ticks(lowest, best)
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def cost_scale(axes: Axes, costs: Sequence[float]) -> None:
+    """Make the x axis logarithmic where costs differ more than tenfold, and start it at 0 otherwise."""
+    if min(costs) <= 0 or max(costs) <= 10 * min(costs):
+        axes.set_xlim(0, 1.1 * max(costs) or 1)
+        return
+    axes.set_xscale("log")
+    axes.set_xlim(min(costs) / 1.5, max(costs) * 1.5)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if max(costs) < 300 * min(costs) else (1,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def accuracy_ticks(lowest: float, best: float) -> list[float]:
+    """Round accuracies, evenly spread over the accuracy scale; the coarsest round numbers go first."""
+    low, high = -np.log(best + 1 - lowest), 0.0
+    chosen: dict[float, float] = {}
+    for step in (10.0, 5.0, 2.0, 1.0, 0.5):
+        for tick in np.arange(np.ceil(lowest / step) * step, best + 1e-9, step).tolist():
+            place = -np.log(best + 1 - tick)
+            if all(abs(place - other) > (high - low) / 9 for other in chosen.values()):
+                chosen[tick] = place
+    return sorted(chosen)
+
+
+def panels(count: int, epochs: int, ylabel: str) -> tuple[Figure, list[Axes]]:
+    """A figure of ``count`` panels over the epochs, in at most two columns that share both axes."""
+    columns = min(2, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(WIDTH, 0.9 + max(1.5 * rows, 2.4)), layout="constrained")
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    axes: list[Axes] = list(grid.flat)
+    for spare in axes[count:]:
+        spare.set_axis_off()
+        axes[axes.index(spare) - columns].xaxis.set_tick_params(labelbottom=True)
+    for first in axes[::columns]:
+        first.set_ylabel(ylabel)
+    margin = max(0.04 * epochs, 0.6)
+    axes[0].set_xlim(1 - margin, epochs + margin)
+    axes[0].xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    figure.supxlabel("epoch", fontsize=9)
+    return figure, axes[:count]
+
+
+def save(figure: Figure, kind: Literal["png", "pdf", "svg"]) -> bytes:
+    """A figure as bytes; the same figure gives the same bytes.
+
+    Its layout is computed once, at the first saving: it takes longer than drawing, and would be repeated for each kind.
+    """
+    metadata: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    buffer = io.BytesIO()
+    with house_style():
+        if engine := figure.get_layout_engine():
+            engine.execute(figure)
+            figure.set_layout_engine(None)
+        figure.savefig(buffer, format=kind, dpi=200, metadata=metadata[kind])
+    return buffer.getvalue()
+
+
+def mean_over_seeds(rows: Sequence[Sequence[float]]) -> Floats:
+    """Mean over the seeds that reached an epoch, epoch by epoch."""
+    epochs = max(len(row) for row in rows)
+    return np.array([np.mean([row[epoch] for row in rows if epoch < len(row)]) for epoch in range(epochs)])

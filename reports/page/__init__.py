@@ -1,0 +1,1 @@
+"""The page of a report: its elements, sections and sentences."""

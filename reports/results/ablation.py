@@ -1,0 +1,110 @@
+"""What the operations of a derived cell are worth, by the table: each edge's replaced by every other, and looked up.
+
+A substitute that computes the same function as the cell, whatever the weights (an edge that leads nowhere, say),
+changes nothing, although a table that trained both may hold two numbers that differ by the noise of training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from harness.reports.results.alphas import last_alpha
+from harness.reports.results.comparison import Comparison, MethodResults, SeedResult
+from harness.reports.statistics.summary import Floats
+from harness.spaces.base import Architecture, SearchSpace
+from scipy import stats
+
+from harness.runs.folder import RunFolder
+
+NONE = "none"
+"""The operation that takes an edge away."""
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """The derived cell of one seed.
+
+    Attributes:
+        seed: that derived it.
+        chosen: (edges, operations), whether the cell has the operation on the edge.
+        change: (edges, operations), points of test accuracy that the operation in the place of the chosen one adds; 0
+            for the chosen one, and for one that changes nothing.
+        same: (edges, operations), whether the cell computes the same function with the operation.
+    """
+
+    seed: SeedResult
+    chosen: npt.NDArray[np.bool_]
+    change: Floats
+    same: npt.NDArray[np.bool_]
+
+
+def ablations(comparison: Comparison, method: MethodResults) -> list[Ablation]:
+    """Those of a method's finished seeds, on the headline dataset; none without a table."""
+    column = comparison.column(comparison.headline) if comparison.headline else None
+    found = []
+    for seed in method.finished:
+        if column is not None and seed.cell is not None:
+            cell = comparison.space.parse(seed.cell)
+            indices, same = substitutes(comparison.space, cell)
+            change = np.where(same, 0.0, column[indices] - column[comparison.space.index(cell)])
+            chosen = np.arange(len(comparison.space.operations)) == np.array(cell)[:, None]
+            found.append(Ablation(seed, chosen, change, same))
+    return found
+
+
+@lru_cache(maxsize=1000)
+def substitutes(space: SearchSpace, cell: Architecture) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """The cell with each operation on each edge, (edges, operations): its official index, and whether it is the same.
+
+    Neither is to be changed.
+    """
+    form = space.canonical(cell)
+    cells = [
+        [(*cell[:edge], operation, *cell[edge + 1 :]) for operation in range(len(space.operations))]
+        for edge in range(len(space.edges))
+    ]
+    indices = np.array([[space.index(one) for one in row] for row in cells])
+    return indices, np.array([[space.canonical(one) == form for one in row] for row in cells])
+
+
+def lost_without(space: SearchSpace, ablation: Ablation) -> Floats:
+    """(edges,) points that the cell loses without each edge; of a space without ``none``, by the mean substitute."""
+    if NONE in space.operations:
+        return -ablation.change[:, space.operations.index(NONE)]
+    lost: Floats = -ablation.change.sum(axis=1) / (ablation.change.shape[1] - 1)
+    return lost
+
+
+def perturbation(comparison: Comparison, seed: SeedResult) -> Floats | None:
+    """(edges, operations) points that the seed's supernet loses without an operation; None where not recorded."""
+    found = np.array(RunFolder(seed.run.path).last_diagnosed.get("perturbation", []), dtype=float)
+    shape = (len(comparison.space.edges), len(comparison.space.operations))
+    return found if found.shape == shape and np.isfinite(found).all() else None
+
+
+def alpha_agreement(comparison: Comparison, ablation: Ablation) -> float | None:
+    """How far α orders the operations of an edge as the table does; see :func:`within_edges`. None without α."""
+    alpha = last_alpha(comparison, ablation.seed)
+    return None if alpha is None else within_edges(alpha, ablation.change)
+
+
+def perturbation_agreement(comparison: Comparison, ablation: Ablation) -> float | None:
+    """The same of the supernet's perturbation; None where it was not recorded."""
+    found = perturbation(comparison, ablation.seed)
+    return None if found is None else within_edges(found, ablation.change)
+
+
+def within_edges(scores: Floats, values: Floats) -> float | None:
+    """Mean over edges of Kendall's τ-b between two judgements of its operations, both (edges, operations).
+
+    Edges on which either is constant have no τ and are left out; None where all are.
+    """
+    taus = [
+        float(stats.kendalltau(score, value).statistic)
+        for score, value in zip(scores, values, strict=True)
+        if np.ptp(score) > 0 and np.ptp(value) > 0
+    ]
+    return float(np.mean(taus)) if taus else None

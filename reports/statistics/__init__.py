@@ -1,0 +1,1 @@
+"""The statistics of a report: summaries, intervals and tests. Pure functions of numbers."""
