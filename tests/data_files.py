@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.data.training_set import DATASETS, DatasetInfo, load_training_set
+from harness.data.info import DATASETS, DatasetInfo
+from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
 
 CIFAR10, CIFAR100, IMAGENET16 = DATASETS["cifar10"], DATASETS["cifar100"], DATASETS["imagenet16-120"]

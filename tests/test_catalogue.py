@@ -209,7 +209,7 @@ def test_a_file_adds_a_method(folder: Path) -> None:
     (folder / "uniform_method.py").write_text(GOOD)
     assert registry.methods()["uniform"].provider == "the harness"
     assert get_method("uniform").name == "uniform"
-    del sys.modules["methods.uniform_method"]
+    del sys.modules["harness.methods.uniform_method"]
 
 
 def test_classes_without_a_name_are_no_methods(folder: Path) -> None:

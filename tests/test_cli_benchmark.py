@@ -15,7 +15,7 @@ from harness.spaces.nas_bench_201 import encoding
 from harness.spaces.nas_bench_201.space import NASBench201
 
 from harness.benchmarks.load import load_table
-from harness.cli import benchmark
+from harness.cli import benchmark_command as verb
 from harness.cli.main import harness, main
 from tests import nb201_files, studies
 
@@ -155,7 +155,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise ValueError("a bug")
 
-    monkeypatch.setattr(benchmark, "describe", broken)
+    monkeypatch.setattr(verb, "describe", broken)
     monkeypatch.setattr(sys, "argv", ["harness", "benchmark", "query", "0"])
     with pytest.raises(ValueError, match="a bug") as caught:
         main()

@@ -23,7 +23,7 @@ from filelock import FileLock
 from harness.config.protocol import load_protocol
 from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
-from harness.execution.dask import connection
+from harness.execution.dask import backend
 from harness.execution.dask.backend import connect
 from harness.execution.dask.compatibility import Meeting, problem, software
 from harness.execution.local import Workers
@@ -262,7 +262,7 @@ def test_under_a_new_scheduler_runs_go_on_and_end_bit_for_bit(place: Path, addre
 def test_a_scheduler_that_died_before_the_first_run_is_one_line(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "PATIENCE", 1)
+    monkeypatch.setattr(backend, "PATIENCE", 1)
     warned: list[str] = []
     run = RunFolder(tmp_path / "run")
     run.path.mkdir()
@@ -284,7 +284,7 @@ def test_a_scheduler_that_died_before_the_first_run_is_one_line(
 def test_a_scheduler_that_dies_while_machines_are_looked_at_is_one_line(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "PATIENCE", 1)
+    monkeypatch.setattr(backend, "PATIENCE", 1)
     with scheduling(place, "mortal.json") as (address, process):
 
         def look(*arguments: Any) -> dict[str, str]:
@@ -292,7 +292,7 @@ def test_a_scheduler_that_dies_while_machines_are_looked_at_is_one_line(
             process.wait()
             return software()
 
-        monkeypatch.setattr(connection, "software", look)
+        monkeypatch.setattr(backend, "software", look)
         with (
             pytest.raises(HarnessError, match=r"^no Dask scheduler answers at tcp://127"),
             connect(address, tmp_path, {}, no_warning),
@@ -302,7 +302,7 @@ def test_a_scheduler_that_dies_while_machines_are_looked_at_is_one_line(
 
 
 def test_an_address_where_no_scheduler_answers_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(connection, "PATIENCE", 0.5)
+    monkeypatch.setattr(backend, "PATIENCE", 0.5)
     for address, shown in {
         "tcp://127.0.0.1:9": "tcp://127.0.0.1:9",
         "nonsense://bob:hunter2@here": "nonsense://here",
@@ -371,9 +371,9 @@ def test_threads_share_the_cores_of_the_machine_where_they_are_fewest() -> None:
     def look(host: str, cores: int, slots: int) -> dict[str, Any]:
         return {"host": host, "cores": cores, "slots": slots}
 
-    assert connection.threads([look("a", 16, 2), look("a", 16, 2), look("b", 8, 1)]) == 4
-    assert connection.threads([look("a", 2, 8)]) == 1
-    assert connection.threads([]) == 1
+    assert backend.threads([look("a", 16, 2), look("a", 16, 2), look("b", 8, 1)]) == 4
+    assert backend.threads([look("a", 2, 8)]) == 1
+    assert backend.threads([]) == 1
 
 
 # --- the command line

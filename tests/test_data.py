@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from harness.data.cifar import read_records
 from harness.data.digits import held_out
 from harness.data.files import locate
-from harness.data.training_set import DATASETS, DatasetInfo, data_directory, load_training_set, names
+from harness.data.info import DATASETS, DatasetInfo
+from harness.data.training_set import data_directory, load_training_set, names
 from harness.errors import HarnessError
 from harness.retraining.test_set import load_test_set
 from tests import data_files

@@ -18,8 +18,8 @@ import pooch
 import pytest
 
 from harness.data.files import locate
-from harness.data.info import Archive
-from harness.data.training_set import DATASETS, DatasetInfo, load_training_set
+from harness.data.info import DATASETS, Archive, DatasetInfo
+from harness.data.training_set import load_training_set
 from tests import data_files
 from tests.data_files import failure, record, store
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from harness.config.protocol import load_protocol
-from harness.data.training_set import DatasetInfo, load_training_set
+from harness.data.info import DatasetInfo
+from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
 from harness.registry import get_method
 from harness.runs import process

@@ -26,12 +26,12 @@ ROOT = Path(__file__).parents[1]
 ALL_IN_ONE = """
 import json
 from harness import registry
-from harness.contract import rehearsal
+from harness.contract import small_runs
 from harness.contract.checks import contract_of
 from tests.small_search import CHEAPER
 
 def whole(name):
-    return rehearsal.whole(contract_of(registry.get_method(name), **CHEAPER.get(name, {})).configured())
+    return small_runs.whole(contract_of(registry.get_method(name), **CHEAPER.get(name, {})).configured())
 
 print(json.dumps({name: whole(name) for name in registry.methods()}))
 """

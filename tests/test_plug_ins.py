@@ -81,7 +81,7 @@ def test_in_a_checkout_they_are_files_of_it_and_formatted_as_its_own(work: Path)
         ("class", "no module can be called 'class'"),
         ("search", "'search' is a section of the settings already"),
         ("mixture", "would hide the class Mixture"),
-        ("darts", r"there is a method 'darts' already, methods\.darts:DARTS of the harness"),
+        ("darts", r"there is a method 'darts' already, harness\.methods\.darts:DARTS of the harness"),
         ("torch", "there is a module 'torch' already"),
         ("methods", "there is a module 'methods' already"),
     ],

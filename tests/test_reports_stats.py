@@ -4,15 +4,15 @@ import math
 
 import numpy as np
 import pytest
-from harness.reports.statistics import summary
+from harness.reports.statistics import summary as stats
 from hypothesis import given
 from hypothesis import strategies as st
 
 ACCURACIES = st.lists(st.floats(0, 100), min_size=1, max_size=12)
 
 
-def summary(*values: float) -> summary.Summary:
-    return summary.summarise(list(values))
+def summary(*values: float) -> stats.Summary:
+    return stats.summarise(list(values))
 
 
 def test_five_seeds_by_hand() -> None:
@@ -29,7 +29,7 @@ def test_interquartile_mean_ignores_one_collapse_of_five() -> None:
 
 
 def test_one_seed_has_neither_spread_nor_interval() -> None:
-    assert summary(54.3) == summary.Summary(1, 54.3, 54.3, 54.3, None, 54.3, 54.3, None)
+    assert summary(54.3) == stats.Summary(1, 54.3, 54.3, 54.3, None, 54.3, 54.3, None)
 
 
 def test_equal_seeds_have_exactly_no_spread() -> None:
@@ -41,20 +41,20 @@ def test_equal_seeds_have_exactly_no_spread() -> None:
 
 def test_no_seeds_are_refused() -> None:
     with pytest.raises(ValueError, match="no values"):
-        summary.summarise([])
+        stats.summarise([])
 
 
 def test_from_ten_seeds_the_interval_is_bootstrapped_and_repeatable() -> None:
     values = np.array([90.0] * 9 + [80.0])
-    low, high = summary.confidence_interval(values)
-    assert (low, high) == summary.confidence_interval(values)
+    low, high = stats.confidence_interval(values)
+    assert (low, high) == stats.confidence_interval(values)
     assert high <= 90  # Student's t would pass the largest value: 89 + 2.26
     assert 86 < low < 89
 
 
 @given(ACCURACIES)
 def test_summaries_are_finite_and_in_order(values: list[float]) -> None:
-    found = summary.summarise(values)
+    found = stats.summarise(values)
     assert found.worst <= found.median <= found.best
     assert found.worst - 1e-9 <= found.iqm <= found.best + 1e-9
     if found.interval is not None:
@@ -64,44 +64,44 @@ def test_summaries_are_finite_and_in_order(values: list[float]) -> None:
 
 
 def test_smallest_paired_p() -> None:
-    assert [summary.smallest_paired_p(n) for n in (0, 1, 3, 5, 6)] == [1, 1, 0.25, 0.0625, 0.03125]
+    assert [stats.smallest_paired_p(n) for n in (0, 1, 3, 5, 6)] == [1, 1, 0.25, 0.0625, 0.03125]
 
 
 def test_told_apart_needs_disjoint_intervals_and_more_than_noise() -> None:
     good, poor = summary(93.0, 93.2, 93.1), summary(54.3, 54.3, 54.3)
-    assert summary.told_apart(good, poor, noise=0.17)
-    assert summary.told_apart(poor, good, noise=0.17)
-    assert not summary.told_apart(good, summary(90.0, 93.0, 96.0), noise=0.17)
-    assert not summary.told_apart(summary(93.0), poor, noise=0.17)
+    assert stats.told_apart(good, poor, noise=0.17)
+    assert stats.told_apart(poor, good, noise=0.17)
+    assert not stats.told_apart(good, summary(90.0, 93.0, 96.0), noise=0.17)
+    assert not stats.told_apart(summary(93.0), poor, noise=0.17)
     close = summary(93.1, 93.1, 93.1)
-    assert summary.told_apart(close, summary(93.2, 93.2, 93.2), noise=0)
-    assert not summary.told_apart(close, summary(93.2, 93.2, 93.2), noise=0.17)
+    assert stats.told_apart(close, summary(93.2, 93.2, 93.2), noise=0)
+    assert not stats.told_apart(close, summary(93.2, 93.2, 93.2), noise=0.17)
 
 
 def test_percentile_counts_strictly_worse_cells() -> None:
     table = np.array([10.0, 50.0, 50.0, 90.0])
-    assert summary.percentile(table, [50.0]) == 25
-    assert summary.percentile(table, [50.0, 90.0]) == 50
-    assert summary.percentile(table, [10.0]) == 0
+    assert stats.percentile(table, [50.0]) == 25
+    assert stats.percentile(table, [50.0, 90.0]) == 50
+    assert stats.percentile(table, [10.0]) == 0
 
 
 def test_normalised_score() -> None:
     table = np.array([80.0, 90.0, 100.0])
-    assert summary.normalised(table, 90) == 0
-    assert summary.normalised(table, 100) == 1
-    assert summary.normalised(table, 70) == -2
-    assert summary.normalised(np.array([80.0, 80.0]), 80) is None
+    assert stats.normalised(table, 90) == 0
+    assert stats.normalised(table, 100) == 1
+    assert stats.normalised(table, 70) == -2
+    assert stats.normalised(np.array([80.0, 80.0]), 80) is None
 
 
 def test_pareto_front_by_hand() -> None:
     gain, cost = [93.0, 94.0, 92.0, 94.0, 50.0], [10.0, 20.0, 15.0, 30.0, 1.0]
-    assert summary.pareto_front(gain, cost) == [True, True, False, False, True]
-    assert summary.pareto_front([1.0, 1.0], [2.0, 2.0]) == [True, True]
+    assert stats.pareto_front(gain, cost) == [True, True, False, False, True]
+    assert stats.pareto_front([1.0, 1.0], [2.0, 2.0]) == [True, True]
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=8))
 def test_whatever_is_off_the_front_is_beaten_by_something_on_it(points: list[tuple[int, int]]) -> None:
-    front = summary.pareto_front([gain for gain, _ in points], [cost for _, cost in points])
+    front = stats.pareto_front([gain for gain, _ in points], [cost for _, cost in points])
     kept = [point for point, on in zip(points, front, strict=True) if on]
     for point, on in zip(points, front, strict=True):
         beaten = any(other != point and other[0] >= point[0] and other[1] <= point[1] for other in kept)
@@ -110,5 +110,5 @@ def test_whatever_is_off_the_front_is_beaten_by_something_on_it(points: list[tup
 
 def test_agreement_by_hand() -> None:
     # edge 0: 3 of 3; edge 1: 2 of 3
-    assert summary.agreement([(1, 1), (1, 1), (1, 2)]) == pytest.approx((1 + 2 / 3) / 2)
-    assert summary.agreement([(0, 1, 2)]) == 1
+    assert stats.agreement([(1, 1), (1, 1), (1, 2)]) == pytest.approx((1 + 2 / 3) / 2)
+    assert stats.agreement([(0, 1, 2)]) == 1

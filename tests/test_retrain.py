@@ -56,20 +56,20 @@ def test_every_recipe_is_complete_and_goes_by_its_name() -> None:
 
 def test_settings_change_the_hash_and_a_name_does_not(tmp_path: Path) -> None:
     recipe = load_recipe("short")
-    assert load_recipe("short", ["worker.epochs=3"]).hash != recipe.hash
-    assert load_recipe("short", ["worker.precision=float32"]).hash != recipe.hash
+    assert load_recipe("short", ["training.epochs=3"]).hash != recipe.hash
+    assert load_recipe("short", ["training.precision=float32"]).hash != recipe.hash
     assert load_recipe("short", ["name=other", "version=7"]).hash == recipe.hash
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("worker.epoch=3", r"unknown setting 'worker.epoch', did you mean 'worker.epochs'\?"),
-        ("worker.epochs=0", r"recipe short: worker.epochs: .*greater than or equal to 1 \(got 0\)"),
-        ("worker.momentum=0", "nesterov needs a momentum above 0"),
+        ("training.epoch=3", r"unknown setting 'training.epoch', did you mean 'training.epochs'\?"),
+        ("training.epochs=0", r"recipe short: training.epochs: .*greater than or equal to 1 \(got 0\)"),
+        ("training.momentum=0", "nesterov needs a momentum above 0"),
         ("data.images=5", "unknown setting 'data.images'"),
         ("data.image_size=12", "does not divide the 32 pixels of digits; it can be 4, 8, 16, 32"),
-        ("worker.batch_size=7", "leaves one image of digits alone in the last batch"),
+        ("training.batch_size=7", "leaves one image of digits alone in the last batch"),
     ],
 )
 def test_impossible_settings_are_refused_in_one_line(override: str, message: str, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def quiet(_: float) -> None:
 
 
 def test_training_is_what_a_plain_loop_does() -> None:
-    recipe = load_recipe("short", [*TINY, "data.flip=true", "worker.label_smoothing=0.1"])
+    recipe = load_recipe("short", [*TINY, "data.flip=true", "training.label_smoothing=0.1"])
     mine = Training(CELL, SPACE, training_set(), recipe, 3, CPU)
     rows = [mine.run_epoch(epoch, quiet) for epoch in range(2)]
 
@@ -129,7 +129,7 @@ def test_training_is_what_a_plain_loop_does() -> None:
 
 
 def test_the_learning_rate_falls_by_a_cosine_epoch_by_epoch() -> None:
-    recipe = load_recipe("short", [*TINY, "worker.epochs=4", "worker.learning_rate_min=0.02"])
+    recipe = load_recipe("short", [*TINY, "training.epochs=4", "training.learning_rate_min=0.02"])
     started = Training(CELL, SPACE, training_set(), recipe, 0, CPU)
     rates = []
     for epoch in range(4):
@@ -199,7 +199,7 @@ def test_the_identity_is_what_can_change_the_result(tmp_path: Path) -> None:
         base.plan(SPACE.architecture(0), 0, 1),
         other.plan(CELL, 0, 1),
         test.plan(CELL, 0, 1),
-        retraining(tmp_path, "worker.epochs=2").plan(CELL, 0, 1),
+        retraining(tmp_path, "training.epochs=2").plan(CELL, 0, 1),
     ]
     assert len({plan.config["identity"] for plan in plans}) == len(plans)
     assert base.plan(CELL, 0, 2).folder == plans[0].folder
@@ -222,7 +222,7 @@ def test_isomorphic_cells_share_their_training(tmp_path: Path) -> None:
 
 
 def test_a_training_that_diverges_is_recorded_and_not_repeated(tmp_path: Path) -> None:
-    how = retraining(tmp_path, "worker.learning_rate=1e30")
+    how = retraining(tmp_path, "training.learning_rate=1e30")
     folder = train(how, CELL)
     result = folder.result
     assert result is not None

@@ -13,6 +13,7 @@ from harness.cli.main import harness
 from harness.execution.local import Listener, Workers
 from harness.retraining import worker
 from harness.runs import process
+from harness.search import worker as searching
 from harness.runs.folder import RunFolder
 from harness.runs.results import load_results
 from tests import small_training
@@ -34,7 +35,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                     listener.ended(run, event["status"], event["reason"])
 
             listener.started(run)
-            work = worker.train if self.program == "harness.retraining.worker" else None
+            work = worker.train if self.program == "harness.retraining.worker" else searching.search
             process.run(run, self.data_directory, self.device, emit, work)
 
     for name in ("HARNESS_RUNS_DIR", "HARNESS_DATA_DIR", "FORCE_COLOR"):
@@ -129,11 +130,11 @@ def test_a_training_that_fails_is_told_and_the_search_stands() -> None:
         ("retrain 5 --recipe shrot", r"unknown recipe 'shrot', did you mean 'short'\?"),
         ("retrain 5 --dataset mnist", "unknown dataset 'mnist'"),
         ("retrain 5 --dataset imagenet16-120", "imagenet16-120 is neither in .*--data-dir"),
-        ("retrain 5 --set worker.lr=1", "unknown setting 'worker.lr'"),
+        ("retrain 5 --set training.lr=1", "unknown setting 'training.lr'"),
         ("retrain 5 --device tpu", "--device tpu cannot be used"),
         ("run --method darts --recipe short", "a recipe is for retraining; add --evaluate retrain or"),
         ("run --method darts --set recipe.training.epochs=2", "a recipe is for retraining; add --evaluate"),
-        ("run --method darts --evaluate both --set recipe.training.epochs=0", "worker.epochs"),
+        ("run --method darts --evaluate both --set recipe.training.epochs=0", "training.epochs"),
     ],
 )
 def test_bad_input_is_refused_in_one_line_and_creates_nothing(arguments: str, message: str, work: Path) -> None:

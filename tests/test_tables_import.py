@@ -299,7 +299,7 @@ def test_a_table_is_read_without_pandas(official: dict[bool, Path], tables: Path
     """It takes longer to import than the table to load."""
     import_table(official[True], SPACE, "mine")
     code = (
-        "import sys; from harness.benchmarks.table import load_table; from tests.nb201_files import SmallSpace; "
+        "import sys; from harness.benchmarks.load import load_table; from tests.nb201_files import SmallSpace; "
         "load_table('mine', SmallSpace()).test_accuracy('cifar10'); print('pandas' in sys.modules)"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

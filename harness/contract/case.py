@@ -7,7 +7,7 @@ from typing import Any, ClassVar, cast
 
 import torch
 
-from harness.contract import rehearsal
+from harness.contract import small_runs
 from harness.contract.small_runs import EPOCHS, Outcome, rehearse
 from harness.methods.base import GradientMethod, Method, QueryMethod
 from harness.search.weight_sharing import GradientSearch
@@ -59,7 +59,7 @@ class Checked:
         method = self.configured()
         if not isinstance(method, GradientMethod):
             raise NotApplicable("it asks for cells and has no supernet")
-        search = cast(GradientSearch, rehearse(method, rehearsal.SPACE, "alpha.weight_decay=0"))
+        search = cast(GradientSearch, rehearse(method, small_runs.SPACE, "alpha.weight_decay=0"))
         search.search.epoch = EPOCHS - 1
         return method, search
 
@@ -73,12 +73,12 @@ class Checked:
     def whole(self) -> Outcome:
         """What an undisturbed small run comes to. Raises :class:`Broken` where it does not finish."""
         if self.method not in self._wholes:
-            self._wholes[self.method] = rehearsal.whole(self.configured())
+            self._wholes[self.method] = small_runs.whole(self.configured())
         return finished(self._wholes[self.method])
 
     def elsewhere(self) -> list[Outcome]:
         """What two equal runs come to, each in a process of its own, as ``harness run --jobs 2`` starts them."""
-        return rehearsal.two_at_once(self.configured())
+        return small_runs.two_at_once(self.configured())
 
 
 def finished(found: Outcome) -> Outcome:

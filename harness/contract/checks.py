@@ -13,7 +13,8 @@ from typing import Any, Literal, get_origin
 from pydantic import ValidationError
 
 from harness import registry
-from harness.contract import rehearsal
+from harness.config import method_names
+from harness.contract import small_runs
 from harness.contract.case import Broken, Checked, finished, require
 from harness.contract.instrumentation import changed, copies, global_random_states, optimised, passes_made, steps
 from harness.contract.reachability import forbidden, imported_from_the_harness, own_modules
@@ -42,7 +43,7 @@ class MethodContract(Checked):
             require(
                 isinstance(value, str) and value and "\n" not in value, f"{attribute} is no line of text: {value!r}"
             )
-        fault = registry.name_fault(method.name)
+        fault = method_names.name_fault(method.name)
         require(fault is None, f"{fault}")
         require(method().label() == method.name, f"with its defaults it is labelled {method().label()!r}")
         for key, field in method.model_fields.items():
@@ -186,7 +187,7 @@ class MethodContract(Checked):
             now = changed(before, search.search)
             require(not now, f"derive changes {' and '.join(now)}")
         require(cells[0] == cells[1], f"derive gives {cells[0]} and then {cells[1]}")
-        registry.get_space(rehearsal.SPACE).validate(cells[0])
+        registry.get_space(small_runs.SPACE).validate(cells[0])
 
     def test_costs_are_counted(self) -> None:
         """every pass through the supernet is counted"""
@@ -209,7 +210,7 @@ class MethodContract(Checked):
             with global_random_states(seed):  # the harness uses torch's when it makes a network
                 search = rehearse(self.configured())
             with global_random_states(seed) as disturbed:
-                played.append(rehearsal.play(search))
+                played.append(small_runs.play(search))
             require(not disturbed, f"it changes the global state of {' and '.join(disturbed)}: draw from its noise")
         where = difference(*played)
         require(where is None, f"it depends on a global random state: {where}")
@@ -222,7 +223,7 @@ class MethodContract(Checked):
         apart = {"__spec__", "__loader__"}  # how a module was imported: by pytest, which holds every test
         modules = own_modules(self.method)
         names = [value for module in modules for name, value in vars(module).items() if name not in apart]
-        way = forbidden([*state, *names], registry.get_space(rehearsal.SPACE).size)
+        way = forbidden([*state, *names], registry.get_space(small_runs.SPACE).size)
         require(way is None, f"it reaches {way}")
 
     def test_it_imports_nothing_of_the_harness(self) -> None:
@@ -233,7 +234,7 @@ class MethodContract(Checked):
     def test_an_interrupted_search_goes_on_bit_for_bit(self) -> None:
         """a search that is interrupted and goes on ends as an undisturbed one, bit for bit"""
         expected = self.whole()
-        where = difference(expected, finished(rehearsal.interrupted(self.configured())))
+        where = difference(expected, finished(small_runs.interrupted(self.configured())))
         require(where is None, f"{where}: keep what changes in search.memory or let it follow from search.epoch")
 
     def test_it_is_the_same_in_other_processes(self) -> None:

@@ -7,8 +7,10 @@
 * ``trace.jsonl``: a row an epoch (see :class:`TraceRow`), rewritten whole after each epoch;
 * ``alphas.json``: α after each epoch, a list of {name: nested list}, with the ``operation_weights`` that the method
   makes of it where they are not softmax(α); of a query-based method, its evaluations so far;
-* ``answers.npy``: of a search that a table answers, what it may see of the table (see :mod:`harness.search.benchmark_query`);
-* ``checkpoint.pt`` and ``checkpoint-previous.pt``: present while the run is unfinished (see :mod:`harness.runs.checkpoint`);
+* ``answers.npy``: of a search that a table answers, what it may see of the table (see
+  :mod:`harness.search.benchmark_query`);
+* ``checkpoint.pt`` and ``checkpoint-previous.pt``: present while the run is unfinished (see
+  :mod:`harness.runs.checkpoint`);
 * ``attempts.json``: when and why processes of this run died, and with what result it ended before it was begun again;
   absent where neither happened (see :class:`Attempt`);
 * ``result.json``: status and totals (see :class:`RunResult`), written last;
@@ -33,43 +35,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any
 
 from harness.errors import HarnessError
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
+from harness.runs.schema import Attempt, LastDiagnosed, RunConfig, RunEvaluation, RunResult, SupernetRanking, TraceRow
 
 
 @dataclass(frozen=True)

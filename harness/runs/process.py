@@ -1,8 +1,9 @@
 """One run, as a process of its own, which :mod:`harness.execution.local` starts with the run's folder as argument.
 
 Reads the folder's ``config.json``, does the work that it is handed (:data:`Work`: a search or a training), and leaves
-trace, checkpoint and result in the folder. Tells its parent how it goes by lines of JSON on standard output (see :class:`Event`); what else is printed goes
-to ``log.txt``. It ends when its standard input closes, that is when its parent is gone.
+trace, checkpoint and result in the folder. Tells its parent how it goes by lines of JSON on standard output (see
+:class:`Event`); what else is printed goes to ``log.txt``. It ends when its standard input closes, that is when its
+parent is gone.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from typing import Any, Literal, Protocol, TypedDict
 
 from filelock import FileLock, Timeout
 
-from harness.runs import checkpoint
 from harness.errors import Diverged, HarnessError, failure
+from harness.runs import checkpoint
 from harness.runs.folder import RunFolder
 from harness.runs.schema import OVER, RunResult, Status, TraceRow, search_seconds
 
@@ -252,4 +253,3 @@ class Pace:
 def now() -> str:
     """The time, ISO 8601, UTC."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
-

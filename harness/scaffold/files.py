@@ -10,6 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from harness import registry
+from harness.config import method_names
 from harness.errors import HarnessError
 from harness.runs.folder import write_atomically
 
@@ -65,7 +66,7 @@ def write(files: Files) -> None:
 def _module(name: str) -> str:
     """The module of a method's name. Raises :class:`HarnessError` where the name cannot be one."""
     module = name.replace("-", "_")
-    if fault := registry.name_fault(name):
+    if fault := method_names.name_fault(name):
         raise HarnessError(f"no method can be called so: {fault}; choose another name")
     if not module.isidentifier() or keyword.iskeyword(module):
         raise HarnessError(f"no module can be called {module!r}; choose another name")
