@@ -14,12 +14,12 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from harness.methods.base import GradientMethod, Method
 from pydantic import BaseModel
 
 from harness import registry
 from harness.config import protocol, recipe
-from harness.runs.schema import Clocked, Diagnosed, Looked, TraceRow
+from harness.methods.base import Method, WeightSharingMethod
+from harness.runs.schema import DiagnosticFields, LookupFields, TimingFields, TraceRow
 
 MEASURED = Path(__file__).with_name("measured.csv")
 """What studies have measured of the methods; every row repeats a page that says how."""
@@ -57,7 +57,7 @@ def gallery() -> str:
 def method_entry(method: type[Method], measured: Sequence[dict[str, str]]) -> str:
     """One method: what it is and computes, its hyper-parameters, and the rows of :data:`MEASURED` on it."""
     file = Path(inspect.getfile(method))
-    if issubclass(method, GradientMethod):
+    if issubclass(method, WeightSharingMethod):
         kind = f"{'bilevel' if method.bilevel else 'single-level'}, trains a supernet"
     else:
         kind = "query-based, no supernet"
@@ -141,7 +141,7 @@ def flat(settings_: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str
 def trace_row() -> str:
     """Every field of a row of a trace, with the comments beside them in the source."""
     fields: list[tuple[str, str, str]] = []
-    for part in (TraceRow, Looked, Diagnosed, Clocked):
+    for part in (TraceRow, LookupFields, DiagnosticFields, TimingFields):
         source = inspect.getsource(part)
         fields += re.findall(r"^    (\w+): ([^#\n]+?)(?:  # (.*))?$", source, flags=re.MULTILINE)
     return grid(["field", "type", "meaning"], [[f"`{name}`", f"`{kind}`", meaning] for name, kind, meaning in fields])

@@ -10,7 +10,7 @@ from PIL import Image
 PICTURES = {"accuracy-over-epochs": "quick-accuracy", "alpha-heatmaps": "quick-alpha"}
 """Figures of the report, and what they are called here."""
 
-WIDTH, COLOURS = 1200, 256
+WIDTH, COLORS = 1200, 256
 """Pixels across, and colours of the palette: both keep the files small."""
 
 
@@ -20,7 +20,7 @@ def main() -> None:
     for figure, name in PICTURES.items():
         with Image.open(figures / f"{figure}.png") as image:
             small = image.convert("RGB").resize((WIDTH, WIDTH * image.height // image.width), Image.Resampling.LANCZOS)
-        small.quantize(COLOURS, dither=Image.Dither.NONE).save(Path(__file__).with_name(f"{name}.png"), optimize=True)
+        small.quantize(COLORS, dither=Image.Dither.NONE).save(Path(__file__).with_name(f"{name}.png"), optimize=True)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ OF_YOUR_OWN = "for one of your own, give its class a name and install its packag
 
 
 @dataclass(frozen=True)
-class Entry:
+class Plugin:
     """Something that can be loaded by name: where it is (``module:Class``), what provides it, and one line on it.
 
     ``fault`` says why it cannot be loaded, where that is known before.
@@ -60,23 +60,23 @@ class Entry:
         return getattr(found, attribute)
 
 
-def methods() -> dict[str, Entry]:
+def methods() -> dict[str, Plugin]:
     """All methods by name, sorted. Where two have the same name, loading it raises :class:`HarnessError`."""
     return _collect("method", "harness.methods")
 
 
-def spaces() -> dict[str, Entry]:
+def spaces() -> dict[str, Plugin]:
     """All search spaces by name, sorted. Where two have the same name, loading it raises :class:`HarnessError`."""
     return _collect("space", "harness.spaces")
 
 
 def get_method(name: str) -> type[Method]:
     """The class of a method. Raises :class:`HarnessError` for an unknown name, a broken plug-in or a wrong class."""
-    from harness.methods.base import GradientMethod, QueryMethod
+    from harness.methods.base import QueryMethod, WeightSharingMethod
 
     found = choose("method", name, methods()).load()
-    if not (isinstance(found, type) and issubclass(found, GradientMethod | QueryMethod)):
-        raise HarnessError(f"{name} is no method: {found!r} must derive from GradientMethod or QueryMethod")
+    if not (isinstance(found, type) and issubclass(found, WeightSharingMethod | QueryMethod)):
+        raise HarnessError(f"{name} is no method: {found!r} must derive from WeightSharingMethod or QueryMethod")
     _check_complete(found, name, ("paper", "summary"))
     return found
 
@@ -105,7 +105,7 @@ def _check_complete(found: Any, name: str, attributes: Iterable[str]) -> None:
         )
 
 
-def choose(kind: str, name: str, known: dict[str, Entry]) -> Entry:
+def choose(kind: str, name: str, known: dict[str, Plugin]) -> Plugin:
     """The entry called ``name``. Raises :class:`HarnessError` with the nearest and all valid names."""
     if name in known:
         return known[name]
@@ -113,12 +113,12 @@ def choose(kind: str, name: str, known: dict[str, Entry]) -> Entry:
 
 
 @cache
-def _collect(kind: str, package: str) -> dict[str, Entry]:
+def _collect(kind: str, package: str) -> dict[str, Plugin]:
     entries = _in_package(package) + [
-        Entry(point.name, point.value, _provider(point), f"from {_provider(point)}")
+        Plugin(point.name, point.value, _provider(point), f"from {_provider(point)}")
         for point in metadata.entry_points(group=package)
     ]
-    found: dict[str, Entry] = {}
+    found: dict[str, Plugin] = {}
     for entry in sorted(entries, key=lambda entry: entry.name):
         other = found.setdefault(entry.name, entry)
         if other != entry and not other.fault:
@@ -134,7 +134,7 @@ def _provider(point: metadata.EntryPoint) -> str:
     return f"package {point.dist.name} {point.dist.version}" if point.dist else "an unnamed package"
 
 
-def _in_package(package: str) -> list[Entry]:
+def _in_package(package: str) -> list[Plugin]:
     """The classes of a package that assign a literal ``name``, found without importing them."""
     spec = importlib.util.find_spec(package)
     entries = []
@@ -145,14 +145,14 @@ def _in_package(package: str) -> list[Entry]:
                 tree = ast.parse(file.read_bytes(), file.name)
             except (SyntaxError, ValueError) as error:  # ValueError: null bytes
                 # The others can be used while this one is being written; loading it says what is wrong, and where.
-                entries.append(Entry(file.stem.replace("_", "-"), f"{module}:", OURS, f"broken: {error}"))
+                entries.append(Plugin(file.stem.replace("_", "-"), f"{module}:", OURS, f"broken: {error}"))
                 continue
             for node in tree.body:
                 if isinstance(node, ast.ClassDef):
                     literals = _literals(node)
                     if "name" in literals:
                         summary = literals.get("summary") or (ast.get_docstring(node) or "").partition("\n")[0]
-                        entries.append(Entry(literals["name"], f"{module}:{node.name}", OURS, summary))
+                        entries.append(Plugin(literals["name"], f"{module}:{node.name}", OURS, summary))
     return entries
 
 

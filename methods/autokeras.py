@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
-from harness.methods.base import Evaluation, QueryMethod
-from harness.spaces.base import Architecture, SearchSpace
 from pydantic import Field
 from threadpoolctl import threadpool_limits
+
+from harness.methods.base import Evaluation, QueryMethod
+from harness.spaces.base import Architecture, SearchSpace
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,14 +47,14 @@ class AutoKeras(QueryMethod):
         1, ge=1, description="epochs each proposed cell is trained before it is validated; a model needs many cells"
     )
 
-    def ask(self, space: SearchSpace, history: Sequence[Evaluation], noise: torch.Generator) -> Architecture:
+    def ask(self, space: SearchSpace, history: Sequence[Evaluation], rng: torch.Generator) -> Architecture:
         if len(history) < self.initial:
-            return space.sample(noise)
+            return space.sample(rng)
         with threadpool_limits(1):  # small matrices: more threads only wait for each other
             process = Process(history, self.scale, self.noise_variance)
-            return self.anneal(space, process, noise) or space.sample(noise)
+            return self.anneal(space, process, rng) or space.sample(rng)
 
-    def anneal(self, space: SearchSpace, process: Process, noise: torch.Generator) -> Architecture | None:
+    def anneal(self, space: SearchSpace, process: Process, rng: torch.Generator) -> Architecture | None:
         """The best cell not yet evaluated that algorithm 1 comes across; None where it comes across none.
 
         From the best of a queue, at first the cells evaluated, all neighbours are looked at, and queued if they are
@@ -73,7 +74,7 @@ class AutoKeras(QueryMethod):
             if not new:
                 continue
             values = process.upper_bound(new, self.beta).tolist()
-            chances = torch.rand(len(new), generator=noise).tolist()
+            chances = torch.rand(len(new), generator=rng).tolist()
             for neighbour, value, chance in zip(new, values, chances, strict=True):
                 if math.exp(min(0.0, (value - best) / temperature)) > chance:
                     heapq.heappush(queue, (-value, neighbour))

@@ -2,11 +2,11 @@
 
 A method says only what makes it different. The harness owns data, loop, random streams, clock, checkpoints and
 evaluation, and hands a method neither the test set nor a table. The defaults below are first-order DARTS, so that a
-gradient method of its kind overrides one method: :meth:`GradientMethod.mixture`.
+gradient method of its kind overrides one method: :meth:`WeightSharingMethod.mixture`.
 
 Methods are frozen pydantic models: their fields are the hyper-parameters, by the paper's symbols, with their range and
 default. They hold no state, which is why they need no checkpoint: whatever changes during a run lives in
-:class:`Search` or follows from ``search.epoch``.
+:class:`SearchState` or follows from ``state.epoch``.
 """
 
 from __future__ import annotations
@@ -16,10 +16,28 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from harness.methods.search_state import Batch, Forward, Search
-from harness.spaces.base import Architecture, Mixture, SearchSpace
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor, nn
+
+from harness.methods.search_state import Batch, Curvature, Forward, Passes, SearchState, Validate
+from harness.spaces.base import Architecture, Mixture, SearchSpace
+
+__all__ = [
+    "Batch",
+    "Curvature",
+    "Evaluation",
+    "Forward",
+    "Method",
+    "Passes",
+    "Query",
+    "QueryMethod",
+    "SearchState",
+    "Validate",
+    "WeightSharingMethod",
+    "gumbel",
+    "linear",
+]
+"""Everything that a method imports from the harness, beside :mod:`harness.spaces.base` and the errors."""
 
 
 class Method(BaseModel, abc.ABC):
@@ -47,15 +65,15 @@ class Method(BaseModel, abc.ABC):
         return self.name + (f"[{','.join(changed)}]" if changed else "")
 
 
-class GradientMethod(Method):
+class WeightSharingMethod(Method):
     """A method that trains α and a shared supernet by gradient descent.
 
     Override what differs. ``bilevel`` says whether α learns from validation batches in steps of its own; a
     single-level method sets it to False and updates α in :meth:`weight_step`.
 
     Every method whose mixture is differentiable in α can also be made to prefer cheap cells, by the weights below: its
-    α then descends the cross-entropy plus weight · expected cost (see :meth:`Search.forward`), where 1 is the cost of
-    the dearest cell.
+    α then descends the cross-entropy plus weight · expected cost (see :meth:`SearchState.forward`), where 1 is the cost
+    of the dearest cell.
     """
 
     bilevel: ClassVar[bool] = True
@@ -67,26 +85,26 @@ class GradientMethod(Method):
     )
 
     @model_serializer(mode="wrap")
-    def _without_unpaid_costs(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_unused_penalties(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A weight of 0 is left out, so that a search that pays for no cost is the same run that it was before."""
         settings: dict[str, Any] = handler(self)
-        return {key: value for key, value in settings.items() if value or key not in GradientMethod.model_fields}
+        return {key: value for key, value in settings.items() if value or key not in WeightSharingMethod.model_fields}
 
     @abc.abstractmethod
-    def mixture(self, search: Search) -> Mixture:
+    def mixture(self, state: SearchState) -> Mixture:
         """How α becomes the weights of the mixed operations in one forward pass. Called once per forward pass."""
 
-    def operation_weights(self, search: Search) -> Tensor:
+    def operation_weights(self, state: SearchState) -> Tensor:
         """What α makes of the operations, (edges, operations): their weights, or the mean where these are drawn.
 
         Read by reports alone. Default: softmax(α).
         """
-        return search.alpha.softmax(dim=1)
+        return state.alpha.softmax(dim=1)
 
-    def weight_mixture(self, search: Search) -> Mixture:
+    def weight_mixture(self, state: SearchState) -> Mixture:
         """The mixture of one weight step, without a gradient to α. Default: :meth:`mixture`."""
         with torch.no_grad():
-            return self.mixture(search)
+            return self.mixture(state)
 
     def supernet_options(self) -> dict[str, Any]:
         """Fields of :class:`harness.spaces.base.NetworkConfig` that this method needs to be different."""
@@ -100,28 +118,28 @@ class GradientMethod(Method):
         """The optimiser of α. Default: the protocol's (Adam)."""
         return default
 
-    def begin_epoch(self, search: Search) -> None:
+    def begin_epoch(self, state: SearchState) -> None:
         """Change α, by ``search.validate`` perhaps, before the first step of an epoch. Default: nothing.
 
         Its time is charged as derivation.
         """
 
-    def alpha_step(self, search: Search, train: Batch, valid: Batch) -> Forward | None:
+    def alpha_step(self, state: SearchState, train: Batch, valid: Batch) -> Forward | None:
         """Minimise the validation loss over α with w fixed; None if this method does nothing at this step.
 
         A term of the loss of α is added before the update; what is returned is recorded as the validation loss.
         """
-        forward = search.forward(valid, self.mixture(search))
-        search.update_alpha(forward.loss)
+        forward = state.forward(valid, self.mixture(state))
+        state.update_alpha(forward.loss)
         return forward
 
-    def weight_step(self, search: Search, train: Batch) -> Forward:
+    def weight_step(self, state: SearchState, train: Batch) -> Forward:
         """Minimise the training loss over w with α fixed. What it returns is recorded as the training loss."""
-        forward = search.forward(train, self.weight_mixture(search))
-        search.update_weights(forward.loss)
+        forward = state.forward(train, self.weight_mixture(state))
+        state.update_weights(forward.loss)
         return forward
 
-    def derive(self, search: Search) -> Architecture:
+    def derive(self, state: SearchState) -> Architecture:
         """The cell that the search stands for now. Default: the space's rule on α.
 
         Called after every epoch, so that the trajectory of cells can be reported; the cell of the last epoch is the
@@ -130,7 +148,7 @@ class GradientMethod(Method):
         (``search.in_last_epoch``), since each call costs a pass over half of the images, and gives by a rule without
         cost what it would select before; its docstring names that rule.
         """
-        return search.space.discretise(search.alpha.detach())
+        return state.space.discretize(state.alpha.detach())
 
 
 class Query(NamedTuple):
@@ -159,18 +177,18 @@ class QueryMethod(Method):
     epochs_per_cell: int = Field(10, ge=1, description="epochs each proposed cell is trained before it is validated")
 
     @abc.abstractmethod
-    def ask(self, space: SearchSpace, history: Sequence[Evaluation], noise: torch.Generator) -> Architecture:
+    def ask(self, space: SearchSpace, history: Sequence[Evaluation], rng: torch.Generator) -> Architecture:
         """The next architecture to evaluate, given all evaluations so far in order."""
 
     def query(
-        self, space: SearchSpace, history: Sequence[Evaluation], noise: torch.Generator, shorter: Sequence[int]
+        self, space: SearchSpace, history: Sequence[Evaluation], rng: torch.Generator, shorter: Sequence[int]
     ) -> Query:
         """The next evaluation; ``shorter`` are the epochs, ascending, of the trainings there are besides the full one.
 
         Which training was behind which evaluation follows, like all else, from the history: it is what was asked for.
         Default: what :meth:`ask` asks for, in full.
         """
-        return Query(self.ask(space, history, noise))
+        return Query(self.ask(space, history, rng))
 
     def shorter_trainings(self) -> Sequence[int]:
         """Epochs, ascending and below ``epochs_per_cell``, offered to :meth:`query` where cells are trained."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from harness.methods.base import GradientMethod
-from harness.methods.search_state import Batch, Forward, Search
-from harness.spaces.base import Mixture
 from pydantic import Field
 
+from harness.methods.base import Batch, Forward, SearchState, WeightSharingMethod
+from harness.spaces.base import Mixture
 
-class BetaDARTS(GradientMethod):
+
+class BetaDARTS(WeightSharingMethod):
     """DARTS whose α also descends λ · the mean over edges of log Σ_o exp(α_o), the beta-decay loss.
 
     Its gradient decays each α by λ / edges · softmax(α): the larger the mixture weight, the faster. λ grows in
@@ -21,11 +21,11 @@ class BetaDARTS(GradientMethod):
 
     lambda_max: float = Field(50.0, ge=0, description="λ would reach this one epoch after the last")
 
-    def mixture(self, search: Search) -> Mixture:
-        return Mixture(search.alpha.softmax(dim=1))
+    def mixture(self, state: SearchState) -> Mixture:
+        return Mixture(state.alpha.softmax(dim=1))
 
-    def alpha_step(self, search: Search, train: Batch, valid: Batch) -> Forward | None:
-        forward = search.forward(valid, self.mixture(search))
-        weight = self.lambda_max * search.epoch / search.epochs
-        search.update_alpha(forward.loss + weight * search.alpha.logsumexp(dim=1).mean())
+    def alpha_step(self, state: SearchState, train: Batch, valid: Batch) -> Forward | None:
+        forward = state.forward(valid, self.mixture(state))
+        weight = self.lambda_max * state.epoch / state.epochs
+        state.update_alpha(forward.loss + weight * state.alpha.logsumexp(dim=1).mean())
         return forward

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
-from harness.methods.base import Evaluation, Query, QueryMethod
-from harness.spaces.base import Architecture, SearchSpace
 from pydantic import Field
 from torch import nn
+
+from harness.methods.base import Evaluation, Query, QueryMethod
+from harness.spaces.base import Architecture, SearchSpace
 
 Floats = npt.NDArray[np.float64]
 Cells = npt.NDArray[np.int64]
@@ -46,11 +47,11 @@ class BOHB(QueryMethod):
     min_bandwidth: float = Field(1e-3, gt=0, description="least bandwidth, where all cells agree on an edge")
     epochs_per_cell: int = Field(9, ge=1, description="epochs a cell that comes through a bracket is trained at last")
 
-    def ask(self, space: SearchSpace, history: Sequence[Evaluation], noise: torch.Generator) -> Architecture:
-        return self.query(space, history, noise, ()).architecture
+    def ask(self, space: SearchSpace, history: Sequence[Evaluation], rng: torch.Generator) -> Architecture:
+        return self.query(space, history, rng, ()).architecture
 
     def query(
-        self, space: SearchSpace, history: Sequence[Evaluation], noise: torch.Generator, shorter: Sequence[int]
+        self, space: SearchSpace, history: Sequence[Evaluation], rng: torch.Generator, shorter: Sequence[int]
     ) -> Query:
         told: dict[int | None, list[Evaluation]] = {budget: [] for budget in (None, *reversed(shorter))}
         left, rung = list(history), []  # the rung is the one before in its bracket: its best go on
@@ -61,7 +62,7 @@ class BOHB(QueryMethod):
             rung, left = ([] if budget is None else left[:size]), left[size:]
         if rung:
             return Query(by_accuracy(rung)[len(left)].architecture, budget)
-        return Query(self.propose(space, list(told.values()), noise), budget)
+        return Query(self.propose(space, list(told.values()), rng), budget)
 
     def rungs(self, budgets: Sequence[int | None]) -> Iterator[tuple[int | None, int]]:
         """Each rung of each bracket, without end: its budget and how many cells it evaluates (Hyperband's loops)."""
@@ -77,14 +78,14 @@ class BOHB(QueryMethod):
             epochs.append(fewer)
         return epochs[::-1]
 
-    def propose(self, space: SearchSpace, told: Sequence[Sequence[Evaluation]], noise: torch.Generator) -> Architecture:
+    def propose(self, space: SearchSpace, told: Sequence[Sequence[Evaluation]], rng: torch.Generator) -> Architecture:
         """A cell to begin a bracket with (algorithm 2); ``told`` is the history by budget, the largest first."""
         observed = self.observed(told, len(space.edges) + 1)
-        if observed is None or float(torch.rand((), generator=noise)) < self.random_fraction:
-            return space.sample(noise)
+        if observed is None or float(torch.rand((), generator=rng)) < self.random_fraction:
+            return space.sample(rng)
         operations = len(space.operations)
         good, bad = (Density(cells, operations, self.min_bandwidth) for cells in observed)
-        drawn = possible(space, good.draw(self.samples, self.bandwidth_factor, noise), noise)
+        drawn = possible(space, good.draw(self.samples, self.bandwidth_factor, rng), rng)
         return tuple(drawn[int(np.argmax(good(drawn) / bad(drawn)))].tolist())
 
     def observed(self, told: Sequence[Sequence[Evaluation]], least: int) -> tuple[Cells, Cells] | None:
@@ -100,7 +101,7 @@ class BOHB(QueryMethod):
         return None
 
 
-def possible(space: SearchSpace, drawn: Cells, noise: torch.Generator) -> Cells:
+def possible(space: SearchSpace, drawn: Cells, rng: torch.Generator) -> Cells:
     """What was drawn edge by edge, (cells, edges), as cells of the space.
 
     Where a node keeps some of its edges, it keeps of those drawn with an operation the space's number, at random; if
@@ -109,8 +110,8 @@ def possible(space: SearchSpace, drawn: Cells, noise: torch.Generator) -> Cells:
     if len(space.kept(space.architecture(0))) == len(space.edges):
         return drawn
     chosen = nn.functional.one_hot(torch.from_numpy(drawn), len(space.operations))
-    scores = chosen + torch.rand(chosen.shape, generator=noise)
-    return np.array([space.discretise(score, score) for score in scores])
+    scores = chosen + torch.rand(chosen.shape, generator=rng)
+    return np.array([space.discretize(score, score) for score in scores])
 
 
 def by_accuracy(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
@@ -141,10 +142,10 @@ class Density:
         kernels = np.where(equal, 1 - self.bandwidth, self.bandwidth / (self.operations - 1))
         return np.asarray(kernels.prod(axis=2).mean(axis=1))
 
-    def draw(self, count: int, factor: float, noise: torch.Generator) -> Cells:
+    def draw(self, count: int, factor: float, rng: torch.Generator) -> Cells:
         """Cells (count, edges) from the density with bandwidths ``factor`` times as wide."""
-        centre = self.cells[torch.randint(len(self.cells), (count,), generator=noise).numpy()]
+        centre = self.cells[torch.randint(len(self.cells), (count,), generator=rng).numpy()]
         bandwidth = self._allowed(factor * self.bandwidth)
-        moves = torch.rand(centre.shape, generator=noise).numpy() < bandwidth
-        steps = torch.randint(1, self.operations, centre.shape, generator=noise).numpy()
+        moves = torch.rand(centre.shape, generator=rng).numpy() < bandwidth
+        steps = torch.randint(1, self.operations, centre.shape, generator=rng).numpy()
         return np.asarray(np.where(moves, (centre + steps) % self.operations, centre))

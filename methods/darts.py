@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from harness.methods.base import GradientMethod
-from harness.methods.search_state import Batch, Forward, Search
-from harness.spaces.base import Mixture
 from pydantic import Field
 
+from harness.methods.base import Batch, Forward, SearchState, WeightSharingMethod
+from harness.spaces.base import Mixture
 
-class DARTS(GradientMethod):
+
+class DARTS(WeightSharingMethod):
     """Every edge computes the softmax(α)-weighted sum of all operations (eq. 2); α descends the validation loss."""
 
     name = "darts"
@@ -23,14 +23,14 @@ class DARTS(GradientMethod):
         0.01, gt=0, description="ε of order 2: finite differences step w by ε / ||gradient|| (section 2.3)"
     )
 
-    def mixture(self, search: Search) -> Mixture:
-        return Mixture(search.alpha.softmax(dim=1))
+    def mixture(self, state: SearchState) -> Mixture:
+        return Mixture(state.alpha.softmax(dim=1))
 
-    def alpha_step(self, search: Search, train: Batch, valid: Batch) -> Forward | None:
+    def alpha_step(self, state: SearchState, train: Batch, valid: Batch) -> Forward | None:
         if self.order == 1:
-            return super().alpha_step(search, train, valid)
-        forward, gradients = unrolled_gradients(self, search, train, valid, self.epsilon)
-        search.step_alpha(gradients)
+            return super().alpha_step(state, train, valid)
+        forward, gradients = unrolled_gradients(self, state, train, valid, self.epsilon)
+        state.step_alpha(gradients)
         return forward
 
 
@@ -44,7 +44,7 @@ class SecondOrderDARTS(DARTS):
 
 
 def unrolled_gradients(
-    method: GradientMethod, search: Search, train: Batch, valid: Batch, epsilon: float
+    method: WeightSharingMethod, state: SearchState, train: Batch, valid: Batch, epsilon: float
 ) -> tuple[Forward, list[torch.Tensor]]:
     """∇_α L_val(w', α) - ξ ∇²_{α,w} L_train(w, α) ∇_{w'} L_val(w', α), the last product by finite differences.
 
@@ -52,21 +52,21 @@ def unrolled_gradients(
     As in the authors' code, the virtual step ignores Nesterov momentum and clipping. w and the running statistics of
     batch normalisation are left as they were, bit for bit.
     """
-    weights, alphas = search.weights, list(search.alphas.values())
-    group = search.weight_optimizer.param_groups[0]
+    weights, alphas = state.weights, list(state.alphas.values())
+    group = state.weight_optimizer.param_groups[0]
     xi = group["lr"]
     original = [w.detach().clone() for w in weights]
-    statistics = [buffer.clone() for buffer in search.supernet.buffers()]
+    statistics = [buffer.clone() for buffer in state.supernet.buffers()]
 
-    gradients = search.gradients(search.forward(train, method.mixture(search)).loss, weights)
+    gradients = state.gradients(state.forward(train, method.mixture(state)).loss, weights)
     with torch.no_grad():
         for w, gradient in zip(weights, gradients, strict=True):
-            buffer = search.weight_optimizer.state.get(w, {}).get("momentum_buffer")
+            buffer = state.weight_optimizer.state.get(w, {}).get("momentum_buffer")
             step = gradient + group["weight_decay"] * w
             w.sub_(xi * (step if buffer is None else step + group["momentum"] * buffer))
 
-    forward = search.forward(valid, method.mixture(search))
-    found = search.gradients(forward.loss, alphas + weights)
+    forward = state.forward(valid, method.mixture(state))
+    found = state.gradients(forward.loss, alphas + weights)
     result, direction = found[: len(alphas)], found[len(alphas) :]
 
     norm = torch.stack([(g * g).sum() for g in direction]).sum().sqrt()
@@ -77,14 +77,14 @@ def unrolled_gradients(
             with torch.no_grad():
                 for w, start, g in zip(weights, original, direction, strict=True):
                     w.copy_(start + sign * r * g)
-            loss = search.forward(train, method.mixture(search)).loss
-            finite_difference.append(search.gradients(loss, alphas))
+            loss = state.forward(train, method.mixture(state)).loss
+            finite_difference.append(state.gradients(loss, alphas))
         for g, plus, minus in zip(result, *finite_difference, strict=True):
             g.sub_(xi * (plus - minus) / (2 * r))
 
     with torch.no_grad():
         for w, start in zip(weights, original, strict=True):
             w.copy_(start)
-        for now, before in zip(search.supernet.buffers(), statistics, strict=True):
+        for now, before in zip(state.supernet.buffers(), statistics, strict=True):
             now.copy_(before)
     return forward, result

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import torch
-from harness.methods.base import GradientMethod, linear
-from harness.methods.search_state import Search
-from harness.spaces.base import Mixture, SearchSpace, SpaceError
 from pydantic import Field
 from torch import Tensor
+
+from harness.methods.base import SearchState, WeightSharingMethod, linear
+from harness.spaces.base import Mixture, SearchSpace, SpaceError
 
 SKIP = "skip_connect"
 
 
-class DARTSMinus(GradientMethod):
+class DARTSMinus(WeightSharingMethod):
     """Beside the softmax(α) mixture, every edge passes its input on, weighed by a β that decays to 0.
 
     The auxiliary skip connection computes what the operation ``skip_connect`` computes, so that β is added to that
@@ -31,8 +31,8 @@ class DARTSMinus(GradientMethod):
             raise SpaceError(f"this method needs the operation {SKIP}, which {space.name} lacks; choose another space")
         return super().initial_alphas(space, generator)
 
-    def mixture(self, search: Search) -> Mixture:
-        beta = linear(self.beta, self.beta_end, search.epoch, search.epochs)
-        auxiliary = torch.zeros_like(search.alpha)
-        auxiliary[:, search.space.operations.index(SKIP)] = beta
-        return Mixture(search.alpha.softmax(dim=1) + auxiliary)
+    def mixture(self, state: SearchState) -> Mixture:
+        beta = linear(self.beta, self.beta_end, state.epoch, state.epochs)
+        auxiliary = torch.zeros_like(state.alpha)
+        auxiliary[:, state.space.operations.index(SKIP)] = beta
+        return Mixture(state.alpha.softmax(dim=1) + auxiliary)

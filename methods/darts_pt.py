@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import torch
-from harness.methods.base import GradientMethod
-from harness.methods.search_state import Search
-from harness.spaces.base import Architecture, Mixture, SearchSpace
 from pydantic import Field
 from torch import Tensor
+
+from harness.methods.base import SearchState, WeightSharingMethod
+from harness.spaces.base import Architecture, Mixture, SearchSpace
 
 EXCLUDED = -1000.0
 """α of an operation that was not chosen on a decided edge: its softmax is exactly 0, and stays so."""
 
 
-class DARTSPT(GradientMethod):
+class DARTSPT(WeightSharingMethod):
     """DARTS whose cell is chosen by what each operation does for the supernet, not by the size of its α (alg. 1).
 
     In the last part of the run the edges are decided one after the other, in random order and at equal distances: each
@@ -34,30 +34,30 @@ class DARTSPT(GradientMethod):
         0.2, gt=0, le=1, description="fraction of the epochs, the last ones, in which edges are decided (paper: 25/125)"
     )
 
-    def mixture(self, search: Search) -> Mixture:
-        return Mixture(search.alpha.softmax(dim=1))
+    def mixture(self, state: SearchState) -> Mixture:
+        return Mixture(state.alpha.softmax(dim=1))
 
     @torch.no_grad()
-    def begin_epoch(self, search: Search) -> None:
-        alpha = search.alpha
-        while len(undecided := undecided_edges(alpha)) > len(alpha) - self.decided_by(search):
-            edge = undecided[int(torch.randint(len(undecided), (1,), generator=search.noise))]
-            chosen = most_needed_operation(search, edge)
+    def begin_epoch(self, state: SearchState) -> None:
+        alpha = state.alpha
+        while len(undecided := undecided_edges(alpha)) > len(alpha) - self.decided_by(state):
+            edge = undecided[int(torch.randint(len(undecided), (1,), generator=state.rng))]
+            chosen = most_needed_operation(state, edge)
             alpha[edge] = EXCLUDED
             alpha[edge, chosen] = 0
 
     @torch.no_grad()
-    def derive(self, search: Search) -> Architecture:
-        cell = super().derive(search)
-        if not search.in_last_epoch or len(search.space.kept(cell)) == len(cell):
+    def derive(self, state: SearchState) -> Architecture:
+        cell = super().derive(state)
+        if not state.in_last_epoch or len(state.space.kept(cell)) == len(cell):
             return cell
-        errors = [100 - without(search, edge, slice(None)) for edge in range(len(cell))]
-        return search.space.discretise(search.alpha, search.alpha.new_tensor(errors)[:, None].expand_as(search.alpha))
+        errors = [100 - without(state, edge, slice(None)) for edge in range(len(cell))]
+        return state.space.discretize(state.alpha, state.alpha.new_tensor(errors)[:, None].expand_as(state.alpha))
 
-    def decided_by(self, search: Search) -> int:
+    def decided_by(self, state: SearchState) -> int:
         """How many edges are decided as this epoch begins: one in the first epoch of the selection, all in the last."""
-        edges, span = len(search.space.edges), max(1, round(self.selection * search.epochs))
-        since = search.epoch - (search.epochs - span)
+        edges, span = len(state.space.edges), max(1, round(self.selection * state.epochs))
+        since = state.epoch - (state.epochs - span)
         if since < 0:
             return 0
         return 1 + (edges - 1) * since // (span - 1) if span > 1 else edges
@@ -68,13 +68,13 @@ def undecided_edges(alpha: Tensor) -> list[int]:
     return (alpha > EXCLUDED / 2).all(dim=1).nonzero().flatten().tolist()
 
 
-def most_needed_operation(search: Search, edge: int) -> int:
+def most_needed_operation(state: SearchState, edge: int) -> int:
     """The first operation without which the supernet is least accurate; the other weights stay as they are (eq. 4).
 
     As in the authors' code, the weights that remain on the edge are not normalised again. An operation that the space's
     rule never gives, such as ``none`` where nodes drop edges, is not asked about.
     """
-    accuracies = {operation: without(search, edge, operation) for operation in derivable(search.space, edge)}
+    accuracies = {operation: without(state, edge, operation) for operation in derivable(state.space, edge)}
     return min(accuracies, key=lambda operation: accuracies[operation])
 
 
@@ -85,13 +85,13 @@ def derivable(space: SearchSpace, edge: int) -> list[int]:
         scores = torch.zeros(len(space.edges), len(space.operations))
         scores[edge, operation] = 1
         strengths = scores.amax(dim=1, keepdim=True).expand_as(scores)
-        if space.discretise(scores, strengths)[edge] == operation:
+        if space.discretize(scores, strengths)[edge] == operation:
             found.append(operation)
     return found
 
 
-def without(search: Search, edge: int, operations: int | slice) -> float:
+def without(state: SearchState, edge: int, operations: int | slice) -> float:
     """Accuracy (%) of the supernet without some operations of an edge."""
-    weights = search.alpha.softmax(dim=1)
+    weights = state.alpha.softmax(dim=1)
     weights[edge, operations] = 0
-    return search.validate(Mixture(weights))
+    return state.validate(Mixture(weights))

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from harness.methods.base import GradientMethod
-from harness.methods.search_state import Batch, Forward, Search
-from harness.spaces.base import Mixture
 from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Dirichlet, kl_divergence
 from torch.nn import functional as F
 
+from harness.methods.base import Batch, Forward, SearchState, WeightSharingMethod
+from harness.spaces.base import Mixture
+
 SMALLEST = 1e-6
 """Of a concentration: at 0, which elu(α) + 1 is rounded to for very small α, there is no Dirichlet distribution."""
 
 
-class DrNAS(GradientMethod):
+class DrNAS(WeightSharingMethod):
     """Every edge mixes all operations by a sample of Dirichlet(elu(α) + 1), whose gradient is pathwise.
 
     α is kept near 0, where the distribution is uniform on the simplex: by the weight decay of the protocol's optimiser
@@ -41,22 +41,22 @@ class DrNAS(GradientMethod):
                 group["weight_decay"] = 0.0
         return default
 
-    def mixture(self, search: Search) -> Mixture:
-        sample = DirichletSample.apply(concentration(search.alpha).cpu(), search.noise)  # type: ignore[no-untyped-call]
-        return Mixture(sample.to(search.alpha))
+    def mixture(self, state: SearchState) -> Mixture:
+        sample = DirichletSample.apply(concentration(state.alpha).cpu(), state.rng)  # type: ignore[no-untyped-call]
+        return Mixture(sample.to(state.alpha))
 
-    def operation_weights(self, search: Search) -> Tensor:
-        beta = concentration(search.alpha)
+    def operation_weights(self, state: SearchState) -> Tensor:
+        beta = concentration(state.alpha)
         return beta / beta.sum(dim=1, keepdim=True)
 
-    def alpha_step(self, search: Search, train: Batch, valid: Batch) -> Forward | None:
-        forward = search.forward(valid, self.mixture(search))
+    def alpha_step(self, state: SearchState, train: Batch, valid: Batch) -> Forward | None:
+        forward = state.forward(valid, self.mixture(state))
         loss = forward.loss
         if self.regularizer == "kl":
-            now = concentration(search.alpha)
+            now = concentration(state.alpha)
             divergence = kl_divergence(Dirichlet(now), Dirichlet(torch.ones_like(now)))  # an edge's, each
             loss = loss + self.reg_scale * divergence.sum()
-        search.update_alpha(loss)
+        state.update_alpha(loss)
         return forward
 
 
@@ -73,8 +73,8 @@ class DirichletSample(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, beta: Tensor, noise: torch.Generator) -> Tensor:
-        x = torch._sample_dirichlet(beta, generator=noise)
+    def forward(ctx: Any, beta: Tensor, rng: torch.Generator) -> Tensor:
+        x = torch._sample_dirichlet(beta, generator=rng)
         ctx.save_for_backward(x, beta)
         return x
 

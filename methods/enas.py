@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from harness.methods.base import GradientMethod, gumbel
-from harness.methods.search_state import Batch, Forward, Search
-from harness.spaces.base import Architecture, Mixture, SearchSpace
 from pydantic import Field
 from torch import Tensor, nn
+
+from harness.methods.base import Batch, Forward, SearchState, WeightSharingMethod, gumbel
+from harness.spaces.base import Architecture, Mixture, SearchSpace
 
 LAYERS = 2
 """LSTM layers of the controller."""
 
 
-class ENAS(GradientMethod):
+class ENAS(WeightSharingMethod):
     """A controller, an LSTM that draws a cell edge by edge, learns by REINFORCE; w learns on the cells it draws.
 
     The parameters of the controller stand in the place of α, in the paper θ. Its reward is the accuracy of a drawn cell
@@ -56,42 +56,42 @@ class ENAS(GradientMethod):
     def alpha_optimizer(self, alphas: list[nn.Parameter], default: torch.optim.Optimizer) -> torch.optim.Optimizer:
         return torch.optim.Adam(alphas, lr=self.eta, betas=(0.0, 0.999), eps=1e-3)
 
-    def mixture(self, search: Search) -> Mixture:
-        return Mixture.of(self.draw(search, search.noise), len(search.space.operations))
+    def mixture(self, state: SearchState) -> Mixture:
+        return Mixture.of(self.draw(state, state.rng), len(state.space.operations))
 
-    def alpha_step(self, search: Search, train: Batch, valid: Batch) -> Forward | None:
-        mixture = self.mixture(search)
+    def alpha_step(self, state: SearchState, train: Batch, valid: Batch) -> Forward | None:
+        mixture = self.mixture(state)
         assert mixture.selected is not None
         with torch.no_grad():
-            forward = search.forward(valid, mixture)
+            forward = state.forward(valid, mixture)
         accuracy = float(forward.correct) / len(valid.labels)
-        search.update_alpha(self.reinforce_loss(search, mixture.selected, accuracy))
+        state.update_alpha(self.reinforce_loss(state, mixture.selected, accuracy))
         with torch.no_grad():
-            average = search.alphas["baseline"]
+            average = state.alphas["baseline"]
             average.lerp_(average.new_tensor([accuracy, 1.0]), 1 - self.baseline_decay)
         return forward
 
-    def reinforce_loss(self, search: Search, cell: Architecture, accuracy: float) -> Tensor:
+    def reinforce_loss(self, state: SearchState, cell: Architecture, accuracy: float) -> Tensor:
         """-log p(cell) · (reward - baseline); the baseline of the first cell is its own accuracy."""
-        _, log_p = self.unroll(search, lambda edge, _: cell[edge])
+        _, log_p = self.unroll(state, lambda edge, _: cell[edge])
         entropy = -(log_p.exp() * log_p).sum().detach()
-        total, weight = search.alphas["baseline"].tolist()
+        total, weight = state.alphas["baseline"].tolist()
         advantage = accuracy + self.entropy_weight * entropy - (total / weight if weight else accuracy)
         return -log_p[range(len(cell)), list(cell)].sum() * advantage
 
-    def unroll(self, search: Search, choose: Callable[[int, Tensor], int]) -> tuple[Architecture, Tensor]:
+    def unroll(self, state: SearchState, choose: Callable[[int, Tensor], int]) -> tuple[Architecture, Tensor]:
         """One run of the controller: the cell, and log p (edges, operations) of each edge given the edges before it.
 
         ``choose`` is told an edge and the log p of its operations, and says which one is taken.
         """
-        theta = search.alphas
-        state = [(torch.zeros_like(theta["start"]), torch.zeros_like(theta["start"])) for _ in range(LAYERS)]
+        theta = state.alphas
+        layers = [(torch.zeros_like(theta["start"]), torch.zeros_like(theta["start"])) for _ in range(LAYERS)]
         x: Tensor = theta["start"]
         cell, rows = [], []
-        for edge in range(len(search.space.edges)):
+        for edge in range(len(state.space.edges)):
             for layer in range(LAYERS):
-                state[layer] = lstm_step(x, *state[layer], theta[f"lstm_{layer}"], theta[f"bias_{layer}"])
-                x = state[layer][0]
+                layers[layer] = lstm_step(x, *layers[layer], theta[f"lstm_{layer}"], theta[f"bias_{layer}"])
+                x = layers[layer][0]
             logits = self.tanh_constant * torch.tanh(theta["output"] @ x / self.temperature)
             rows.append(logits.log_softmax(dim=0))
             cell.append(choose(edge, rows[-1]))
@@ -99,23 +99,23 @@ class ENAS(GradientMethod):
         return tuple(cell), torch.stack(rows)
 
     @torch.no_grad()
-    def draw(self, search: Search, noise: torch.Generator) -> Architecture:
+    def draw(self, state: SearchState, rng: torch.Generator) -> Architecture:
         """A cell, each operation with its probability: the largest log p with Gumbel noise is taken."""
         scores: list[Tensor] = []
 
         def choose(_: int, log_p: Tensor) -> int:
-            scores.append(log_p + gumbel(log_p.shape, noise).to(log_p))
+            scores.append(log_p + gumbel(log_p.shape, rng).to(log_p))
             return int(scores[-1].argmax())
 
-        self.unroll(search, choose)
-        return search.space.discretise(torch.stack(scores))
+        self.unroll(state, choose)
+        return state.space.discretize(torch.stack(scores))
 
     @torch.no_grad()
-    def derive(self, search: Search) -> Architecture:
-        if not search.in_last_epoch:
-            return search.space.discretise(self.unroll(search, lambda _, log_p: int(log_p.argmax()))[1])
-        noise = search.noise_ahead()
-        return search.best_by_validation([self.draw(search, noise) for _ in range(self.candidates)])
+    def derive(self, state: SearchState) -> Architecture:
+        if not state.in_last_epoch:
+            return state.space.discretize(self.unroll(state, lambda _, log_p: int(log_p.argmax()))[1])
+        rng = state.fork_rng()
+        return state.best_by_validation([self.draw(state, rng) for _ in range(self.candidates)])
 
 
 def lstm_step(x: Tensor, h: Tensor, c: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:

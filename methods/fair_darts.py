@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from harness.methods.base import GradientMethod
-from harness.methods.search_state import Batch, Forward, Search
-from harness.spaces.base import Architecture, Mixture, SearchSpace
 from pydantic import Field
 from torch import Tensor
 
+from harness.methods.base import Batch, Forward, SearchState, WeightSharingMethod
+from harness.spaces.base import Architecture, Mixture, SearchSpace
 
-class FairDARTS(GradientMethod):
+
+class FairDARTS(WeightSharingMethod):
     """Every operation has a weight of its own, σ(α), which the zero-one loss drives towards 0 or 1.
 
     As in the authors' search, ``none`` takes no part where the space has it: its weight is 0 and it is never derived.
@@ -29,22 +29,22 @@ class FairDARTS(GradientMethod):
         "l2", description="l2: -mean (σ(α) - 0.5)²; l1: -mean |σ(α) - 0.5|; over all operations but none"
     )
 
-    def mixture(self, search: Search) -> Mixture:
-        return Mixture(self.operation_weights(search))
+    def mixture(self, state: SearchState) -> Mixture:
+        return Mixture(self.operation_weights(state))
 
-    def operation_weights(self, search: Search) -> Tensor:
-        return search.alpha.sigmoid() * eligible(search.space).to(search.alpha)
+    def operation_weights(self, state: SearchState) -> Tensor:
+        return state.alpha.sigmoid() * eligible(state.space).to(state.alpha)
 
-    def alpha_step(self, search: Search, train: Batch, valid: Batch) -> Forward | None:
-        forward = search.forward(valid, self.mixture(search))
-        distance = search.alpha.sigmoid()[:, eligible(search.space).to(search.alpha.device)] - 0.5
+    def alpha_step(self, state: SearchState, train: Batch, valid: Batch) -> Forward | None:
+        forward = state.forward(valid, self.mixture(state))
+        distance = state.alpha.sigmoid()[:, eligible(state.space).to(state.alpha.device)] - 0.5
         decided = (distance**2 if self.zero_one_loss == "l2" else distance.abs()).mean()
-        search.update_alpha(forward.loss - self.w01 * decided)
+        state.update_alpha(forward.loss - self.w01 * decided)
         return forward
 
-    def derive(self, search: Search) -> Architecture:
-        alpha = search.alpha.detach()
-        return search.space.discretise(alpha.masked_fill(~eligible(search.space), -torch.inf), alpha.sigmoid())
+    def derive(self, state: SearchState) -> Architecture:
+        alpha = state.alpha.detach()
+        return state.space.discretize(alpha.masked_fill(~eligible(state.space), -torch.inf), alpha.sigmoid())
 
 
 def eligible(space: SearchSpace) -> Tensor:

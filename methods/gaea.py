@@ -6,14 +6,14 @@ import math
 from typing import ClassVar
 
 import torch
-from harness.methods.base import GradientMethod
-from harness.methods.search_state import Batch, Forward, Search
-from harness.spaces.base import Mixture, SearchSpace
 from pydantic import Field
 from torch import Tensor
 
+from harness.methods.base import Batch, Forward, SearchState, WeightSharingMethod
+from harness.spaces.base import Mixture, SearchSpace
 
-class GAEA(GradientMethod):
+
+class GAEA(WeightSharingMethod):
     """The mixture weights θ of an edge lie on the simplex and descend by exponentiated gradient (algorithm 1).
 
     θ ← θ ⊙ exp(-η ∇_θ L), divided by its sum; it starts uniform. No weight falls below ``floor`` (the authors' code
@@ -33,30 +33,30 @@ class GAEA(GradientMethod):
         operations = len(space.operations)
         return {"alpha": torch.full((len(space.edges), operations), -math.log(operations))}
 
-    def mixture(self, search: Search) -> Mixture:
-        return Mixture(search.alpha.softmax(dim=1))
+    def mixture(self, state: SearchState) -> Mixture:
+        return Mixture(state.alpha.softmax(dim=1))
 
-    def alpha_step(self, search: Search, train: Batch, valid: Batch) -> Forward | None:
-        theta = self.mixture(search)
-        forward = search.forward(valid, theta)
-        self.exponentiate(search, *search.gradients(forward.loss, [theta.weights]))
+    def alpha_step(self, state: SearchState, train: Batch, valid: Batch) -> Forward | None:
+        theta = self.mixture(state)
+        forward = state.forward(valid, theta)
+        self.exponentiate(state, *state.gradients(forward.loss, [theta.weights]))
         return forward
 
-    def weight_step(self, search: Search, train: Batch) -> Forward:
+    def weight_step(self, state: SearchState, train: Batch) -> Forward:
         if self.bilevel:
-            return super().weight_step(search, train)
-        theta = self.mixture(search)
-        forward = search.forward(train, theta)
-        of_theta, *of_weights = search.gradients(forward.loss, [theta.weights, *search.weights])
-        self.exponentiate(search, of_theta)
-        search.step_weights(of_weights)
+            return super().weight_step(state, train)
+        theta = self.mixture(state)
+        forward = state.forward(train, theta)
+        of_theta, *of_weights = state.gradients(forward.loss, [theta.weights, *state.weights])
+        self.exponentiate(state, of_theta)
+        state.step_weights(of_weights)
         return forward
 
     @torch.no_grad()
-    def exponentiate(self, search: Search, gradient: Tensor) -> None:
+    def exponentiate(self, state: SearchState, gradient: Tensor) -> None:
         """One step of θ down ``gradient``, ∇_θ L (edges, operations); computed on log θ, where it cannot overflow."""
-        log_theta = (search.alpha - self.eta * gradient).log_softmax(dim=1)
-        search.alpha.copy_(log_theta.clamp(min=math.log(self.floor)).log_softmax(dim=1))
+        log_theta = (state.alpha - self.eta * gradient).log_softmax(dim=1)
+        state.alpha.copy_(log_theta.clamp(min=math.log(self.floor)).log_softmax(dim=1))
 
 
 class SingleLevelGAEA(GAEA):

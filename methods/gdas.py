@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from harness.methods.base import GradientMethod, gumbel, linear
-from harness.methods.search_state import Search
-from harness.spaces.base import Mixture
 from pydantic import Field
 from torch.nn.functional import one_hot
 
+from harness.methods.base import SearchState, WeightSharingMethod, gumbel, linear
+from harness.spaces.base import Mixture
 
-class GDAS(GradientMethod):
+
+class GDAS(WeightSharingMethod):
     """Every edge computes one operation: forward the argmax of α + Gumbel noise, backward its softmax at τ (eq. 3, 4).
 
     The released code adds the (zero) weights h_i of the operations that were not selected to the edge's output. That
@@ -29,10 +29,10 @@ class GDAS(GradientMethod):
         "ones", description="gradient to operations not selected: as if their output were ones, or none"
     )
 
-    def mixture(self, search: Search) -> Mixture:
-        tau = linear(self.tau_max, self.tau_min, search.epoch, search.epochs)
-        noise = gumbel(search.alpha.shape, search.noise).to(search.alpha)
-        p = ((search.alpha.log_softmax(dim=1) + noise) / tau).softmax(dim=1)
+    def mixture(self, state: SearchState) -> Mixture:
+        tau = linear(self.tau_max, self.tau_min, state.epoch, state.epochs)
+        noise = gumbel(state.alpha.shape, state.rng).to(state.alpha)
+        p = ((state.alpha.log_softmax(dim=1) + noise) / tau).softmax(dim=1)
         selected = p.argmax(dim=1)
         hard = one_hot(selected, p.shape[1]).to(p)
         h = hard - p.detach() + p

@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 
 import torch
+from pydantic import Field
+
 from harness.methods.base import Evaluation, QueryMethod
 from harness.spaces.base import Architecture, SearchSpace
-from pydantic import Field
 
 
 class LocalSearch(QueryMethod):
@@ -29,7 +30,7 @@ class LocalSearch(QueryMethod):
         1, ge=1, description="epochs each proposed cell is trained before it is validated; a climb needs many cells"
     )
 
-    def ask(self, space: SearchSpace, history: Sequence[Evaluation], noise: torch.Generator) -> Architecture:
+    def ask(self, space: SearchSpace, history: Sequence[Evaluation], rng: torch.Generator) -> Architecture:
         accuracy: dict[Architecture, float] = {}
         current: Architecture = ()
         unseen: list[Architecture] = []  # the neighbours of the current cell still to be evaluated
@@ -47,8 +48,8 @@ class LocalSearch(QueryMethod):
                     break
                 current, unseen = best, []
         if unseen:
-            return unseen[int(torch.randint(len(unseen), (), generator=noise))]
-        start = space.sample(noise)
+            return unseen[int(torch.randint(len(unseen), (), generator=rng))]
+        start = space.sample(rng)
         while start in accuracy and len(accuracy) < space.size:
-            start = space.sample(noise)
+            start = space.sample(rng)
         return start

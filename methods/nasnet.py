@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from harness.methods.base import Evaluation, QueryMethod, gumbel
-from harness.spaces.base import Architecture, SearchSpace
 from pydantic import Field
 from torch import Tensor, nn
+
+from harness.methods.base import Evaluation, QueryMethod, gumbel
+from harness.spaces.base import Architecture, SearchSpace
 
 
 class NASNet(QueryMethod):
@@ -41,9 +42,9 @@ class NASNet(QueryMethod):
         1, ge=1, description="epochs each proposed cell is trained before it is validated; a controller needs many"
     )
 
-    def ask(self, space: SearchSpace, history: Sequence[Evaluation], noise: torch.Generator) -> Architecture:
+    def ask(self, space: SearchSpace, history: Sequence[Evaluation], rng: torch.Generator) -> Architecture:
         with one_thread():
-            return self.controller(space, history, noise.initial_seed()).draw(space, noise)
+            return self.controller(space, history, rng.initial_seed()).draw(space, rng)
 
     def controller(self, space: SearchSpace, history: Sequence[Evaluation], seed: int) -> Controller:
         """The controller after an update for each full batch of the history; its initial weights follow from the seed.
@@ -83,14 +84,14 @@ State = tuple[Tensor, Tensor]
 class Controller(nn.Module):
     """An LSTM layer that is shown each decision before it makes the next one, and a softmax a decision."""
 
-    def __init__(self, decisions: int, operations: int, hidden: int, noise: torch.Generator) -> None:
+    def __init__(self, decisions: int, operations: int, hidden: int, rng: torch.Generator) -> None:
         super().__init__()
         self.decisions = decisions
         self.embedding = nn.utils.skip_init(nn.Embedding, operations + 1, hidden)  # the last one begins a cell
         self.lstm = nn.utils.skip_init(nn.LSTMCell, hidden, hidden)
         self.heads = nn.ModuleList(nn.utils.skip_init(nn.Linear, hidden, operations) for _ in range(decisions))
         for parameter in self.parameters():
-            nn.init.uniform_(parameter, -0.1, 0.1, generator=noise)
+            nn.init.uniform_(parameter, -0.1, 0.1, generator=rng)
 
     def forward(self, cells: Tensor) -> Tensor:
         """log p (cells, decisions, operations) of the decisions, each given those before it in ``cells``.
@@ -113,23 +114,23 @@ class Controller(nn.Module):
         return self.heads[decision](following[0]).log_softmax(dim=1), following
 
     @torch.no_grad()
-    def draw(self, space: SearchSpace, noise: torch.Generator) -> Architecture:
+    def draw(self, space: SearchSpace, rng: torch.Generator) -> Architecture:
         """A cell, each decision by its probability: the largest log p with Gumbel noise is taken."""
         chosen, state, scores = self.start(1), None, []
         for decision in range(self.decisions):
             log_p, state = self.decide(decision, chosen, state)
-            scores.append(log_p + gumbel(log_p.shape, noise))
+            scores.append(log_p + gumbel(log_p.shape, rng))
             chosen = scores[-1].argmax(dim=1)
-        return space.discretise(torch.cat(scores))
+        return space.discretize(torch.cat(scores))
 
 
 class Learner:
     """A controller, its optimiser and its baseline, which have learnt from the evaluations in ``seen``."""
 
     def __init__(self, method: NASNet, space: SearchSpace, seed: int) -> None:
-        noise = torch.Generator().manual_seed(seed ^ 1)  # not what the method draws from
+        rng = torch.Generator().manual_seed(seed ^ 1)  # not what the method draws from
         self.method = method
-        self.controller = Controller(len(space.edges), len(space.operations), method.hidden, noise)
+        self.controller = Controller(len(space.edges), len(space.operations), method.hidden, rng)
         self.adam = torch.optim.Adam(self.controller.parameters(), lr=method.learning_rate)
         self.seen: list[Evaluation] = []
         self._total = self._weight = 0.0

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from harness.methods.base import GradientMethod
-from harness.methods.search_state import Batch, Forward, Search
-from harness.spaces.base import Architecture, Mixture, SearchSpace
 from pydantic import Field
 from torch import Tensor
 
+from harness.methods.base import Batch, Forward, SearchState, WeightSharingMethod
+from harness.spaces.base import Architecture, Mixture, SearchSpace
 
-class PCDARTS(GradientMethod):
+
+class PCDARTS(WeightSharingMethod):
     """1/K of the channels pass through the mixed operation, the rest bypass it (eq. 2); the channels are shuffled.
 
     Edge normalisation weighs the incoming edges of each node by softmax(β) (eq. 4). A node that keeps some of its edges
@@ -38,21 +38,21 @@ class PCDARTS(GradientMethod):
             alphas["beta"] = 1e-3 * torch.randn(len(space.edges), generator=generator)
         return alphas
 
-    def mixture(self, search: Search) -> Mixture:
-        weights = search.alpha.softmax(dim=1)
+    def mixture(self, state: SearchState) -> Mixture:
+        weights = state.alpha.softmax(dim=1)
         if not self.edge_normalization:
             return Mixture(weights)
-        return Mixture(weights, edge_weights=softmax_over_incoming_edges(search.alphas["beta"], search.space))
+        return Mixture(weights, edge_weights=softmax_over_incoming_edges(state.alphas["beta"], state.space))
 
-    def alpha_step(self, search: Search, train: Batch, valid: Batch) -> Forward | None:
-        if search.epoch < round(self.warmup * search.epochs):
+    def alpha_step(self, state: SearchState, train: Batch, valid: Batch) -> Forward | None:
+        if state.epoch < round(self.warmup * state.epochs):
             return None
-        return super().alpha_step(search, train, valid)
+        return super().alpha_step(state, train, valid)
 
-    def derive(self, search: Search) -> Architecture:
-        mixture = self.mixture(search)
+    def derive(self, state: SearchState) -> Architecture:
+        mixture = self.mixture(state)
         factors = 1.0 if mixture.edge_weights is None else mixture.edge_weights[:, None]
-        return search.space.discretise(search.alpha.detach(), (mixture.weights * factors).detach())
+        return state.space.discretize(state.alpha.detach(), (mixture.weights * factors).detach())
 
 
 def softmax_over_incoming_edges(beta: Tensor, space: SearchSpace) -> Tensor:

@@ -7,13 +7,13 @@ from statistics import fmean
 from typing import Annotated
 
 import torch
-from harness.methods.base import GradientMethod
-from harness.methods.search_state import Search
-from harness.spaces.base import Mixture
 from pydantic import Field
 
+from harness.methods.base import SearchState, WeightSharingMethod
+from harness.spaces.base import Mixture
 
-class RDARTS(GradientMethod):
+
+class RDARTS(WeightSharingMethod):
     """DARTS of first order whose w has a stronger weight decay, and which may stop when the curvature in α rises.
 
     R-DARTS (L2) runs DARTS with several weight decays and keeps the best of the cells; here each is a run. The authors'
@@ -42,29 +42,29 @@ class RDARTS(GradientMethod):
         description="fraction of the epochs before which none is gone back to (authors' code: 10 of 50)",
     )
 
-    def mixture(self, search: Search) -> Mixture:
-        return Mixture(search.alpha.softmax(dim=1))
+    def mixture(self, state: SearchState) -> Mixture:
+        return Mixture(state.alpha.softmax(dim=1))
 
-    def begin_epoch(self, search: Search) -> None:
+    def begin_epoch(self, state: SearchState) -> None:
         if self.weight_decay is not None:
-            for group in search.weight_optimizer.param_groups:
+            for group in state.weight_optimizer.param_groups:
                 group["weight_decay"] = self.weight_decay
-        if self.early_stopping and search.epoch > 0:
-            self.watch(search)
+        if self.early_stopping and state.epoch > 0:
+            self.watch(state)
 
     @torch.no_grad()
-    def watch(self, search: Search) -> None:
+    def watch(self, state: SearchState) -> None:
         """Measure the curvature after an epoch; stop, and go back to an earlier α, where it has risen."""
-        eigenvalues = search.memory.setdefault("eigenvalues", [])
-        alphas = search.memory.setdefault("alphas", [])
+        eigenvalues = state.memory.setdefault("eigenvalues", [])
+        alphas = state.memory.setdefault("alphas", [])
         with torch.enable_grad():
-            eigenvalues.append(search.curvature())
-        alphas.append(search.alpha.clone())
+            eigenvalues.append(state.curvature())
+        alphas.append(state.alpha.clone())
         if has_risen(eigenvalues, self.window, self.threshold):
             kept = len(alphas) - self.window  # epochs that were finished then
-            if kept >= round(self.earliest * search.epochs):
-                search.alpha.copy_(alphas[kept - 1])
-                search.stopped = True
+            if kept >= round(self.earliest * state.epochs):
+                state.alpha.copy_(alphas[kept - 1])
+                state.stopped = True
 
 
 class DARTSES(RDARTS):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+
 from harness.methods.base import Evaluation, QueryMethod
 from harness.spaces.base import Architecture, SearchSpace
 
@@ -16,5 +17,5 @@ class RandomSearch(QueryMethod):
     paper = "Li & Talwalkar: Random search and reproducibility for NAS. UAI 2019, arXiv:1902.07638"
     summary = "uniformly drawn cells, each trained briefly from scratch, at equal budget; no supernet"
 
-    def ask(self, space: SearchSpace, history: Sequence[Evaluation], noise: torch.Generator) -> Architecture:
-        return space.sample(noise)
+    def ask(self, space: SearchSpace, history: Sequence[Evaluation], rng: torch.Generator) -> Architecture:
+        return space.sample(rng)

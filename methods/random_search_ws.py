@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from harness.methods.base import GradientMethod
-from harness.methods.search_state import Search
-from harness.spaces.base import Architecture, Mixture, SearchSpace
 from pydantic import Field
 from torch import Tensor
 
+from harness.methods.base import SearchState, WeightSharingMethod
+from harness.spaces.base import Architecture, Mixture, SearchSpace
 
-class RandomSearchWS(GradientMethod):
+
+class RandomSearchWS(WeightSharingMethod):
     """Train w on one uniformly drawn cell a batch; then, of newly drawn cells, the best on the validation half.
 
     There is no α and no α step. All candidates are scored with the shared weights on the same whole search-validation
@@ -30,11 +30,11 @@ class RandomSearchWS(GradientMethod):
     def initial_alphas(self, space: SearchSpace, generator: torch.Generator) -> dict[str, Tensor]:
         return {}
 
-    def mixture(self, search: Search) -> Mixture:
-        return Mixture.of(search.space.sample(search.noise), len(search.space.operations))
+    def mixture(self, state: SearchState) -> Mixture:
+        return Mixture.of(state.space.sample(state.rng), len(state.space.operations))
 
-    def derive(self, search: Search) -> Architecture:
-        noise = search.noise_ahead()
-        count = self.candidates if search.in_last_epoch else 1
-        cells = [search.space.sample(noise) for _ in range(count)]
-        return search.best_by_validation(cells) if search.in_last_epoch else cells[0]
+    def derive(self, state: SearchState) -> Architecture:
+        rng = state.fork_rng()
+        count = self.candidates if state.in_last_epoch else 1
+        cells = [state.space.sample(rng) for _ in range(count)]
+        return state.best_by_validation(cells) if state.in_last_epoch else cells[0]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from pydantic import Field
+
 from harness.methods.base import Evaluation, QueryMethod
 from harness.spaces.base import Architecture, SearchSpace
-from pydantic import Field
 
 
 class RegularizedEvolution(QueryMethod):
@@ -30,11 +31,11 @@ class RegularizedEvolution(QueryMethod):
         description="epochs each proposed cell is trained before it is validated; 1: evolution needs many cells",
     )
 
-    def ask(self, space: SearchSpace, history: Sequence[Evaluation], noise: torch.Generator) -> Architecture:
+    def ask(self, space: SearchSpace, history: Sequence[Evaluation], rng: torch.Generator) -> Architecture:
         if len(history) < self.P:
-            return space.sample(noise)
+            return space.sample(rng)
         population = history[-self.P :]
-        sample = [population[i] for i in torch.randint(self.P, (self.S,), generator=noise).tolist()]
+        sample = [population[i] for i in torch.randint(self.P, (self.S,), generator=rng).tolist()]
         parent = max(sample, key=lambda evaluation: evaluation.valid_accuracy)
         children = space.neighbours(parent.architecture)
-        return children[int(torch.randint(len(children), (), generator=noise))]
+        return children[int(torch.randint(len(children), (), generator=rng))]

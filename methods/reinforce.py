@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
+
 from harness.methods.base import Evaluation, QueryMethod, gumbel
 from harness.spaces.base import Architecture, SearchSpace
-from pydantic import Field
 
 
 class REINFORCE(QueryMethod):
@@ -36,9 +37,9 @@ class REINFORCE(QueryMethod):
         1, ge=1, description="epochs each proposed cell is trained before it is validated; a policy needs many cells"
     )
 
-    def ask(self, space: SearchSpace, history: Sequence[Evaluation], noise: torch.Generator) -> Architecture:
+    def ask(self, space: SearchSpace, history: Sequence[Evaluation], rng: torch.Generator) -> Architecture:
         theta = torch.from_numpy(self.policy(space, history))
-        return space.discretise(theta + gumbel(theta.shape, noise))
+        return space.discretize(theta + gumbel(theta.shape, rng))
 
     def policy(self, space: SearchSpace, history: Sequence[Evaluation]) -> npt.NDArray[np.float64]:
         """θ: (edges, operations), the logits after a step of Adam (β = (0.9, 0.999), ε = 1e-8) per evaluation."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import torch
-from harness.methods.base import GradientMethod, gumbel
-from harness.methods.search_state import Search
-from harness.spaces.base import Mixture
 from pydantic import Field
 from torch.nn.functional import one_hot
 
+from harness.methods.base import SearchState, WeightSharingMethod, gumbel
+from harness.spaces.base import Mixture
 
-class ReinMax(GradientMethod):
+
+class ReinMax(WeightSharingMethod):
     """Every edge computes one operation D, drawn with probability π = softmax(α); the gradient is of second order.
 
     With π_τ = softmax(α / τ) and π_D = (π_τ + D) / 2, the gradient of the loss L is
@@ -25,9 +25,9 @@ class ReinMax(GradientMethod):
 
     tau: float = Field(1.0, gt=0, description="τ, temperature of the gradient alone; the paper advises 1 or more")
 
-    def mixture(self, search: Search) -> Mixture:
-        alpha = search.alpha
-        drawn = (alpha.detach() + gumbel(alpha.shape, search.noise).to(alpha)).argmax(dim=1)
+    def mixture(self, state: SearchState) -> Mixture:
+        alpha = state.alpha
+        drawn = (alpha.detach() + gumbel(alpha.shape, state.rng).to(alpha)).argmax(dim=1)
         d = one_hot(drawn, alpha.shape[1]).to(alpha)
         if not torch.is_grad_enabled():
             return Mixture(d, selected=tuple(drawn.tolist()))

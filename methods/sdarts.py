@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import ClassVar
 
 import torch
-from harness.methods.base import GradientMethod, linear
-from harness.methods.search_state import Batch, Forward, Search
-from harness.spaces.base import Mixture
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from harness.methods.base import Batch, Forward, SearchState, WeightSharingMethod, linear
+from harness.spaces.base import Mixture
 
-class SmoothDARTS(GradientMethod):
+
+class SmoothDARTS(WeightSharingMethod):
     """DARTS whose w learns under softmax(α) + Δ, so that the loss becomes smooth around α.
 
     Δ lies within ±ε for each weight; rows are then clipped to 0 to 1 and divided by their sum. α itself is never
@@ -27,23 +27,23 @@ class SmoothDARTS(GradientMethod):
     epsilon_min: float = Field(0.03, ge=0, description="ε, the largest perturbation of a weight, in the first epoch")
     epsilon_max: float = Field(0.3, ge=0, description="ε in the last epoch; linear between")
 
-    def mixture(self, search: Search) -> Mixture:
-        return Mixture(search.alpha.softmax(dim=1))
+    def mixture(self, state: SearchState) -> Mixture:
+        return Mixture(state.alpha.softmax(dim=1))
 
-    def weight_step(self, search: Search, train: Batch) -> Forward:
-        epsilon = linear(self.epsilon_min, self.epsilon_max, search.epoch, search.epochs)
-        weights = self.perturbed(search, train, epsilon)
-        forward = search.forward(train, self.under(search, weights))
-        search.update_weights(forward.loss)
+    def weight_step(self, state: SearchState, train: Batch) -> Forward:
+        epsilon = linear(self.epsilon_min, self.epsilon_max, state.epoch, state.epochs)
+        weights = self.perturbed(state, train, epsilon)
+        forward = state.forward(train, self.under(state, weights))
+        state.update_weights(forward.loss)
         return forward
 
     @abc.abstractmethod
-    def perturbed(self, search: Search, train: Batch, epsilon: float) -> Tensor:
+    def perturbed(self, state: SearchState, train: Batch, epsilon: float) -> Tensor:
         """The weights under which w takes its step: (edges, operations), detached."""
 
-    def under(self, search: Search, weights: Tensor) -> Mixture:
+    def under(self, state: SearchState, weights: Tensor) -> Mixture:
         """The mixture of one forward pass with these weights in the place of softmax(α)."""
-        return replace(self.mixture(search), weights=weights)
+        return replace(self.mixture(state), weights=weights)
 
 
 class RandomSmoothDARTS(SmoothDARTS):
@@ -52,9 +52,9 @@ class RandomSmoothDARTS(SmoothDARTS):
     name = "sdarts-rs"
     summary = "DARTS whose weights train under randomly perturbed softmax weights"
 
-    def perturbed(self, search: Search, train: Batch, epsilon: float) -> Tensor:
-        p = search.alpha.detach().softmax(dim=1)
-        return onto_simplex(p + uniform(p, epsilon, search.noise))
+    def perturbed(self, state: SearchState, train: Batch, epsilon: float) -> Tensor:
+        p = state.alpha.detach().softmax(dim=1)
+        return onto_simplex(p + uniform(p, epsilon, state.rng))
 
 
 class AdversarialSmoothDARTS(SmoothDARTS):
@@ -69,26 +69,26 @@ class AdversarialSmoothDARTS(SmoothDARTS):
 
     steps: int = Field(7, ge=1, description="steps of projected gradient ascent for every step of w")
 
-    def perturbed(self, search: Search, train: Batch, epsilon: float) -> Tensor:
-        search.supernet.eval()
-        p = search.alpha.detach().softmax(dim=1)
+    def perturbed(self, state: SearchState, train: Batch, epsilon: float) -> Tensor:
+        state.supernet.eval()
+        p = state.alpha.detach().softmax(dim=1)
         with torch.no_grad():
-            before = search.forward(train, self.under(search, p)).loss
-        q = onto_simplex(p + uniform(p, epsilon, search.noise))
+            before = state.forward(train, self.under(state, p)).loss
+        q = onto_simplex(p + uniform(p, epsilon, state.rng))
         for _ in range(self.steps):
             q.requires_grad_()
-            (gradient,) = search.gradients(search.forward(train, self.under(search, q)).loss, [q])
+            (gradient,) = state.gradients(state.forward(train, self.under(state, q)).loss, [q])
             moved = q.detach() + 2 * epsilon / self.steps * gradient.sign()
             q = onto_simplex(p + (moved - p).clamp(-epsilon, epsilon))
         with torch.no_grad():
-            after = search.forward(train, self.under(search, q)).loss
-        search.supernet.train()
+            after = state.forward(train, self.under(state, q)).loss
+        state.supernet.train()
         return torch.where(after < before, p, q)
 
 
-def uniform(like: Tensor, epsilon: float, noise: torch.Generator) -> Tensor:
+def uniform(like: Tensor, epsilon: float, rng: torch.Generator) -> Tensor:
     """Uniform noise within ±ε, of the shape and on the device of ``like``."""
-    return (epsilon * (2 * torch.rand(like.shape, generator=noise) - 1)).to(like)
+    return (epsilon * (2 * torch.rand(like.shape, generator=rng) - 1)).to(like)
 
 
 def onto_simplex(weights: Tensor) -> Tensor:

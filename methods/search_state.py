@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
-from harness.spaces.base import Architecture, Mixture, SearchSpace, Supernet
 from torch import Tensor, nn
+
+from harness.spaces.base import Architecture, Mixture, SearchSpace, Supernet
 
 
 class Batch(NamedTuple):
@@ -37,11 +38,11 @@ class Passes:
 Validate = Callable[[Mixture], float]
 """One-shot accuracy: how many % of search-validation images the supernet classifies rightly under a mixture.
 
-What the harness promises, so that candidates can be compared by it: every call sees all images of the
-search-validation half, each once, without augmentation, in the same order and in the same batches; batch normalisation
-uses the statistics of each batch; no gradient is recorded; w, α, the running statistics and every random stream are
-afterwards what they were before. Its forward passes and examples are counted in ``passes``; its time is charged to the
-hook that calls it, and that of :meth:`GradientMethod.begin_epoch` and :meth:`GradientMethod.derive` is derivation. It
+What the harness promises, so that candidates can be compared by it: every call sees all images of the search-validation
+half, each once, without augmentation, in the same order and in the same batches; batch normalisation uses the
+statistics of each batch; no gradient is recorded; w, α, the running statistics and every random stream are afterwards
+what they were before. Its forward passes and examples are counted in ``passes``; its time is charged to the hook that
+calls it, and that of :meth:`WeightSharingMethod.begin_epoch` and :meth:`WeightSharingMethod.derive` is derivation. It
 sees neither the test set nor a table.
 """
 
@@ -57,7 +58,7 @@ of the Hessian and a vector), and the time is charged to the hook that calls it.
 
 
 @dataclass
-class Search:
+class SearchState:
     """One search in progress: everything a gradient method may read and change.
 
     Attributes:
@@ -65,7 +66,7 @@ class Search:
         supernet: its parameters are the network weights w.
         alphas: the architecture parameters by name; never in ``weight_optimizer``.
         weight_optimizer: SGD of the protocol; its ``lr`` follows the protocol's schedule.
-        alpha_optimizer: what :meth:`GradientMethod.alpha_optimizer` returned.
+        alpha_optimizer: what :meth:`WeightSharingMethod.alpha_optimizer` returned.
         noise: the method's own random stream (a CPU generator).
         validate: accuracy (%) under a mixture on the whole search-validation half; see :data:`Validate`.
         curvature: largest eigenvalue of the Hessian of the validation loss in α; see :data:`Curvature`.
@@ -75,7 +76,7 @@ class Search:
         passes: counts of what was computed so far.
         memory: what a method must remember beside α and w: numbers and tensors, in lists and dictionaries.
         stopped: set by a method that ends before the last epoch: no more steps are made, none of its hooks but
-            :meth:`GradientMethod.derive` is called, and the epochs that are left cost nothing.
+            :meth:`WeightSharingMethod.derive` is called, and the epochs that are left cost nothing.
         mixed_precision: forward passes compute in bfloat16 what bears it; parameters, losses and gradients are float32.
         costs: what the loss of α pays for the whole weight of each operation, (edges, operations); None: nothing.
     """
@@ -85,7 +86,7 @@ class Search:
     alphas: dict[str, nn.Parameter]
     weight_optimizer: torch.optim.Optimizer
     alpha_optimizer: torch.optim.Optimizer
-    noise: torch.Generator
+    rng: torch.Generator
     validate: Validate
     curvature: Curvature
     clip_norm: float | None
@@ -112,10 +113,10 @@ class Search:
         """Whether the cell derived now is the result of the search."""
         return self.epoch == self.epochs - 1
 
-    def noise_ahead(self) -> torch.Generator:
+    def fork_rng(self) -> torch.Generator:
         """A generator that draws what ``noise`` would draw next and leaves ``noise`` where it is; for deriving."""
         ahead = torch.Generator()
-        ahead.set_state(self.noise.get_state())
+        ahead.set_state(self.rng.get_state())
         return ahead
 
     def best_by_validation(self, cells: Iterable[Architecture]) -> Architecture:

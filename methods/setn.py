@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import heapq
 
-from harness.methods.base import GradientMethod
-from harness.methods.search_state import Search
-from harness.spaces.base import Architecture, Mixture, SearchSpace
 from pydantic import Field
 from torch import Tensor
 
+from harness.methods.base import SearchState, WeightSharingMethod
+from harness.spaces.base import Architecture, Mixture, SearchSpace
 
-class SETN(GradientMethod):
+
+class SETN(WeightSharingMethod):
     """w learns on one uniformly drawn cell a batch, α on the softmax(α) mixture of all operations.
 
     The result is, of the ``candidates`` cells that are most probable under p(cell) = ∏ softmax(α), the best by
@@ -25,17 +25,17 @@ class SETN(GradientMethod):
 
     candidates: int = Field(100, ge=1, description="most probable cells scored after the last epoch")
 
-    def mixture(self, search: Search) -> Mixture:
-        return Mixture(search.alpha.softmax(dim=1))
+    def mixture(self, state: SearchState) -> Mixture:
+        return Mixture(state.alpha.softmax(dim=1))
 
-    def weight_mixture(self, search: Search) -> Mixture:
-        return Mixture.of(search.space.sample(search.noise), len(search.space.operations))
+    def weight_mixture(self, state: SearchState) -> Mixture:
+        return Mixture.of(state.space.sample(state.rng), len(state.space.operations))
 
-    def derive(self, search: Search) -> Architecture:
-        if not search.in_last_epoch:
-            return super().derive(search)
-        log_p = search.alpha.detach().log_softmax(dim=1)
-        return search.best_by_validation(most_probable(search.space, log_p, self.candidates))
+    def derive(self, state: SearchState) -> Architecture:
+        if not state.in_last_epoch:
+            return super().derive(state)
+        log_p = state.alpha.detach().log_softmax(dim=1)
+        return state.best_by_validation(most_probable(state.space, log_p, self.candidates))
 
 
 def most_probable(space: SearchSpace, log_p: Tensor, count: int) -> list[Architecture]:
@@ -54,7 +54,7 @@ def most_probable(space: SearchSpace, log_p: Tensor, count: int) -> list[Archite
     def surprise(cell: Architecture) -> float:
         return -sum(float(row[operation]) for row, operation in zip(rows, cell, strict=True))
 
-    best = space.discretise(log_p)
+    best = space.discretize(log_p)
     while surprise(better := min(space.neighbours(best), key=surprise)) < surprise(best):
         best = better
     waiting, seen, found = [(surprise(best), best)], {best}, list[Architecture]()

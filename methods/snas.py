@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-from harness.methods.base import GradientMethod, gumbel, linear
-from harness.methods.search_state import Batch, Forward, Search
-from harness.spaces.base import Mixture, SearchSpace
 from pydantic import Field
 from torch import Tensor, nn
 
+from harness.methods.base import Batch, Forward, SearchState, WeightSharingMethod, gumbel, linear
+from harness.spaces.base import Mixture, SearchSpace
 
-class SNAS(GradientMethod):
+
+class SNAS(WeightSharingMethod):
     """Every edge mixes all operations by one sample of the concrete distribution, softmax((log α + G) / λ) (eq. 6).
 
     Single-level: one batch, one backward pass, one step of both w and α. Only the search-train half is used.
@@ -39,16 +39,16 @@ class SNAS(GradientMethod):
     def alpha_optimizer(self, alphas: list[nn.Parameter], default: torch.optim.Optimizer) -> torch.optim.Optimizer:
         return torch.optim.SGD(alphas, lr=self.eta) if self.optimizer == "sgd" else default
 
-    def mixture(self, search: Search) -> Mixture:
-        temperature = linear(self.lambda_max, self.lambda_min, search.epoch, search.epochs)
-        noise = gumbel(search.alpha.shape, search.noise).to(search.alpha)
-        return Mixture(((search.alpha + noise) / temperature).softmax(dim=1))
+    def mixture(self, state: SearchState) -> Mixture:
+        temperature = linear(self.lambda_max, self.lambda_min, state.epoch, state.epochs)
+        noise = gumbel(state.alpha.shape, state.rng).to(state.alpha)
+        return Mixture(((state.alpha + noise) / temperature).softmax(dim=1))
 
-    def weight_step(self, search: Search, train: Batch) -> Forward:
+    def weight_step(self, state: SearchState, train: Batch) -> Forward:
         if self.bilevel:
-            return super().weight_step(search, train)
-        forward = search.forward(train, self.mixture(search))
-        search.update_jointly(forward.loss)
+            return super().weight_step(state, train)
+        forward = state.forward(train, self.mixture(state))
+        state.update_jointly(forward.loss)
         return forward
 
 

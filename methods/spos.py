@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from harness.methods.base import GradientMethod
-from harness.methods.search_state import Search
-from harness.spaces.base import Architecture, Mixture, SearchSpace
 from pydantic import Field
 from torch import Tensor
 
+from harness.methods.base import SearchState, WeightSharingMethod
+from harness.spaces.base import Architecture, Mixture, SearchSpace
 
-class SPOS(GradientMethod):
+
+class SPOS(WeightSharingMethod):
     """Train w on one uniformly drawn cell a batch; then evolve cells by their accuracy on the validation half (alg. 1).
 
     There is no α and no α step. Every generation consists of crossovers and mutations of the ``parents`` best cells so
@@ -42,48 +42,46 @@ class SPOS(GradientMethod):
     def initial_alphas(self, space: SearchSpace, generator: torch.Generator) -> dict[str, Tensor]:
         return {}
 
-    def mixture(self, search: Search) -> Mixture:
-        return Mixture.of(search.space.sample(search.noise), len(search.space.operations))
+    def mixture(self, state: SearchState) -> Mixture:
+        return Mixture.of(state.space.sample(state.rng), len(state.space.operations))
 
-    def derive(self, search: Search) -> Architecture:
-        noise, space = search.noise_ahead(), search.space
-        if not search.in_last_epoch:
-            return space.sample(noise)
+    def derive(self, state: SearchState) -> Architecture:
+        rng, space = state.fork_rng(), state.space
+        if not state.in_last_epoch:
+            return space.sample(rng)
         scores: dict[Architecture, float] = {}
-        generation = [space.sample(noise) for _ in range(self.population)]
+        generation = [space.sample(rng) for _ in range(self.population)]
         for number in range(self.generations):
             if number > 0:
                 best = sorted(scores, key=lambda cell: -scores[cell])[: self.parents]
-                generation = [
-                    crossover(pick(best, noise), pick(best, noise), space, noise) for _ in range(self.crossovers)
-                ]
-                generation += [mutated(pick(best, noise), self.mutation, space, noise) for _ in range(self.mutations)]
+                generation = [crossover(pick(best, rng), pick(best, rng), space, rng) for _ in range(self.crossovers)]
+                generation += [mutated(pick(best, rng), self.mutation, space, rng) for _ in range(self.mutations)]
             for cell in generation:
                 if cell not in scores:
-                    scores[cell] = search.validate(Mixture.of(cell, len(space.operations)))
+                    scores[cell] = state.validate(Mixture.of(cell, len(space.operations)))
         return max(scores, key=lambda cell: scores[cell])
 
 
-def pick(cells: list[Architecture], noise: torch.Generator) -> Architecture:
+def pick(cells: list[Architecture], rng: torch.Generator) -> Architecture:
     """One of the cells, each as likely."""
-    return cells[int(torch.randint(len(cells), (1,), generator=noise))]
+    return cells[int(torch.randint(len(cells), (1,), generator=rng))]
 
 
-def crossover(one: Architecture, other: Architecture, space: SearchSpace, noise: torch.Generator) -> Architecture:
+def crossover(one: Architecture, other: Architecture, space: SearchSpace, rng: torch.Generator) -> Architecture:
     """A cell whose every edge has the operation of either parent, each as likely; where nodes drop edges, whose every
     node is entered as in either parent."""
     units = inputs(space, one)
-    sides = torch.randint(2, (1 + max(units),), generator=noise).tolist()
+    sides = torch.randint(2, (1 + max(units),), generator=rng).tolist()
     return tuple((one, other)[sides[unit]][edge] for edge, unit in enumerate(units))
 
 
-def mutated(cell: Architecture, probability: float, space: SearchSpace, noise: torch.Generator) -> Architecture:
+def mutated(cell: Architecture, probability: float, space: SearchSpace, rng: torch.Generator) -> Architecture:
     """The cell with each edge's operation, or the way each node is entered, drawn anew with a probability.
 
     The same one may come again.
     """
-    units, anew = inputs(space, cell), space.sample(noise)
-    redrawn = (torch.rand(1 + max(units), generator=noise) < probability).tolist()
+    units, anew = inputs(space, cell), space.sample(rng)
+    redrawn = (torch.rand(1 + max(units), generator=rng) < probability).tolist()
     return tuple(anew[edge] if redrawn[unit] else cell[edge] for edge, unit in enumerate(units))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import __version__
+from harness.errors import HarnessError
 from harness.reports.figures.paired_differences import Pair, paired_differences
 from harness.reports.figures.style import house_style
 from harness.reports.page.elements import Block, Drawn, Picture, Section, Table, Words, render
@@ -12,11 +14,8 @@ from harness.reports.results.comparison import SeedResult
 from harness.reports.results.ranking import mean_seconds
 from harness.reports.results.sides import Side, pairs_of, shared_dataset, unlike
 from harness.reports.statistics.significance import permutation_p, print_p, signed_rank_p, smallest_p, superiority
-from harness.reports.statistics.summary import BOOTSTRAP_FROM, smallest_paired_p, summarise
+from harness.reports.statistics.summary import BOOTSTRAP_FROM, smallest_paired_p, summarize
 from harness.reports.tables.report_table import Column, Sheet, Value
-
-from harness import __version__
-from harness.errors import HarnessError
 from harness.runs.folder import write_atomically
 
 
@@ -189,7 +188,7 @@ def summary_sheet(compared: Compared) -> Sheet:
     rows: list[list[Value]] = []
     for pair in compared.pairs:
         x, y = pair.finals
-        means = [summarise(values).mean if values else None for values in (x, y)]
+        means = [summarize(values).mean if values else None for values in (x, y)]
         found = pair.summary
         low, high = (found.interval or (None, None)) if found and found.sd else (None, None)
         row: list[Value] = [pair.label, f"{len(x)} and {len(y)}", *means]

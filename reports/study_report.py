@@ -16,7 +16,6 @@ from harness.reports.page.sections import sections
 from harness.reports.page.summary_text import opening, scope
 from harness.reports.results.comparison import compare
 from harness.reports.tables.report_table import Sheet, to_csv, to_latex, to_markdown
-
 from harness.runs.folder import write_atomically
 from harness.runs.results import Study
 

@@ -174,7 +174,7 @@ class SearchSpace(abc.ABC):
         """An architecture drawn uniformly from all ``size`` of them."""
 
     @abc.abstractmethod
-    def discretise(self, scores: Tensor, strengths: Tensor | None = None) -> Architecture:
+    def discretize(self, scores: Tensor, strengths: Tensor | None = None) -> Architecture:
         """The cell that scores prefer, by the space's own published rule.
 
         With Gumbel noise on ``log p`` for scores it is a cell drawn from p: edge by edge where all edges stay.
@@ -241,7 +241,7 @@ def isomorphic_groups(space: SearchSpace) -> dict[str, list[int]]:
     return groups
 
 
-def initialise(module: nn.Module, generator_for: Callable[[str], torch.Generator]) -> None:
+def initialize(module: nn.Module, generator_for: Callable[[str], torch.Generator]) -> None:
     """Initialise every convolution, linear and batch-norm layer, each parameter from a random stream of its own name.
 
     A parameter's initial value then depends on its name and shape alone, so that two supernets that share a layer

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from harness.methods.base import GradientMethod
-from harness.methods.search_state import Batch, Forward, Search
-from harness.spaces.base import Mixture
 from numpy.typing import NDArray
 from torch import Tensor
 
+from harness.methods.base import Batch, Forward, SearchState, WeightSharingMethod
 from harness.random_streams import stream
+from harness.spaces.base import Mixture
 from tests.toy import OneEdge, TwoEdges, batch, build_again, build_search, lit
 
 Array = NDArray[np.float64]
@@ -28,9 +27,9 @@ TRAIN_FLOAT = Batch(TRAIN.images.float(), TRAIN.labels)
 class ByHand:
     """The gradients of the toy supernet's loss with respect to whatever enters the mixture."""
 
-    def __init__(self, search: Search, data: Batch, m: Array, f: Array | None = None, selected: Any = None) -> None:
+    def __init__(self, state: SearchState, data: Batch, m: Array, f: Array | None = None, selected: Any = None) -> None:
         x = data.images.numpy().mean(axis=(1, 2, 3))
-        w = search.supernet.w.detach().numpy().copy()
+        w = state.supernet.w.detach().numpy().copy()
         w[:, 0] = 0
         f = np.ones(len(w)) if f is None else f
         used = np.ones_like(w) if selected is None else np.eye(3)[list(selected)]
@@ -53,14 +52,14 @@ def through_softmax(p: Array, gradient: Array) -> Array:
     return p * (gradient - (p * gradient).sum(axis=-1, keepdims=True))
 
 
-def toy(method: GradientMethod, space: OneEdge, epoch: int = 3, seed: int = 0) -> tuple[Search, Array, Array]:
+def toy(method: WeightSharingMethod, space: OneEdge, epoch: int = 3, seed: int = 0) -> tuple[SearchState, Array, Array]:
     """A search of 10 epochs on a toy space with α far from uniform, its α, and the Gumbel noise it draws next."""
     search = build_search(method, space, epochs=10, epoch=epoch, seed=seed, dtype=torch.float64)
     with torch.no_grad():
         for name, value in search.alphas.items():
             value.copy_(torch.randn(value.shape, generator=stream(1, name)))
-    noise = -(-torch.rand(search.alpha.shape, generator=build_again(search).noise).log()).log()
-    return search, search.alpha.detach().numpy().copy(), noise.double().numpy()
+    rng = -(-torch.rand(search.alpha.shape, generator=build_again(search).rng).log()).log()
+    return search, search.alpha.detach().numpy().copy(), rng.double().numpy()
 
 
 def assert_gradient(parameter: Any, expected: Array) -> None:
@@ -82,25 +81,25 @@ class WithSkip(TwoEdges):
 def used_weights(monkeypatch: pytest.MonkeyPatch) -> list[Array]:
     """The mixture weights of every forward pass from now on."""
     used = []
-    forward = Search.forward
+    forward = SearchState.forward
 
-    def recording(self: Search, data: Batch, mixture: Mixture) -> Forward:
+    def recording(self: SearchState, data: Batch, mixture: Mixture) -> Forward:
         used.append(mixture.weights.detach().numpy().copy())
         return forward(self, data, mixture)
 
-    monkeypatch.setattr(Search, "forward", recording)
+    monkeypatch.setattr(SearchState, "forward", recording)
     return used
 
 
-def weight_gradient(search: Search) -> Array:
+def weight_gradient(state: SearchState) -> Array:
     """The gradient of w in the last step."""
-    (w,) = search.supernet.parameters()
+    (w,) = state.supernet.parameters()
     assert w.grad is not None
     gradient: Array = w.grad.numpy()
     return gradient
 
 
-def gradient_of_weights(method: GradientMethod) -> tuple[Mixture, Tensor]:
+def gradient_of_weights(method: WeightSharingMethod) -> tuple[Mixture, Tensor]:
     """A mixture of the last epoch, and the gradient of the validation loss with respect to its weights."""
     search = build_search(method, epochs=10, epoch=9)
     mixture = method.mixture(search)

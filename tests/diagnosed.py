@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from harness.search.diagnostics import slope
-from harness.search.weight_sharing import GradientSearch
+from harness.search.weight_sharing import WeightSharingSearch
 from tests.small_search import (
     TIMING,
     quiet,
@@ -27,7 +27,7 @@ RECORDED = {"mixture_accuracy", "derived_accuracy", "hessian_eigenvalue"}
 APART = {*RECORDED, *TIMING, "diagnostics_seconds"}
 
 
-def epochs(search: GradientSearch, count: int = 3) -> list[dict[str, Any]]:
+def epochs(search: WeightSharingSearch, count: int = 3) -> list[dict[str, Any]]:
     return [dict(search.run_epoch(epoch, quiet)) for epoch in range(count)]
 
 

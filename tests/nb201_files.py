@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from harness.spaces.nas_bench_201.encoding import SIZE, cell_at, to_string
 from harness.spaces.nas_bench_201.space import NASBench201
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from harness.methods.search_state import Search
+from harness.methods.base import SearchState
 from harness.spaces.base import Mixture
 
 
-def scores(search: Search) -> list[Mixture]:
+def scores(state: SearchState) -> list[Mixture]:
     """Replace one-shot accuracies by a made-up one that grows with the cell's index; the mixtures asked for."""
     asked: list[Mixture] = []
 
     def validate(mixture: Mixture) -> float:
         asked.append(mixture)
         assert mixture.selected is not None
-        return float(search.space.index(mixture.selected))
+        return float(state.space.index(mixture.selected))
 
-    search.validate = validate
+    state.validate = validate
     return asked

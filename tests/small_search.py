@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from harness.methods.base import GradientMethod
 
 from harness import registry
 from harness.config.protocol import Protocol, load_protocol
 from harness.contract.small_runs import PLAIN, TIMING, Killed, outcome, run
 from harness.data.batches import SearchData, search_data
 from harness.data.training_set import load_training_set
+from harness.methods.base import WeightSharingMethod
 from harness.runs.folder import RunFolder
-from harness.search.weight_sharing import GradientSearch
+from harness.search.weight_sharing import WeightSharingSearch
 from harness.study.planning import plan
 from tests.toy import NAS_BENCH_201
 
@@ -39,9 +39,9 @@ def data(rules: Protocol, seed: int = 0) -> SearchData:
     return search_data(load_training_set("digits"), rules, seed, CPU)
 
 
-def gradient_search(method: GradientMethod, *overrides: str, seed: int = 0) -> GradientSearch:
+def gradient_search(method: WeightSharingMethod, *overrides: str, seed: int = 0) -> WeightSharingSearch:
     rules = protocol(*overrides)
-    return GradientSearch(method, NAS_BENCH_201, data(rules, seed), rules, seed, CPU)
+    return WeightSharingSearch(method, NAS_BENCH_201, data(rules, seed), rules, seed, CPU)
 
 
 def quiet(_: Any) -> None:

@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness.reports.results import comparison
-from harness.reports.statistics.summary import Floats
-from harness.spaces.base import SearchSpace
-from harness.spaces.nas_bench_201 import encoding
 
 from harness import registry
 from harness.benchmarks.table import Table
 from harness.errors import HarnessError
+from harness.reports.results import comparison
+from harness.reports.statistics.summary import Floats
 from harness.runs.folder import RunFolder, folder_name
 from harness.runs.schema import SCHEMA_VERSION, Status
+from harness.spaces.base import SearchSpace
+from harness.spaces.nas_bench_201 import encoding
 
 ALL_SKIP = (encoding.SKIP,) * 6
 ALL_CONV3 = (encoding.CONV3,) * 6
@@ -59,7 +59,7 @@ def _column(dataset: str) -> Floats:
     return np.array([accuracy(encoding.cell_at(row), dataset) for row in range(encoding.SIZE)])
 
 
-def noise(table: Table, dataset: str, space: SearchSpace) -> float:
+def rng(table: Table, dataset: str, space: SearchSpace) -> float:
     """Stands for :func:`harness.benchmarks.retraining_noise.retraining_noise`: made-up isomorphic cells differ more."""
     return {"cifar10": 0.17, "cifar100": 0.31}[dataset]
 
@@ -74,7 +74,7 @@ def made_up_table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Reports look cells up in :func:`table`, and no library warns."""
     made_up = table()
     monkeypatch.setattr(comparison, "load_table", lambda *_: made_up)
-    monkeypatch.setattr(comparison, "retraining_noise", noise)
+    monkeypatch.setattr(comparison, "retraining_noise", rng)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         yield

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from harness.spaces.nas_bench_201.space import NASBench201
 
 from harness.benchmark_import.importing import import_table
 from harness.errors import HarnessError
+from harness.spaces.nas_bench_201.space import NASBench201
 from tests import nb201_files as files
 
 SPACE = files.SmallSpace()

@@ -13,7 +13,7 @@ from harness.benchmarks.query import answers
 from harness.benchmarks.store import write_table
 from harness.errors import HarnessError
 from harness.runs.results import load_study
-from harness.search.benchmark_query import Answers
+from harness.search.benchmark_query import BenchmarkQuery
 from tests import command_line
 from tests.command_line import call, refusal
 from tests.test_table_search import SECONDS, TEST, VALID, full_table, rules, table
@@ -36,7 +36,7 @@ def test_shorter_trainings_are_told_to_those_that_ask_for_them_and_survive_their
     found = answers(full_table(), protocol, shorter=True)
     assert found.in_full.digest == answers(full_table(), protocol).digest != found.digest
     (tmp_path / "answers.npy").write_bytes(found.to_bytes())
-    again = Answers.read(tmp_path / "answers.npy")
+    again = BenchmarkQuery.read(tmp_path / "answers.npy")
     assert again.digest == found.digest
     assert list(again.shorter) == [3]
     assert again.after(None) is again

@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from harness.spaces.base import Architecture, NetworkConfig, initialise
-from harness.spaces.network_size import flops, parameters
 from torch import nn
 
 from harness import registry
@@ -29,12 +27,14 @@ from harness.benchmarks.load import load_table
 from harness.benchmarks.retraining_noise import retraining_noise
 from harness.benchmarks.store import tables_directory
 from harness.benchmarks.table import Table
-from harness.config.recipe import Optimisation, Recipe, load_recipe
+from harness.config.recipe import Optimization, Recipe, load_recipe
 from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
 from harness.random_streams import Streams, stream
 from harness.retraining.test_set import load_test_set
 from harness.search.epoch import cosine
+from harness.spaces.base import Architecture, NetworkConfig, initialize
+from harness.spaces.network_size import flops, parameters
 from tests import command_line
 from tests.command_line import call, refusal
 from tests.toy import NAS_BENCH_201 as SPACE
@@ -98,10 +98,10 @@ def no_progress(done: int, cells: int) -> None:
     pass
 
 
-def alone(cell: Architecture, data: Halves, settings: Optimisation, seed: int, epochs: int) -> nn.Module:
+def alone(cell: Architecture, data: Halves, settings: Optimization, seed: int, epochs: int) -> nn.Module:
     """A cell's network of one training seed, trained as plainly as it can be said."""
     network = SPACE.network(cell, NetworkConfig(2, 1, 10))
-    initialise(network, lambda name: stream(f"retrain/{seed}", "weights", name))
+    initialize(network, lambda name: stream(f"retrain/{seed}", "weights", name))
     streams = Streams(f"retrain/{seed}")
     optimizer = torch.optim.SGD(
         network.parameters(), settings.learning_rate, settings.momentum, 0, settings.weight_decay, settings.nesterov
@@ -131,7 +131,7 @@ def test_networks_side_by_side_compute_and_learn_what_each_would_alone(
     )  # two networks at a time
     networks = [SPACE.network(cell, NetworkConfig(4, 1, 10)) for cell in cells]
     for seed, network in enumerate(networks):
-        initialise(network, lambda name, seed=seed: stream(seed, name))
+        initialize(network, lambda name, seed=seed: stream(seed, name))
         network.double()
     joined = side_by_side(networks, small=small)
     images = torch.randn(3, 8, 3, 8, 8, dtype=torch.float64)
@@ -281,8 +281,8 @@ def test_a_table_is_built_interrupted_and_taken_up_again(tmp_path: Path) -> None
         assert table.columns["digits", "parameters"][index] == parameters(network)
         assert table.columns["digits", "flops"][index] == flops(network, 8)
     seeds = np.stack([table.columns["digits", f"test_accuracy@3/{seed}"] for seed in (0, 1)])
-    noise = (np.abs(seeds[0] - seeds[1]) / 2).mean()  # the standard error of a mean of two
-    assert retraining_noise(table, "digits", space) == pytest.approx(noise)
+    rng = (np.abs(seeds[0] - seeds[1]) / 2).mean()  # the standard error of a mean of two
+    assert retraining_noise(table, "digits", space) == pytest.approx(rng)
     assert table.provenance["plan"]["seeds"] == [0, 1]
     assert "after 1 epoch;" in call("benchmark", "query", "3", "--space", "first-cells", "--table", "tiny").output
     assert "there is a table tiny already" in refusal(call(*arguments))

@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from harness.methods.base import GradientMethod, QueryMethod
 
 from harness import methods, registry
 from harness.errors import HarnessError
+from harness.methods.base import QueryMethod, WeightSharingMethod
 from harness.registry import get_method, get_space
 
 GOOD = '''
-from harness.methods.base import GradientMethod
+from harness.methods.base import WeightSharingMethod
 from harness.spaces.base import Mixture
 
-class Uniform(GradientMethod):
+class Uniform(WeightSharingMethod):
     """Every operation weighs the same."""
 
     name = "uniform"
@@ -79,7 +79,7 @@ def test_the_shipped_methods_and_spaces() -> None:
     assert get_space("nas-bench-201").size == 15625
 
 
-def ours(entries: dict[str, registry.Entry]) -> list[str]:
+def ours(entries: dict[str, registry.Plugin]) -> list[str]:
     """The names of what comes with the harness, whatever else is installed."""
     return [name for name, entry in entries.items() if entry.provider == registry.OURS]
 
@@ -88,7 +88,7 @@ def ours(entries: dict[str, registry.Entry]) -> list[str]:
 def test_every_method_loads_under_its_name(name: str) -> None:
     method = get_method(name)
     assert method.name == name
-    assert issubclass(method, GradientMethod | QueryMethod)
+    assert issubclass(method, WeightSharingMethod | QueryMethod)
     assert registry.methods()[name].summary == method.summary
 
 
@@ -172,7 +172,7 @@ def test_an_entry_point_without_a_class(install: Install) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("class Uniform: pass", "uniform is no method: .* must derive from GradientMethod or QueryMethod"),
+        ("class Uniform: pass", "uniform is no method: .* must derive from WeightSharingMethod or QueryMethod"),
         ("Uniform = 3", "uniform is no method: 3 must derive"),
         ("from harness.methods.base import Method as Uniform", "uniform is no method"),
         (GOOD.replace("def mixture", "def mix"), r"uniform is incomplete: .* must define mixture$"),

@@ -6,20 +6,18 @@ from typing import Any
 
 import pytest
 import torch
-from harness.methods.base import GradientMethod
-from harness.methods.darts import DARTS, SecondOrderDARTS
-from harness.methods.gaea import GAEA
-from harness.methods.gdas import GDAS
-from harness.methods.pc_darts import PCDARTS
-from harness.methods.sdarts import AdversarialSmoothDARTS
-from harness.methods.search_state import Search
-from harness.methods.snas import SNAS
-from harness.spaces.base import NetworkConfig
 from torch import Tensor
 
 from harness import registry
 from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
+from harness.methods.base import SearchState, WeightSharingMethod
+from harness.methods.darts import DARTS, SecondOrderDARTS
+from harness.methods.gaea import GAEA
+from harness.methods.gdas import GDAS
+from harness.methods.pc_darts import PCDARTS
+from harness.methods.sdarts import AdversarialSmoothDARTS
+from harness.methods.snas import SNAS
 from harness.random_streams import stream
 from harness.runs.identity import identity
 from harness.runs.schema import RunConfig
@@ -27,10 +25,11 @@ from harness.search.operation_costs import (
     Size,
     benchmark_size,
     cells_to_compare,
-    costs_to_pay,
     operation_costs,
+    penalties,
     size_of,
 )
+from harness.spaces.base import NetworkConfig
 from harness.study.configure import check_possible
 from harness.study.planning import plan
 from tests.small_search import CPU, gradient_search, protocol, quiet
@@ -43,7 +42,7 @@ COSTS = torch.linspace(0, 1, 30).view(6, 5).sin()
 TRAIN, VALID = batch("train"), batch("valid")
 
 
-def paying(method: GradientMethod, costs: Tensor | None = COSTS, **options: Any) -> Search:
+def paying(method: WeightSharingMethod, costs: Tensor | None = COSTS, **options: Any) -> SearchState:
     search = build_search(method, epochs=10, epoch=9, **options)
     search.costs = costs
     return search
@@ -91,24 +90,24 @@ def test_costs_need_a_network_for_each_operation_on_each_kind_of_edge(monkeypatc
 
 
 def test_the_dearest_cell_pays_the_weight_and_weights_add_up() -> None:
-    costs = costs_to_pay(DARTS(flops_weight=0.5), NAS_BENCH_201, CONFIG, IMAGE_SIZE, None, CPU)
+    costs = penalties(DARTS(flops_weight=0.5), NAS_BENCH_201, CONFIG, IMAGE_SIZE, None, CPU)
     assert costs is not None
     assert float(costs.amax(dim=1).sum()) == pytest.approx(0.5)  # of it six 3×3 convolutions, a 1×1 costs a ninth
     torch.testing.assert_close(costs, torch.tensor([0, 0, 0.5 / 54, 0.5 / 6, 0]).expand(6, 5))
-    both = costs_to_pay(DARTS(flops_weight=0.5, parameters_weight=2), NAS_BENCH_201, CONFIG, IMAGE_SIZE, None, CPU)
-    other = costs_to_pay(DARTS(parameters_weight=2), NAS_BENCH_201, CONFIG, IMAGE_SIZE, None, CPU)
+    both = penalties(DARTS(flops_weight=0.5, parameters_weight=2), NAS_BENCH_201, CONFIG, IMAGE_SIZE, None, CPU)
+    other = penalties(DARTS(parameters_weight=2), NAS_BENCH_201, CONFIG, IMAGE_SIZE, None, CPU)
     assert both is not None
     assert other is not None
     torch.testing.assert_close(both, costs + other)
-    assert costs_to_pay(DARTS(), NAS_BENCH_201, CONFIG, IMAGE_SIZE, None, CPU) is None
+    assert penalties(DARTS(), NAS_BENCH_201, CONFIG, IMAGE_SIZE, None, CPU) is None
 
 
 def test_the_slowest_cell_pays_the_weight_of_latency() -> None:
     seconds = [[0.0, 0.001, 0.003, 0.004, 0.002]] * 5 + [[0.0] * 5]  # an edge on which nothing takes time
-    costs = costs_to_pay(DARTS(latency_weight=2), NAS_BENCH_201, CONFIG, IMAGE_SIZE, seconds, CPU)
+    costs = penalties(DARTS(latency_weight=2), NAS_BENCH_201, CONFIG, IMAGE_SIZE, seconds, CPU)
     assert costs is not None
     torch.testing.assert_close(costs, torch.tensor(seconds) * 2 / 0.02)
-    unknown = costs_to_pay(DARTS(latency_weight=2), NAS_BENCH_201, CONFIG, IMAGE_SIZE, None, CPU)
+    unknown = penalties(DARTS(latency_weight=2), NAS_BENCH_201, CONFIG, IMAGE_SIZE, None, CPU)
     assert unknown is not None
     assert not unknown.any()
 
@@ -122,9 +121,9 @@ def test_costs_add_up_to_the_size_of_every_darts_genotype_and_the_dearest_pays_t
     for cell in [space.sample(generator) for _ in range(5)]:
         total = costs[range(28), list(cell)].sum(dim=0) + nothing
         assert total.tolist() == list(size_of(space, cell, config, IMAGE_SIZE))
-    pays = costs_to_pay(DARTS(flops_weight=0.5), space, config, IMAGE_SIZE, None, CPU)
+    pays = penalties(DARTS(flops_weight=0.5), space, config, IMAGE_SIZE, None, CPU)
     assert pays is not None
-    assert float(pays[range(28), list(space.discretise(pays, pays))].sum()) == pytest.approx(0.5)
+    assert float(pays[range(28), list(space.discretize(pays, pays))].sum()) == pytest.approx(0.5)
     assert float(pays.amax(dim=1).sum()) > 0.5  # of edges that no genotype has together
 
 
@@ -132,7 +131,7 @@ def test_costs_add_up_to_the_size_of_every_darts_genotype_and_the_dearest_pays_t
 
 
 @pytest.mark.parametrize("method", [DARTS(), GAEA(), PCDARTS()], ids=lambda method: method.name)
-def test_the_gradient_of_the_expected_cost_is_that_of_finite_differences(method: GradientMethod) -> None:
+def test_the_gradient_of_the_expected_cost_is_that_of_finite_differences(method: WeightSharingMethod) -> None:
     costs = COSTS.double()
     plain, with_costs = (paying(method, value, dtype=torch.float64) for value in (None, costs))
     found = []
@@ -183,7 +182,7 @@ def test_the_second_order_pays_once() -> None:
 
 
 @pytest.mark.parametrize("method", [DARTS(), AdversarialSmoothDARTS()], ids=lambda method: method.name)
-def test_weights_learn_nothing_of_costs(method: GradientMethod) -> None:
+def test_weights_learn_nothing_of_costs(method: WeightSharingMethod) -> None:
     ends = []
     for costs in (None, 100 * COSTS):
         search = paying(method, costs)
@@ -193,7 +192,7 @@ def test_weights_learn_nothing_of_costs(method: GradientMethod) -> None:
 
 
 @pytest.mark.parametrize("method", [DARTS(), SNAS(), GDAS()], ids=lambda method: method.name)
-def test_a_dear_operation_loses_weight(method: GradientMethod) -> None:
+def test_a_dear_operation_loses_weight(method: WeightSharingMethod) -> None:
     dear = torch.zeros(6, 5)
     dear[:, 3] = 100.0
     ends = []
@@ -240,12 +239,12 @@ def test_a_search_that_pays_derives_a_cheaper_cell_and_goes_on_bit_for_bit() -> 
     free, paid = (benchmark_size(NAS_BENCH_201, NAS_BENCH_201.parse(row["architecture"])).flops for row in rows)
     assert paid < free
     assert rows[1]["operations"]["nor_conv_3x3"] == 0
-    assert searches[0].search.costs is None
+    assert searches[0].state.costs is None
 
     broken, resumed = (gradient_search(DARTS(flops_weight=50.0), *overrides) for _ in range(2))
     broken.run_epoch(0, quiet)
     resumed.load_state_dict(broken.state_dict())
     for epoch in range(1, 4):
         resumed.run_epoch(epoch, quiet)
-    assert torch.equal(resumed.search.alpha, searches[1].search.alpha)
-    assert resumed.search.passes == searches[1].search.passes
+    assert torch.equal(resumed.state.alpha, searches[1].state.alpha)
+    assert resumed.state.passes == searches[1].state.passes

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from harness.spaces.base import SpaceError
-from harness.spaces.nas_bench_201 import encoding
-from harness.spaces.nas_bench_201.space import NASBench201
 
 from harness.benchmarks.load import load_table
 from harness.cli import benchmark_command as verb
 from harness.cli.main import harness, main
+from harness.spaces.base import SpaceError
+from harness.spaces.nas_bench_201 import encoding
+from harness.spaces.nas_bench_201.space import NASBench201
 from tests import nb201_files, studies
 
 ALL_SKIP = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"

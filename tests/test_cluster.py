@@ -29,7 +29,7 @@ from harness.execution.dask.compatibility import Meeting, problem, software
 from harness.execution.local import Workers
 from harness.registry import get_method
 from harness.runs.folder import RunFolder, write_atomically
-from harness.search.benchmark_query import Answers
+from harness.search.benchmark_query import BenchmarkQuery
 from harness.study.planned_run import PlannedRun, begin
 from harness.study.planning import plan
 from harness.study.running import conduct
@@ -153,7 +153,7 @@ def planned(study: Path) -> list[PlannedRun]:
     """Three searches that a table answers, since those with a supernet take longer to start."""
     rules = load_protocol("quick", [*TINY, "search.epochs=4", "queries.answers=table", "queries.evaluations=40"])
     methods = [get_method("regularized-evolution")(), get_method("random-search")()]
-    told = Answers(np.linspace(20, 90, NAS_BENCH_201.size), None)
+    told = BenchmarkQuery(np.linspace(20, 90, NAS_BENCH_201.size), None)
     return plan(study, methods, [0, 1], NAS_BENCH_201, rules, load_training_set("digits"), 1, told)[:3]
 
 

@@ -9,10 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from harness.methods.base import Method, QueryMethod
-from harness.methods.darts import DARTS
-from harness.methods.search_state import Batch, Forward, Search
-from harness.spaces.base import Architecture, Mixture
 from pydantic import ConfigDict, Field
 
 from harness import data, registry
@@ -20,6 +16,9 @@ from harness.benchmarks.table import Table
 from harness.contract import Broken, MethodContract, NotApplicable
 from harness.contract.checks import checks, contract_of
 from harness.contract.reachability import forbidden, imported_from_the_harness
+from harness.methods.base import Batch, Forward, Method, QueryMethod, SearchState
+from harness.methods.darts import DARTS
+from harness.spaces.base import Architecture, Mixture
 
 
 class Kept(DARTS):
@@ -41,7 +40,7 @@ class Undescribed(Kept):
 
 
 class Misspelt(Kept):
-    def alpha_steps(self, search: Search, train: Batch, valid: Batch) -> None:
+    def alpha_steps(self, state: SearchState, train: Batch, valid: Batch) -> None:
         raise AssertionError("this is never called")
 
 
@@ -58,28 +57,28 @@ class Thawed(Kept):
 
 
 class Lost(Kept):
-    def derive(self, search: Search) -> Architecture:
+    def derive(self, state: SearchState) -> Architecture:
         return (9,) * 6
 
 
 class Infinite(Kept):
-    def mixture(self, search: Search) -> Mixture:
-        return Mixture(search.alpha * torch.nan)
+    def mixture(self, state: SearchState) -> Mixture:
+        return Mixture(state.alpha * torch.nan)
 
 
 class Short(Kept):
-    def mixture(self, search: Search) -> Mixture:
-        return Mixture(search.alpha.softmax(dim=1)[:, :4])
+    def mixture(self, state: SearchState) -> Mixture:
+        return Mixture(state.alpha.softmax(dim=1)[:, :4])
 
 
 class Mute(Kept):
-    def mixture(self, search: Search) -> Mixture:
+    def mixture(self, state: SearchState) -> Mixture:
         return None  # type: ignore[return-value]
 
 
 class Detached(Kept):
-    def mixture(self, search: Search) -> Mixture:
-        return Mixture(search.alpha.detach().softmax(dim=1) + 0 * search.alpha)
+    def mixture(self, state: SearchState) -> Mixture:
+        return Mixture(state.alpha.detach().softmax(dim=1) + 0 * state.alpha)
 
 
 class Greedy(Kept):
@@ -88,43 +87,43 @@ class Greedy(Kept):
 
 
 class Jumbled(Kept):
-    def weight_step(self, search: Search, train: Batch) -> Forward:
-        forward = search.forward(train, self.mixture(search))
-        search.update_jointly(forward.loss)
+    def weight_step(self, state: SearchState, train: Batch) -> Forward:
+        forward = state.forward(train, self.mixture(state))
+        state.update_jointly(forward.loss)
         return forward
 
 
 class Restless(Kept):
-    def derive(self, search: Search) -> Architecture:
-        return search.space.sample(search.noise)
+    def derive(self, state: SearchState) -> Architecture:
+        return state.space.sample(state.rng)
 
 
 class Uncounted(Kept):
-    def alpha_step(self, search: Search, train: Batch, valid: Batch) -> Forward | None:
-        search.supernet(train.images, self.mixture(search))
-        return super().alpha_step(search, train, valid)
+    def alpha_step(self, state: SearchState, train: Batch, valid: Batch) -> Forward | None:
+        state.supernet(train.images, self.mixture(state))
+        return super().alpha_step(state, train, valid)
 
 
 class Careless(Kept):
-    def mixture(self, search: Search) -> Mixture:
-        return Mixture((search.alpha + torch.rand(())).softmax(dim=1))
+    def mixture(self, state: SearchState) -> Mixture:
+        return Mixture((state.alpha + torch.rand(())).softmax(dim=1))
 
 
 class Secretive(Kept):
     """Leaves the global state as it was, and uses it."""
 
-    def mixture(self, search: Search) -> Mixture:
+    def mixture(self, state: SearchState) -> Mixture:
         before = torch.get_rng_state()
-        drawn = torch.rand(search.alpha.shape)
+        drawn = torch.rand(state.alpha.shape)
         torch.set_rng_state(before)
-        return Mixture((search.alpha + drawn).softmax(dim=1))
+        return Mixture((state.alpha + drawn).softmax(dim=1))
 
 
 class Peeking(Kept):
     known: ClassVar[Any] = None
 
-    def mixture(self, search: Search) -> Mixture:
-        return Mixture((search.alpha + len(SEEN)).softmax(dim=1))
+    def mixture(self, state: SearchState) -> Mixture:
+        return Mixture((state.alpha + len(SEEN)).softmax(dim=1))
 
 
 class Forgetful(Kept):
@@ -132,9 +131,9 @@ class Forgetful(Kept):
 
     calls: ClassVar[dict[int, int]] = {}
 
-    def mixture(self, search: Search) -> Mixture:
-        calls = self.calls[id(search)] = self.calls.get(id(search), 0) + 1
-        return Mixture((search.alpha * calls).softmax(dim=1))
+    def mixture(self, state: SearchState) -> Mixture:
+        calls = self.calls[id(state)] = self.calls.get(id(state), 0) + 1
+        return Mixture((state.alpha * calls).softmax(dim=1))
 
 
 class Scribbling(QueryMethod):
@@ -144,9 +143,9 @@ class Scribbling(QueryMethod):
     paper = "none"
     summary = "for tests"
 
-    def ask(self, space: Any, history: Any, noise: torch.Generator) -> Architecture:
+    def ask(self, space: Any, history: Any, rng: torch.Generator) -> Architecture:
         history[:1] = history[1:2]
-        return space.sample(noise)  # type: ignore[no-any-return]
+        return space.sample(rng)  # type: ignore[no-any-return]
 
 
 SEEN: list[Any] = []

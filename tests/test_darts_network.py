@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 import torch
-from harness.spaces.base import Architecture, Mixture, NetworkConfig, SpaceError, initialise
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from harness.random_streams import stream
+from harness.spaces.base import Architecture, Mixture, NetworkConfig, SpaceError, initialize
 from harness.spaces.darts.encoding import CELL_EDGES, OPERATIONS
 from harness.spaces.darts.network import DiscreteNetwork
 from harness.spaces.darts.skeleton import Place
 from harness.spaces.darts.space import PUBLISHED, DARTSSpace
 from harness.spaces.darts.supernet import OUTGOING, DARTSSupernet, EdgeNorm, MixedCell
 from harness.spaces.network_size import parameters
-from torch import Tensor, nn
-from torch.nn import functional as F
-
-from harness.random_streams import stream
 
 SPACE = DARTSSpace()
 SMALL = NetworkConfig(channels=4, cells=1, classes=3)
@@ -38,7 +38,7 @@ def random(seed: str, *shape: int) -> Tensor:
 
 def supernet(config: NetworkConfig = SMALL) -> DARTSSupernet:
     network = DARTSSupernet(config)
-    initialise(network, lambda name: stream(0, name))
+    initialize(network, lambda name: stream(0, name))
     return network.double()
 
 
@@ -161,7 +161,7 @@ def test_a_cell_computes_the_sums_of_the_paper(mixture: Mixture, K: int, reducti
     """Values, and the gradients of weights, mixture and input."""
     place = Place(inputs=(6, 8), channels=4, reduction=reduction, after_reduction=not reduction)
     cell = MixedCell(place, replace(SMALL, partial_channels=K)).double()
-    initialise(cell, lambda name: stream(0, name))
+    initialize(cell, lambda name: stream(0, name))
     s0 = random("s0", 2, 6, 4, 4) if reduction else random("s0", 2, 6, 8, 8)
     s1 = random("s1", 2, 8, 4, 4).requires_grad_()
     ours, theirs = cell(s0, s1, mixture), expected_cell(cell, s0, s1, mixture, K, not reduction)

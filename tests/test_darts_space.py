@@ -7,14 +7,14 @@ from itertools import combinations
 
 import pytest
 import torch
-from harness.spaces.base import InvalidArchitecture, SpaceError, isomorphic_groups
-from harness.spaces.darts.encoding import ENTERING
-from harness.spaces.darts.space import PUBLISHED, DARTSSpace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.random_streams import stream
 from harness.retraining.trainings import representative
+from harness.spaces.base import InvalidArchitecture, SpaceError, isomorphic_groups
+from harness.spaces.darts.encoding import ENTERING
+from harness.spaces.darts.space import PUBLISHED, DARTSSpace
 
 SPACE = DARTSSpace()
 V2 = SPACE.parse(PUBLISHED)
@@ -128,10 +128,10 @@ def test_a_node_keeps_its_two_strongest_edges() -> None:
     alpha[edge(3, 5), 7] = 1.0
     alpha[edge(4, 5), 0] = 9.0  # none, which is never derived
     alpha[edge(4, 5), 3] = 4.0  # strongest in its α, not in its softmax
-    derived = SPACE.discretise(alpha)
+    derived = SPACE.discretize(alpha)
     assert {e: derived[e] for e in ENTERING[3] if derived[e]} == {edge(1, 5): 4, edge(3, 5): 7}
     assert {e: derived[e] for e in ENTERING[7] if derived[e]} == {edge(0, 5, 1): 1, edge(1, 5, 1): 1}  # all alike
-    by_value = SPACE.discretise(alpha, alpha)
+    by_value = SPACE.discretize(alpha, alpha)
     assert {e: by_value[e] for e in ENTERING[3] if by_value[e]} == {edge(1, 5): 4, edge(4, 5): 3}
 
 
@@ -139,7 +139,7 @@ def test_a_node_keeps_its_two_strongest_edges() -> None:
 @given(numbers)
 def test_scores_of_a_genotype_derive_it(number: int) -> None:
     genotype = SPACE.architecture(number)
-    assert SPACE.discretise(torch.nn.functional.one_hot(torch.tensor(genotype), 8).double()) == genotype
+    assert SPACE.discretize(torch.nn.functional.one_hot(torch.tensor(genotype), 8).double()) == genotype
 
 
 def test_a_space_too_large_for_a_table_says_so() -> None:

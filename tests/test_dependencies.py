@@ -71,7 +71,7 @@ def violations(package: str, *allowed: str) -> list[str]:
 def test_the_walk_sees_imports() -> None:
     seen = {(i.importer, i.imported, i.lazy) for i in imports("harness")}
     assert ("harness.registry", "harness.errors.HarnessError", False) in seen
-    assert ("harness.registry", "harness.methods.base.GradientMethod", True) in seen
+    assert ("harness.registry", "harness.methods.base.WeightSharingMethod", True) in seen
     assert ("harness.methods.gdas", "harness.spaces.base.Mixture", False) in {
         (i.importer, i.imported, i.lazy) for i in imports("methods")
     }

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 import torch
-from harness.methods.darts import DARTS
-from harness.methods.search_state import Search
-from harness.spaces.base import Mixture
 from torch import Tensor
 
 from harness import registry
 from harness.config.protocol import NO_DIAGNOSTICS, stored_protocol
 from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
+from harness.methods.base import SearchState
+from harness.methods.darts import DARTS
 from harness.runs.process import Event
 from harness.search.cost import Cost
-from harness.search.weight_sharing import GradientSearch
+from harness.search.weight_sharing import WeightSharingSearch
+from harness.spaces.base import Mixture
 from harness.study.folder import check_comparable, open_study
 from harness.study.planning import plan
 from tests.diagnosed import APART, CHEAP, ON, RECORDED, epochs
@@ -63,18 +63,18 @@ def test_a_search_is_the_same_bit_for_bit_with_and_without_diagnostics(name: str
     diagnosed, plain = (gradient_search(method, *overrides, *more) for more in (on, PLAIN))
     rows, expected = ([dict(search.run_epoch(epoch, quiet)) for epoch in (1, 2)] for search in (diagnosed, plain))
     assert [without(row, APART) for row in rows] == [without(row, APART) for row in expected]
-    assert set(rows[0]) & RECORDED == (recorded if "alpha" in diagnosed.search.alphas else set())
+    assert set(rows[0]) & RECORDED == (recorded if "alpha" in diagnosed.state.alphas else set())
     assert not RECORDED & set(expected[0])
     last = diagnosed.last_diagnosis()
-    assert ("perturbation" in (last or {})) == ("alpha" in diagnosed.search.alphas)
+    assert ("perturbation" in (last or {})) == ("alpha" in diagnosed.state.alphas)
     states = [search.state_dict() for search in (diagnosed, plain)]
     assert len(tensors(states[0])) > 50
     assert identical(tensors(states[0]), tensors(states[1]))
-    assert [parameter.requires_grad for parameter in diagnosed.search.supernet.parameters()] == [
-        parameter.requires_grad for parameter in plain.search.supernet.parameters()
+    assert [parameter.requires_grad for parameter in diagnosed.state.supernet.parameters()] == [
+        parameter.requires_grad for parameter in plain.state.supernet.parameters()
     ]
-    assert diagnosed.search.supernet.training
-    grads = [[parameter.grad for parameter in s.search.supernet.parameters()] for s in (diagnosed, plain)]
+    assert diagnosed.state.supernet.training
+    grads = [[parameter.grad for parameter in s.state.supernet.parameters()] for s in (diagnosed, plain)]
     assert identical(tensors(grads[0]), tensors(grads[1]))
 
 
@@ -131,11 +131,11 @@ class Renamed(DARTS):
     def initial_alphas(self, space: Any, generator: torch.Generator) -> dict[str, Tensor]:
         return {"theta": super().initial_alphas(space, generator)["alpha"]}
 
-    def mixture(self, search: Search) -> Mixture:
-        return Mixture(search.alphas["theta"].softmax(dim=1))
+    def mixture(self, state: SearchState) -> Mixture:
+        return Mixture(state.alphas["theta"].softmax(dim=1))
 
-    def derive(self, search: Search) -> Any:
-        return search.space.discretise(search.alphas["theta"].detach())
+    def derive(self, state: SearchState) -> Any:
+        return state.space.discretize(state.alphas["theta"].detach())
 
 
 def test_a_method_without_alpha_records_none() -> None:
@@ -232,7 +232,7 @@ def test_a_protocol_of_before_diagnostics_measures_none() -> None:
     some = stored_protocol(stored).diagnostics  # of before perturbations
     assert (some.hessian, some.perturbation) == (True, False)
     assert old.hash == protocol().hash
-    search = GradientSearch(DARTS(), NAS_BENCH_201, data(old), old, 0, CPU)
+    search = WeightSharingSearch(DARTS(), NAS_BENCH_201, data(old), old, 0, CPU)
     assert not any(RECORDED & set(row) for row in epochs(search))
     assert search.last_diagnosis() is None
 

@@ -8,12 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from harness.methods.base import GradientMethod
-from harness.methods.darts import DARTS
-from harness.methods.darts_pt import most_needed_operation
-from harness.methods.pc_darts import PCDARTS, softmax_over_incoming_edges
-from harness.methods.search_state import Passes, Search
-from harness.spaces.base import Mixture, NetworkConfig, Supernet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -21,9 +15,14 @@ from torch.nn import functional as F
 
 from harness import registry
 from harness.errors import HarnessError
+from harness.methods.base import Passes, SearchState, WeightSharingMethod
+from harness.methods.darts import DARTS
+from harness.methods.darts_pt import most_needed_operation
+from harness.methods.pc_darts import PCDARTS, softmax_over_incoming_edges
 from harness.random_streams import stream
 from harness.search.diagnostics import largest_eigenvalue, sample_cells, single_path, steady_mixture
-from harness.search.weight_sharing import GradientSearch
+from harness.search.weight_sharing import WeightSharingSearch
+from harness.spaces.base import Mixture, NetworkConfig, Supernet
 from harness.tracking.metrics import epoch_metrics
 from tests.diagnosed import CHEAP, ON, epochs, hessian
 from tests.small_search import (
@@ -39,11 +38,11 @@ from tests.toy import NAS_BENCH_201, OneEdge, TwoEdges, batch, build_search, lit
 def test_the_margin_is_the_mean_over_edges_of_best_less_second() -> None:
     search = gradient_search(DARTS(), *PLAIN)
     row = epochs(search, 1)[0]
-    probabilities = search.search.alpha.detach().softmax(dim=1).sort(dim=1).values
+    probabilities = search.state.alpha.detach().softmax(dim=1).sort(dim=1).values
     assert row["alpha_margin"] == pytest.approx(float((probabilities[:, -1] - probabilities[:, -2]).mean()), rel=1e-5)
 
 
-def accuracy(search: GradientSearch, supernet: Supernet, mixture: Mixture) -> float:
+def accuracy(search: WeightSharingSearch, supernet: Supernet, mixture: Mixture) -> float:
     """% of the search-validation half, in one batch."""
     valid = search.data.valid
     images = (valid.images - valid.mean) / valid.sd
@@ -55,7 +54,7 @@ def accuracy(search: GradientSearch, supernet: Supernet, mixture: Mixture) -> fl
 def test_the_gap_is_between_the_softmax_mixture_and_the_derived_cell_with_its_weights(name: str) -> None:
     search = gradient_search(registry.get_method(name)(), *CHEAP, "weights.learning_rate=0.3")
     row = epochs(search)[-1]
-    supernet, alpha = deepcopy(search.search.supernet), search.search.alpha.detach()
+    supernet, alpha = deepcopy(search.state.supernet), search.state.alpha.detach()
     cell = NAS_BENCH_201.parse(row["architecture"])
     assert row["mixture_accuracy"] == accuracy(search, supernet, Mixture(alpha.softmax(dim=1)))
     assert row["derived_accuracy"] == accuracy(search, supernet, Mixture.of(cell, 5))
@@ -82,13 +81,13 @@ def test_mlflow_is_told_the_gap() -> None:
 def test_a_sampling_method_is_diagnosed_with_softmax_and_its_noise_stays() -> None:
     for name in ("gdas", "snas"):
         method = registry.get_method(name)()
-        assert isinstance(method, GradientMethod)
+        assert isinstance(method, WeightSharingMethod)
         search = build_search(method)
-        before = search.noise.get_state()
+        before = search.rng.get_state()
         mixture = steady_mixture(method, search)
         assert torch.equal(mixture.weights, search.alpha.softmax(dim=1))
         assert mixture.selected is None
-        assert torch.equal(search.noise.get_state(), before)
+        assert torch.equal(search.rng.get_state(), before)
         assert (search.passes.forward, search.passes.backward) == (0, 0)
 
 
@@ -107,12 +106,12 @@ def test_a_method_without_noise_is_diagnosed_with_its_own_mixture_and_edge_weigh
 # --- the Hessian
 
 
-def finite_differences(search: Search, method: GradientMethod, images: Any, step: float = 1e-5) -> Tensor:
+def finite_differences(state: SearchState, method: WeightSharingMethod, images: Any, step: float = 1e-5) -> Tensor:
     """The Hessian by central differences of the gradient."""
-    alpha = search.alpha
+    alpha = state.alpha
 
     def gradient() -> Tensor:
-        loss = F.cross_entropy(search.supernet(images.images, steady_mixture(method, search)), images.labels)
+        loss = F.cross_entropy(state.supernet(images.images, steady_mixture(method, state)), images.labels)
         return torch.autograd.grad(loss, alpha)[0].flatten()
 
     rows = []
@@ -129,7 +128,7 @@ def finite_differences(search: Search, method: GradientMethod, images: Any, step
 
 
 @pytest.mark.parametrize(("method", "statistics"), [(DARTS(), "batch"), (PCDARTS(), "running")])
-def test_the_hessian_is_what_finite_differences_give(method: GradientMethod, statistics: Any) -> None:
+def test_the_hessian_is_what_finite_differences_give(method: WeightSharingMethod, statistics: Any) -> None:
     config = NetworkConfig(channels=4, cells=1, classes=3, batch_norm=statistics)
     search = build_search(method, config=config, dtype=torch.float64)
     with torch.no_grad():
@@ -232,7 +231,7 @@ def test_all_methods_and_seeds_rank_the_same_cells_by_their_inherited_weights() 
     assert all(ranking["indices"] == rankings[0]["indices"] for ranking in rankings)
     ranking = rankings[0]
     assert json.loads(json.dumps(ranking)) == ranking
-    supernet = deepcopy(searches[0].search.supernet)
+    supernet = deepcopy(searches[0].state.supernet)
     assert ranking["accuracies"] == [
         accuracy(searches[0], supernet, Mixture.of(NAS_BENCH_201.architecture(index), 5))
         for index in ranking["indices"]
@@ -254,23 +253,23 @@ def test_a_small_space_gives_all_its_cells() -> None:
 # --- the perturbation
 
 
-def decided(method: GradientMethod) -> GradientSearch:
+def decided(method: WeightSharingMethod) -> WeightSharingSearch:
     """A search after an epoch on some more images, whose α differ enough for an operation to matter."""
     search = gradient_search(
         method, *CHEAP, "weights.learning_rate=0.3", "data.images=256", "diagnostics.ranking_cells=0"
     )
     epochs(search, 1)
     with torch.no_grad():
-        search.search.alpha.mul_(1000)
+        search.state.alpha.mul_(1000)
     return search
 
 
 @pytest.mark.parametrize("method", [DARTS(), registry.get_method("gdas")(), PCDARTS()])
-def test_a_perturbation_is_what_the_mixture_loses_without_an_operation(method: GradientMethod) -> None:
+def test_a_perturbation_is_what_the_mixture_loses_without_an_operation(method: WeightSharingMethod) -> None:
     search = decided(method)
     found = search.last_diagnosis()
     assert found is not None
-    supernet, mixture = deepcopy(search.search.supernet), steady_mixture(method, search.search)
+    supernet, mixture = deepcopy(search.state.supernet), steady_mixture(method, search.state)
     assert (mixture.edge_weights is not None) == isinstance(method, PCDARTS)
     whole = accuracy(search, supernet, mixture)
     for edge, row in enumerate(found["perturbation"]):
@@ -291,4 +290,4 @@ def test_it_is_the_score_by_which_darts_pt_selects() -> None:
     found = search.last_diagnosis()
     assert found is not None
     for edge, row in enumerate(found["perturbation"]):
-        assert row.index(max(row)) == most_needed_operation(search.search, edge)
+        assert row.index(max(row)) == most_needed_operation(search.state, edge)

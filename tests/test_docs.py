@@ -14,11 +14,11 @@ from typing import Any
 
 import click
 import pytest
-from harness.methods.base import GradientMethod
 
 from harness import registry
 from harness.cli.main import harness
 from harness.config import protocol
+from harness.methods.base import WeightSharingMethod
 from harness.runs.schema import TraceRow
 from tests.small_search import gradient_search
 
@@ -161,12 +161,12 @@ def test_links_of_the_files_that_sphinx_does_not_check_lead_somewhere(page: str)
 
 def test_the_example_method_searches() -> None:
     method = imported(DOCS / "examples" / "annealed.py").Annealed()
-    assert isinstance(method, GradientMethod)
+    assert isinstance(method, WeightSharingMethod)
     search = gradient_search(method)
-    before = search.search.alpha.detach().clone()
+    before = search.state.alpha.detach().clone()
     row = search.run_epoch(0, lambda _: None)
-    assert row["architecture"] == search.search.space.format(method.derive(search.search))
-    assert not before.equal(search.search.alpha)
+    assert row["architecture"] == search.state.space.format(method.derive(search.state))
+    assert not before.equal(search.state.alpha)
 
 
 def test_the_readme_shows_the_example_method() -> None:

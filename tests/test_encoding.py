@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from harness.spaces.base import InvalidArchitecture, SpaceError
-from harness.spaces.nas_bench_201.encoding import OPERATIONS
-from harness.spaces.nas_bench_201.space import NASBench201
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.random_streams import stream
+from harness.spaces.base import InvalidArchitecture, SpaceError
+from harness.spaces.nas_bench_201.encoding import OPERATIONS
+from harness.spaces.nas_bench_201.space import NASBench201
 
 SPACE = NASBench201()
 DATA = Path(os.environ.get("HARNESS_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data")
@@ -131,7 +131,7 @@ def test_discretise_takes_the_best_operation_of_every_edge_none_included() -> No
     scores = torch.zeros(6, 5)
     cell = (0, 4, 0, 3, 1, 2)
     scores[range(6), cell] = 0.1
-    assert SPACE.discretise(scores) == cell
+    assert SPACE.discretize(scores) == cell
 
 
 def position_of_caret(error: InvalidArchitecture, text: str) -> int:

@@ -18,7 +18,7 @@ from harness.errors import HarnessError
 from harness.execution.local import worker_environment
 from harness.registry import get_method
 from harness.runs.schema import RunResult
-from harness.search.benchmark_query import Answers
+from harness.search.benchmark_query import BenchmarkQuery
 from harness.study import estimating
 from harness.study.estimating import Estimate, Measured, measure
 from harness.study.planned_run import PlannedRun
@@ -172,7 +172,7 @@ def test_a_curvature_counts_for_each_epoch_that_asks_for_it_and_not_for_each_ima
 
 
 def test_a_search_that_a_table_answers_is_measured_by_its_own_seconds(tmp_path: Path) -> None:
-    answers = Answers(np.linspace(10, 90, NAS_BENCH_201.size), np.full(NAS_BENCH_201.size, 1000.0))
+    answers = BenchmarkQuery(np.linspace(10, 90, NAS_BENCH_201.size), np.full(NAS_BENCH_201.size, 1000.0))
     rules = load_protocol("quick", [*TINY, "queries.answers=table", "queries.seconds=20000"])
     method = get_method("random-search")()
     (run,) = plan(tmp_path, [method], [0], NAS_BENCH_201, rules, load_training_set("digits"), 1, answers)

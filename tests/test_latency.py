@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from harness.methods.darts import DARTS
-from harness.reports.figures.accuracy import accuracy_and_latency
-from harness.reports.results.comparison import compare
-from harness.spaces.base import NetworkConfig
-from harness.spaces.network_size import flops
 from torch import nn
 
 from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
+from harness.methods.darts import DARTS
+from harness.reports.figures.accuracy import accuracy_and_latency
+from harness.reports.results.comparison import compare
 from harness.runs.results import load_study
 from harness.search import operation_latency
 from harness.search.operation_costs import operation_costs
 from harness.search.operation_latency import Latencies, latencies
+from harness.spaces.base import NetworkConfig
+from harness.spaces.network_size import flops
 from harness.study.planning import plan
 from tests import studies
 from tests.small_search import protocol, run

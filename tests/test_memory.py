@@ -7,9 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from harness.methods.darts import DARTS
-from harness.methods.search_state import Search
-from harness.spaces.base import Mixture
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +14,10 @@ from harness.config.protocol import load_protocol
 from harness.data.training_set import TrainingSet, load_training_set
 from harness.execution import memory
 from harness.execution.memory import MIB, fitting, free_bytes, predicted
+from harness.methods.base import SearchState
+from harness.methods.darts import DARTS
 from harness.registry import get_method
+from harness.spaces.base import Mixture
 from tests import command_line
 from tests.command_line import call
 from tests.toy import NAS_BENCH_201
@@ -125,7 +125,7 @@ def test_a_prediction_counts_the_data_set() -> None:
 
 
 def test_a_method_that_fails_is_left_to_its_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(method: DARTS, search: Search) -> Mixture:
+    def broken(method: DARTS, state: SearchState) -> Mixture:
         raise LookupError("its own fault")
 
     monkeypatch.setattr(DARTS, "mixture", broken)

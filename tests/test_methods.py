@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.methods.base import GradientMethod
-from harness.methods.search_state import Batch, Forward, Search
-from harness.spaces.base import Mixture
 
 from harness import registry
 from harness.contract import MethodContract
 from harness.contract.small_runs import Outcome
+from harness.methods.base import Batch, Forward, SearchState, WeightSharingMethod
+from harness.spaces.base import Mixture
 from tests.small_search import CHEAPER
 from tests.toy import build_search, gradient_methods, step
 
@@ -64,24 +63,24 @@ def test_one_mixture_serves_one_forward_pass(name: str, monkeypatch: pytest.Monk
     method = registry.get_method(name)()
     search = build_search(method, epochs=10, epoch=9)
     made = used = 0
-    forward = Search.forward
+    forward = SearchState.forward
 
     def counting(make: Any) -> Any:
-        def counted(self: Any, search: Search) -> Mixture:
+        def counted(self: Any, state: SearchState) -> Mixture:
             nonlocal made
             made += 1
-            return make(self, search)
+            return make(self, state)
 
         return counted
 
-    def counting_forward(self: Search, data: Batch, mixture: Mixture) -> Forward:
+    def counting_forward(self: SearchState, data: Batch, mixture: Mixture) -> Forward:
         nonlocal used
         used += 1
         return forward(self, data, mixture)
 
     monkeypatch.setattr(type(method), "mixture", counting(type(method).mixture))
-    if type(method).weight_mixture is not GradientMethod.weight_mixture:
+    if type(method).weight_mixture is not WeightSharingMethod.weight_mixture:
         monkeypatch.setattr(type(method), "weight_mixture", counting(type(method).weight_mixture))
-    monkeypatch.setattr(Search, "forward", counting_forward)
+    monkeypatch.setattr(SearchState, "forward", counting_forward)
     step(method, search)
     assert made == used == search.passes.forward > 0

@@ -6,16 +6,16 @@ import itertools
 
 import numpy as np
 import pytest
-from harness.methods.autokeras import AutoKeras, Process, edit_distance, kernel
-from harness.methods.base import Evaluation
-from harness.methods.random_search import RandomSearch
-from harness.spaces.base import Architecture
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
 
+from harness.methods.autokeras import AutoKeras, Process, edit_distance, kernel
+from harness.methods.base import Evaluation
+from harness.methods.random_search import RandomSearch
 from harness.random_streams import stream
+from harness.spaces.base import Architecture
 from tests.test_methods_query import CELLS, SMOOTH, search
 from tests.toy import NAS_BENCH_201 as SPACE
 from tests.toy import TwoEdges
@@ -57,9 +57,9 @@ def test_predictions_are_those_of_a_gaussian_process_on_one_hot_codes() -> None:
     assert known.mean() == pytest.approx(0, abs=1e-12)
     assert known.std() == pytest.approx(1)
 
-    noise = np.full(30, 0.1)
-    noise[0] = 0.05  # evaluated twice
-    reference = GaussianProcessRegressor(RBF(np.sqrt(3.0), "fixed"), alpha=noise, optimizer=None)
+    rng = np.full(30, 0.1)
+    rng[0] = 0.05  # evaluated twice
+    reference = GaussianProcessRegressor(RBF(np.sqrt(3.0), "fixed"), alpha=rng, optimizer=None)
     reference.fit(np.eye(5)[np.array([*process.known])].reshape(30, -1), known)
     mean, deviation = process.predict([tuple(cell) for cell in CELLS[:50].tolist()])
     expected = reference.predict(np.eye(5)[CELLS[:50]].reshape(50, -1), return_std=True)

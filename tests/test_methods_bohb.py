@@ -8,29 +8,29 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from harness.config.protocol import load_protocol
 from harness.methods.base import Evaluation
 from harness.methods.bohb import BOHB, Density
 from harness.methods.random_search import RandomSearch
-
-from harness.config.protocol import load_protocol
 from harness.random_streams import stream
-from harness.search.benchmark_query import Answers
-from harness.search.query_by_lookup import TableSearch
-from harness.search.query_by_training import QuerySearch
+from harness.search.benchmark_query import BenchmarkQuery
+from harness.search.query_by_lookup import LookupQuerySearch
+from harness.search.query_by_training import TrainingQuerySearch
 from tests.small_search import CPU, data, protocol, quiet
 from tests.test_methods_query import CELLS, RUGGED, SMOOTH, assert_frequencies, search
 from tests.toy import NAS_BENCH_201 as SPACE
 
 SHORT = np.asarray(SMOOTH + np.random.default_rng(1).normal(0, 3, SPACE.size))
-TOLD = Answers(SMOOTH, np.full(SPACE.size, 200.0), {12: Answers(SHORT, np.full(SPACE.size, 12.0))})
+TOLD = BenchmarkQuery(SMOOTH, np.full(SPACE.size, 200.0), {12: BenchmarkQuery(SHORT, np.full(SPACE.size, 12.0))})
 
 
-def table_search(method: BOHB, *settings: str, seed: int = 0) -> TableSearch:
+def table_search(method: BOHB, *settings: str, seed: int = 0) -> LookupQuerySearch:
     rules = load_protocol("quick", ["search.epochs=4", "queries.answers=table", "queries.seconds=4000", *settings])
-    return TableSearch(method, SPACE, TOLD, rules, seed)
+    return LookupQuerySearch(method, SPACE, TOLD, rules, seed)
 
 
-def run(searched: TableSearch, epochs: range) -> list[Any]:
+def run(searched: LookupQuerySearch, epochs: range) -> list[Any]:
     return [searched.run_epoch(epoch, quiet) for epoch in epochs]
 
 
@@ -110,8 +110,8 @@ def test_it_proposes_what_the_model_prefers_but_for_a_random_fraction() -> None:
     told = [search(RandomSearch(), SMOOTH, 200)]
 
     def mean(fraction: float) -> float:
-        method, noise = BOHB(random_fraction=fraction), stream(0, "method")
-        return float(np.mean([SMOOTH[SPACE.index(method.propose(SPACE, told, noise))] for _ in range(60)]))
+        method, rng = BOHB(random_fraction=fraction), stream(0, "method")
+        return float(np.mean([SMOOTH[SPACE.index(method.propose(SPACE, told, rng))] for _ in range(60)]))
 
     assert mean(1.0) == pytest.approx(SMOOTH.mean(), abs=1.5)
     assert mean(0.0) > SMOOTH.mean() + 5
@@ -145,7 +145,7 @@ def test_a_broken_search_over_two_budgets_goes_on_with_the_same_cells() -> None:
 
 def test_where_cells_are_trained_budgets_are_epochs() -> None:
     rules = protocol("search.epochs=4")
-    searched = QuerySearch(BOHB(eta=2, epochs_per_cell=2), SPACE, data(rules), rules, 0, CPU)
+    searched = TrainingQuerySearch(BOHB(eta=2, epochs_per_cell=2), SPACE, data(rules), rules, 0, CPU)
     rows = [searched.run_epoch(epoch, quiet) for epoch in range(4)]
     assert searched.epochs == [1, 1, None]  # 2 + 2 + 3 of 8 passes over a half
     assert rows[-1]["examples"] == 16 * 7

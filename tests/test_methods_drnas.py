@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from harness.methods.drnas import DrNAS
 from scipy import special
 
+from harness.methods.drnas import DrNAS
 from tests.by_hand import (
     TRAIN,
     TRAIN_FLOAT,
@@ -53,7 +53,7 @@ def test_drnas_draws_from_the_dirichlet_distribution() -> None:
     search, alpha, _ = toy(DrNAS(), TwoEdges())
     beta = torch.from_numpy(elu_plus_one(alpha)[0])
     with torch.random.fork_rng():
-        torch.set_rng_state(search.noise.get_state())
+        torch.set_rng_state(search.rng.get_state())
         expected = torch.distributions.Dirichlet(beta).sample()
     torch.testing.assert_close(DrNAS().mixture(search).weights.detach(), expected)
 

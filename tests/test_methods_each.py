@@ -8,20 +8,19 @@ from typing import Any
 
 import pytest
 import torch
-from harness.methods import base
-from harness.methods.base import Evaluation, GradientMethod, Method, gumbel, linear
-from harness.methods.darts import DARTS, SecondOrderDARTS
-from harness.methods.gdas import GDAS
-from harness.methods.pc_darts import PCDARTS
-from harness.methods.random_search import RandomSearch
-from harness.methods.search_state import Batch, Forward, Search
-from harness.methods.snas import SNAS, BilevelSNAS
-from harness.spaces.base import Mixture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
+from harness.methods import base
+from harness.methods.base import Batch, Evaluation, Forward, Method, SearchState, WeightSharingMethod, gumbel, linear
+from harness.methods.darts import DARTS, SecondOrderDARTS
+from harness.methods.gdas import GDAS
+from harness.methods.pc_darts import PCDARTS
+from harness.methods.random_search import RandomSearch
+from harness.methods.snas import SNAS, BilevelSNAS
 from harness.random_streams import Streams, stream
+from harness.spaces.base import Mixture
 from tests.toy import NAS_BENCH_201, OneEdge, TwoEdges, batch, build_again, build_search, copies, lit, step
 
 TRAIN, VALID = lit("train"), lit("valid")
@@ -53,10 +52,10 @@ def test_linear_schedules_never_leave_their_range(start: float, end: float, epoc
     [(GDAS(), 10.0, 0.1), (SNAS(), 1.0, 0.03), (BilevelSNAS(), 10.0, 1.0)],
     ids=lambda value: getattr(value, "name", ""),
 )
-def test_temperatures_at_both_ends(method: GradientMethod, first: float, last: float, epochs: int) -> None:
+def test_temperatures_at_both_ends(method: WeightSharingMethod, first: float, last: float, epochs: int) -> None:
     for epoch, temperature in ((0, first), (epochs - 1, last if epochs > 1 else first)):
         search = build_search(method, epochs=epochs, epoch=epoch)
-        ahead = build_again(search).noise
+        ahead = build_again(search).rng
         scores = search.alpha.log_softmax(dim=1) if isinstance(method, GDAS) else search.alpha
         sample = ((scores + gumbel(search.alpha.shape, ahead)) / temperature).softmax(dim=1)
         slope = torch.randn(6, 5, generator=stream(0, "slope"))
@@ -66,15 +65,15 @@ def test_temperatures_at_both_ends(method: GradientMethod, first: float, last: f
 
 
 @pytest.mark.parametrize("method", [GDAS(), SNAS(), BilevelSNAS()], ids=lambda method: method.name)
-def test_every_forward_pass_has_a_fresh_sample(method: GradientMethod, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_forward_pass_has_a_fresh_sample(method: WeightSharingMethod, monkeypatch: pytest.MonkeyPatch) -> None:
     used = []
-    forward = Search.forward
+    forward = SearchState.forward
 
-    def recording(self: Search, data: Batch, mixture: Mixture) -> Forward:
+    def recording(self: SearchState, data: Batch, mixture: Mixture) -> Forward:
         used.append((mixture.selected, tuple(mixture.weights.flatten().tolist())))
         return forward(self, data, mixture)
 
-    monkeypatch.setattr(Search, "forward", recording)
+    monkeypatch.setattr(SearchState, "forward", recording)
     search = build_search(method)
     for seed in range(2):
         step(method, search, seed)
@@ -82,13 +81,13 @@ def test_every_forward_pass_has_a_fresh_sample(method: GradientMethod, monkeypat
 
 
 def test_weight_steps_of_bilevel_methods_build_no_graph_for_alpha(monkeypatch: pytest.MonkeyPatch) -> None:
-    forward = Search.forward
+    forward = SearchState.forward
 
-    def checking(self: Search, data: Batch, mixture: Mixture) -> Forward:
+    def checking(self: SearchState, data: Batch, mixture: Mixture) -> Forward:
         assert not mixture.weights.requires_grad
         return forward(self, data, mixture)
 
-    monkeypatch.setattr(Search, "forward", checking)
+    monkeypatch.setattr(SearchState, "forward", checking)
     for method in (DARTS(), GDAS(), PCDARTS(), BilevelSNAS()):
         method.weight_step(build_search(method), batch("train"))
 
@@ -104,18 +103,18 @@ def test_gdas_samples_operations_with_the_probabilities_of_softmax_alpha() -> No
 
 
 def test_gumbel_noise_has_its_mean_and_variance() -> None:
-    noise = gumbel(torch.Size([200_000]), stream(0, "gumbel"))
-    assert abs(noise.mean().item() - 0.5772) < 0.015
-    assert abs(noise.var().item() - math.pi**2 / 6) < 0.04
+    rng = gumbel(torch.Size([200_000]), stream(0, "gumbel"))
+    assert abs(rng.mean().item() - 0.5772) < 0.015
+    assert abs(rng.var().item() - math.pi**2 / 6) < 0.04
 
 
 @pytest.mark.parametrize("u", [0.0, 2**-24, 0.5, 1 - 2**-24, 1.0])
 def test_gumbel_noise_is_finite_for_extreme_draws(u: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base.torch, "rand", lambda shape, generator: torch.full(shape, u))
-    noise = gumbel(torch.Size([3]), stream(0, "gumbel"))
-    assert noise.isfinite().all()
+    rng = gumbel(torch.Size([3]), stream(0, "gumbel"))
+    assert rng.isfinite().all()
     if 0 < u < 1:
-        torch.testing.assert_close(noise, torch.full((3,), -math.log(-math.log(u))), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(rng, torch.full((3,), -math.log(-math.log(u))), rtol=1e-5, atol=1e-5)
 
 
 def test_streams_are_independent_named_and_resumable() -> None:
@@ -263,8 +262,8 @@ def test_the_two_kinds_of_snas_are_told_apart() -> None:
 
 
 def test_random_search_draws_uniformly() -> None:
-    noise = stream(0, "method")
-    counts = Counter(RandomSearch().ask(OneEdge(), [], noise) for _ in range(3000))
+    rng = stream(0, "method")
+    counts = Counter(RandomSearch().ask(OneEdge(), [], rng) for _ in range(3000))
     assert set(counts) == {(0,), (1,), (2,)}
     assert all(abs(count - 1000) < 130 for count in counts.values())  # five standard deviations
 

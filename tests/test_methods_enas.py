@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
+
+from harness.methods.base import Forward, SearchState
 from harness.methods.darts_pt import DARTSPT
 from harness.methods.enas import ENAS, LAYERS, lstm_step
 from harness.methods.random_search_ws import RandomSearchWS
-from harness.methods.search_state import Forward, Search
-from harness.spaces.base import Architecture, Mixture
-from torch import nn
-
 from harness.random_streams import stream
+from harness.spaces.base import Architecture, Mixture
 from tests.small_search import gradient_search
 from tests.toy import OneEdge, TwoEdges, batch, build_search
 
@@ -30,9 +30,9 @@ def test_the_lstm_is_that_of_pytorch() -> None:
         torch.testing.assert_close(one, other[0])
 
 
-def plain_controller(search: Search, method: ENAS, cell: Architecture) -> torch.Tensor:
+def plain_controller(state: SearchState, method: ENAS, cell: Architecture) -> torch.Tensor:
     """log p (edges, operations) along a cell, by PyTorch's own LSTM."""
-    theta, h = search.alphas, method.hidden
+    theta, h = state.alphas, method.hidden
     lstm = nn.LSTM(h, h, num_layers=LAYERS)
     weights = {}
     for layer in range(LAYERS):
@@ -96,10 +96,10 @@ def test_enas_learns_to_draw_the_operation_that_is_rewarded(monkeypatch: pytest.
     method = ENAS(hidden=8, eta=0.05)
     search = build_search(method, OneEdge())
 
-    def forward(self: Search, data: Any, mixture: Mixture) -> Forward:
+    def forward(self: SearchState, data: Any, mixture: Mixture) -> Forward:
         return Forward(torch.zeros(()), torch.tensor(4 if mixture.selected == (2,) else 1))
 
-    monkeypatch.setattr(Search, "forward", forward)
+    monkeypatch.setattr(SearchState, "forward", forward)
     for _ in range(150):
         method.alpha_step(search, batch("train"), batch("valid"))
     assert method.derive(search) == (2,)

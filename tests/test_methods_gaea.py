@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from harness.methods.gaea import GAEA, SingleLevelGAEA
 
+from harness.methods.gaea import GAEA, SingleLevelGAEA
 from tests.by_hand import (
     TRAIN,
     VALID,

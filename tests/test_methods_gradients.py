@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from harness.methods.base import GradientMethod
+
+from harness.methods.base import Batch, WeightSharingMethod
 from harness.methods.darts import DARTS
 from harness.methods.gdas import GDAS
 from harness.methods.pc_darts import PCDARTS
-from harness.methods.search_state import Batch
 from harness.methods.snas import SNAS, BilevelSNAS
 from harness.spaces.base import Mixture, SearchSpace
 from harness.spaces.darts.space import DARTSSpace
 from harness.spaces.nas_bench_201.space import NASBench201
-
 from tests.by_hand import (
     TRAIN,
     VALID,
@@ -40,9 +39,9 @@ def test_darts_by_hand() -> None:
 
 
 def test_snas_by_hand() -> None:
-    search, alpha, noise = toy(SNAS(), OneEdge())
+    search, alpha, rng = toy(SNAS(), OneEdge())
     temperature = 1 - 0.97 * 3 / 9
-    z = softmax((alpha + noise) / temperature)
+    z = softmax((alpha + rng) / temperature)
     expected = ByHand(search, TRAIN, z)
     SNAS().weight_step(search, TRAIN)
     assert_telling_gradient(search.alpha, through_softmax(z, expected.weights) / temperature)
@@ -51,9 +50,9 @@ def test_snas_by_hand() -> None:
 
 def test_bilevel_snas_by_hand() -> None:
     method = BilevelSNAS()
-    search, alpha, noise = toy(method, OneEdge())
+    search, alpha, rng = toy(method, OneEdge())
     temperature = 10 - 9 * 3 / 9
-    z = softmax((alpha + noise) / temperature)
+    z = softmax((alpha + rng) / temperature)
     method.alpha_step(search, TRAIN, VALID)
     assert_telling_gradient(search.alpha, through_softmax(z, ByHand(search, VALID, z).weights) / temperature)
 
@@ -64,9 +63,9 @@ def test_gdas_by_hand(nonselected: Any, space: OneEdge) -> None:
     method = GDAS(nonselected_grad=nonselected)
     seen = set()
     for seed in range(8):
-        search, alpha, noise = toy(method, space, seed=seed)
+        search, alpha, rng = toy(method, space, seed=seed)
         tau = 10 - 9.9 * 3 / 9
-        p = softmax((np.log(softmax(alpha)) + noise) / tau)
+        p = softmax((np.log(softmax(alpha)) + rng) / tau)
         selected = tuple(p.argmax(axis=1).tolist())
         hard = np.eye(3)[list(selected)]
         by_hand = ByHand(search, VALID, hard, selected=selected)
@@ -93,7 +92,7 @@ def test_pc_darts_by_hand() -> None:
 
 
 @pytest.mark.parametrize("method", [DARTS(), SNAS(), BilevelSNAS(), PCDARTS()], ids=lambda method: method.name)
-def test_soft_mixtures_send_a_gradient_to_every_operation_but_none(method: GradientMethod) -> None:
+def test_soft_mixtures_send_a_gradient_to_every_operation_but_none(method: WeightSharingMethod) -> None:
     _, gradient = gradient_of_weights(method)
     assert (gradient[:, 0] == 0).all()
     assert (gradient[:, 1:] != 0).all()
@@ -160,7 +159,7 @@ def test_gradients_of_what_the_loss_does_not_depend_on_are_zero() -> None:
 @pytest.mark.parametrize("method", [DARTS(), GDAS(), PCDARTS()], ids=lambda method: method.name)
 @pytest.mark.parametrize("space", [NASBench201(), DARTSSpace()], ids=lambda space: space.name)
 def test_mixed_precision_computes_about_the_same_and_its_gradients_in_single(
-    space: SearchSpace, method: GradientMethod
+    space: SearchSpace, method: WeightSharingMethod
 ) -> None:
     found = []
     for mixed in (False, True):

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from harness.methods import nasnet
 from harness.methods.base import Evaluation
 from harness.methods.nasnet import Learner, NASNet
 from harness.methods.random_search import RandomSearch
-
 from harness.random_streams import stream
 from tests.test_methods_query import SMOOTH, assert_frequencies, search
 from tests.toy import NAS_BENCH_201 as SPACE
@@ -83,20 +83,20 @@ def test_cells_are_drawn_decision_by_decision_from_the_controller() -> None:
     method, space = NASNet(learning_rate=0.1, batch=2, updates=5, hidden=4), TwoEdges()
     history = [Evaluation((0, 1), 10.0), Evaluation((2, 1), 60.0)]
     cells = list(itertools.product(range(3), repeat=2))
-    noise = stream(0, "method")
-    controller = method.controller(space, history, noise.initial_seed())
+    rng = stream(0, "method")
+    controller = method.controller(space, history, rng.initial_seed())
     with torch.no_grad():
         p = controller(torch.tensor(cells)).exp()
     expected = {cell: float(p[row, 0, cell[0]] * p[row, 1, cell[1]]) for row, cell in enumerate(cells)}
     assert sum(expected.values()) == pytest.approx(1)
-    assert_frequencies(Counter(method.ask(space, history, noise) for _ in range(500)), expected)
+    assert_frequencies(Counter(method.ask(space, history, rng) for _ in range(500)), expected)
 
 
 def test_the_initial_weights_are_uniform_and_follow_from_the_seed_alone() -> None:
-    noise = stream(3, "method")
-    before = noise.get_state()
-    first, again, other = (Learner(NASNet(), SPACE, seed).controller for seed in (noise.initial_seed(), 3, 4))
-    assert torch.equal(noise.get_state(), before)
+    rng = stream(3, "method")
+    before = rng.get_state()
+    first, again, other = (Learner(NASNet(), SPACE, seed).controller for seed in (rng.initial_seed(), 3, 4))
+    assert torch.equal(rng.get_state(), before)
     values = torch.cat([parameter.detach().flatten() for parameter in first.parameters()])
     assert 0.099 < values.max() <= 0.1
     assert -0.1 <= values.min() < -0.099

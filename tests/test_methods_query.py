@@ -10,6 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from harness.config.protocol import load_protocol
 from harness.methods.autokeras import AutoKeras
 from harness.methods.base import Evaluation, QueryMethod
 from harness.methods.bohb import BOHB
@@ -18,15 +23,10 @@ from harness.methods.nasnet import NASNet
 from harness.methods.random_search import RandomSearch
 from harness.methods.regularized_evolution import RegularizedEvolution
 from harness.methods.reinforce import REINFORCE
-from harness.spaces.base import Architecture, SearchSpace
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pydantic import ValidationError
-
-from harness.config.protocol import load_protocol
 from harness.random_streams import stream
-from harness.search.benchmark_query import Answers
-from harness.search.query_by_lookup import TableSearch
+from harness.search.benchmark_query import BenchmarkQuery
+from harness.search.query_by_lookup import LookupQuerySearch
+from harness.spaces.base import Architecture, SearchSpace
 from tests.toy import NAS_BENCH_201 as SPACE
 from tests.toy import OneEdge, TwoEdges
 
@@ -66,9 +66,9 @@ def search(
 ) -> list[Evaluation]:
     """The first ``count`` evaluations of a search that a table answers."""
     history: list[Evaluation] = []
-    noise = stream(seed, "method")
+    rng = stream(seed, "method")
     for _ in range(count):
-        cell = space.validate(method.ask(space, history, noise))
+        cell = space.validate(method.ask(space, history, rng))
         history.append(Evaluation(cell, float(accuracy[space.index(cell)])))
     return history
 
@@ -90,18 +90,18 @@ def assert_frequencies(counts: Mapping[Any, int], expected: Mapping[Any, float])
 
 
 def test_evolution_starts_from_random_cells() -> None:
-    noise = stream(0, "method")
+    rng = stream(0, "method")
     found = search(RegularizedEvolution(P=12), SMOOTH, 12)
-    assert [seen.architecture for seen in found] == [SPACE.sample(noise) for _ in range(12)]
+    assert [seen.architecture for seen in found] == [SPACE.sample(rng) for _ in range(12)]
 
 
 def test_the_parent_is_the_best_of_a_sample_with_replacement_from_the_youngest() -> None:
     oldest = Evaluation((4,) * 6, 99.0)  # the best, and dead
     history = [oldest] + [Evaluation((operation,) * 6, 10.0 + operation) for operation in (1, 2, 0)]
-    method, noise = RegularizedEvolution(P=3, S=2), stream(0, "method")
+    method, rng = RegularizedEvolution(P=3, S=2), stream(0, "method")
     parents: Counter[int] = Counter()
     for _ in range(2000):
-        child = method.ask(SPACE, history, noise)
+        child = method.ask(SPACE, history, rng)
         [parent] = [seen for seen in history if differences(child, seen.architecture) == 1]
         parents[parent.architecture[0]] += 1
     assert_frequencies(parents, {2: 5 / 9, 1: 3 / 9, 0: 1 / 9})
@@ -109,8 +109,8 @@ def test_the_parent_is_the_best_of_a_sample_with_replacement_from_the_youngest()
 
 def test_a_child_is_any_neighbour_of_its_parent() -> None:
     parent = (0, 1, 2, 3, 4, 0)
-    method, noise = RegularizedEvolution(P=1, S=1), stream(0, "method")
-    children = Counter(method.ask(SPACE, [Evaluation(parent, 50.0)], noise) for _ in range(4000))
+    method, rng = RegularizedEvolution(P=1, S=1), stream(0, "method")
+    children = Counter(method.ask(SPACE, [Evaluation(parent, 50.0)], rng) for _ in range(4000))
     assert_frequencies(children, dict.fromkeys(SPACE.neighbours(parent), 1 / 24))
 
 
@@ -205,11 +205,11 @@ def test_the_policy_follows_the_policy_gradient_by_adam(learning_rate: float, mo
 
 
 def test_cells_are_sampled_from_the_policy() -> None:
-    method, noise, space = REINFORCE(learning_rate=0.1), stream(0, "method"), TwoEdges()
+    method, rng, space = REINFORCE(learning_rate=0.1), stream(0, "method"), TwoEdges()
     history = [Evaluation((0, 1), 10.0), Evaluation((2, 1), 60.0), Evaluation((1, 0), 20.0)]
     for seen in ([], history):
         first, second = torch.from_numpy(method.policy(space, seen)).softmax(dim=1).tolist()
-        drawn = Counter(method.ask(space, seen, noise) for _ in range(2000))
+        drawn = Counter(method.ask(space, seen, rng) for _ in range(2000))
         assert_frequencies(drawn, {(a, b): first[a] * second[b] for a in range(3) for b in range(3)})
         assert (first == second == [1 / 3] * 3) == (not seen)
 
@@ -227,7 +227,7 @@ def test_the_policy_learns_what_is_rewarded() -> None:
 @every_method
 def test_a_broken_search_goes_on_with_the_same_cells(method: QueryMethod) -> None:
     rules = load_protocol("quick", ["search.epochs=4", "queries.answers=table", "queries.evaluations=60"])
-    searches = [TableSearch(method, SPACE, Answers(RUGGED, None), rules, 0) for _ in range(3)]
+    searches = [LookupQuerySearch(method, SPACE, BenchmarkQuery(RUGGED, None), rules, 0) for _ in range(3)]
     whole, first, second = searches
     for epoch in range(4):
         whole.run_epoch(epoch, lambda done: None)

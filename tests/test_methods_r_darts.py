@@ -7,11 +7,11 @@ import math
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
+
 from harness.methods.darts import DARTS
 from harness.methods.r_darts import DARTSES, RDARTS, has_risen
 from harness.spaces.base import Mixture
-from torch.nn.functional import cross_entropy
-
 from tests.diagnosed import hessian
 from tests.small_search import TIMING, gradient_search, quiet, without
 from tests.toy import OneEdge, build_search, identical
@@ -83,7 +83,7 @@ def test_without_either_it_is_darts() -> None:
     for method in (RDARTS(weight_decay=None), DARTS()):
         search = gradient_search(method)
         rows = [without(search.run_epoch(epoch, quiet), TIMING) for epoch in range(2)]
-        found.append((rows, [*search.search.supernet.parameters(), search.search.alpha]))
+        found.append((rows, [*search.state.supernet.parameters(), search.state.alpha]))
     assert found[0][0] == found[1][0]
     assert identical(found[0][1], found[1][1])
 
@@ -94,7 +94,7 @@ def test_the_curvature_is_the_eigenvalue_of_the_dense_hessian_and_changes_nothin
     grad = torch.autograd.grad
     found = gradient_search(DARTS(), "supernet.batch_norm=running", "search.batch_size=16")  # all images in a batch
     found.run_epoch(0, quiet)
-    search, before = found.search, copy.deepcopy(found.state_dict())
+    search, before = found.state, copy.deepcopy(found.state_dict())
     backward = []
     with monkeypatch.context() as patch:
         patch.setattr(torch.autograd, "grad", lambda *args, **options: backward.append(args) or grad(*args, **options))
@@ -121,17 +121,17 @@ def test_a_search_that_stopped_costs_nothing_more_keeps_its_cell_and_goes_on_bit
     for epoch in range(6):
         rows.append(whole.run_epoch(epoch, quiet))
         states.append(copy.deepcopy(whole.state_dict()))
-    assert whole.search.stopped
+    assert whole.state.stopped
     assert [row["train_loss"] is None for row in rows] == [False, False, False, True, True, True]
     for row in rows[3:]:
         assert (row["train_loss"], row["valid_loss"], row["architecture"]) == (None, None, rows[3]["architecture"])
         assert row["forward_passes"] == rows[2]["forward_passes"] + 1  # the last measurement
         assert row["weight_seconds"] == rows[2]["weight_seconds"]
-    assert torch.equal(whole.search.alpha, states[1]["alphas"]["alpha"])  # measured after three epochs, back by one
+    assert torch.equal(whole.state.alpha, states[1]["alphas"]["alpha"])  # measured after three epochs, back by one
 
     for done in (2, 4):  # before and after the stop
         resumed = gradient_search(STOPS, "search.epochs=6")
         resumed.load_state_dict(states[done - 1])
         again = [without(resumed.run_epoch(epoch, quiet), TIMING) for epoch in range(done, 6)]
         assert again == [without(row, TIMING) for row in rows[done:]]
-        assert torch.equal(resumed.search.alpha, whole.search.alpha)
+        assert torch.equal(resumed.state.alpha, whole.state.alpha)

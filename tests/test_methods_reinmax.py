@@ -7,11 +7,11 @@ from collections import Counter
 
 import numpy as np
 import torch
-from harness.methods.reinmax import ReinMax
-from harness.spaces.base import Mixture
 from torch import Tensor
 
+from harness.methods.reinmax import ReinMax
 from harness.random_streams import stream
+from harness.spaces.base import Mixture
 from tests.by_hand import (
     TRAIN,
     TRAIN_FLOAT,

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from harness.methods.darts import DARTS
-from harness.methods.sdarts import AdversarialSmoothDARTS, RandomSmoothDARTS, onto_simplex
-from harness.methods.search_state import Search
 from torch import Tensor
 
+from harness.methods.base import SearchState
+from harness.methods.darts import DARTS
+from harness.methods.sdarts import AdversarialSmoothDARTS, RandomSmoothDARTS, onto_simplex
 from tests.by_hand import (
     TRAIN,
     TRAIN_FLOAT,
@@ -35,9 +35,9 @@ def projected(weights: Array) -> Array:
     return np.array(rows)
 
 
-def drawn(search: Search, epsilon: float) -> Array:
+def drawn(state: SearchState, epsilon: float) -> Array:
     """The perturbation that a search draws next."""
-    u = torch.rand(search.alpha.shape, generator=build_again(search).noise).numpy()
+    u = torch.rand(state.alpha.shape, generator=build_again(state).rng).numpy()
     return epsilon * (2 * u - 1)
 
 
@@ -71,12 +71,12 @@ def test_adversarial_smoothing_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_adversarial_smoothing_keeps_softmax_alpha_where_the_loss_fell(monkeypatch: pytest.MonkeyPatch) -> None:
-    gradients = Search.gradients
+    gradients = SearchState.gradients
 
-    def downhill(self: Search, loss: Tensor, parameters: Any) -> list[Tensor]:
+    def downhill(self: SearchState, loss: Tensor, parameters: Any) -> list[Tensor]:
         return [-gradient for gradient in gradients(self, loss, parameters)]
 
-    monkeypatch.setattr(Search, "gradients", downhill)
+    monkeypatch.setattr(SearchState, "gradients", downhill)
     search, alpha, _ = toy(AdversarialSmoothDARTS(), TwoEdges(), epoch=9)
     found = AdversarialSmoothDARTS().perturbed(search, TRAIN, 0.3)
     np.testing.assert_allclose(found.numpy(), softmax(alpha))

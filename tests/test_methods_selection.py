@@ -9,18 +9,17 @@ from typing import Any
 
 import pytest
 import torch
-from harness.methods.base import GradientMethod
-from harness.methods.darts import DARTS
-from harness.methods.darts_pt import DARTSPT, EXCLUDED
-from harness.methods.random_search_ws import RandomSearchWS
-from harness.methods.search_state import Forward, Search
-from harness.methods.setn import SETN, most_probable
-from harness.spaces.base import Architecture, Mixture, SearchSpace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from harness.methods.base import Forward, SearchState, WeightSharingMethod
+from harness.methods.darts import DARTS
+from harness.methods.darts_pt import DARTSPT, EXCLUDED
+from harness.methods.random_search_ws import RandomSearchWS
+from harness.methods.setn import SETN, most_probable
 from harness.random_streams import stream
+from harness.spaces.base import Architecture, Mixture, SearchSpace
 from tests.one_shot import scores
 from tests.small_search import gradient_search, quiet
 from tests.toy import NAS_BENCH_201, OneEdge, TwoEdges, batch, build_again, build_search, identical, step
@@ -30,7 +29,7 @@ from tests.toy import NAS_BENCH_201, OneEdge, TwoEdges, batch, build_again, buil
 
 @pytest.mark.parametrize("method", [RandomSearchWS(), SETN()], ids=lambda method: method.name)
 def test_every_weight_step_trains_one_uniformly_drawn_cell(
-    method: GradientMethod, monkeypatch: pytest.MonkeyPatch
+    method: WeightSharingMethod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = build_search(method, TwoEdges())
     drawn = Counter(method.weight_mixture(search).selected for _ in range(1800))
@@ -38,14 +37,14 @@ def test_every_weight_step_trains_one_uniformly_drawn_cell(
     assert all(abs(count - 200) < 5 * 14 for count in drawn.values())  # the standard deviation is sqrt(1800 · 8 / 81)
 
     search, used = build_search(method), []
-    forward = Search.forward
+    forward = SearchState.forward
 
-    def recording(self: Search, data: Any, mixture: Mixture) -> Forward:
+    def recording(self: SearchState, data: Any, mixture: Mixture) -> Forward:
         used.append(mixture)
         return forward(self, data, mixture)
 
-    monkeypatch.setattr(Search, "forward", recording)
-    expected = NAS_BENCH_201.sample(build_again(search).noise)
+    monkeypatch.setattr(SearchState, "forward", recording)
+    expected = NAS_BENCH_201.sample(build_again(search).rng)
     method.weight_step(search, batch("train"))
     assert [mixture.selected for mixture in used] == [expected]
     assert torch.equal(used[0].weights, nn.functional.one_hot(torch.tensor(expected), 5).float())
@@ -54,14 +53,14 @@ def test_every_weight_step_trains_one_uniformly_drawn_cell(
 def test_random_search_scores_the_cells_that_it_draws_next() -> None:
     method = RandomSearchWS(candidates=20)
     search = build_search(method, epochs=1)
-    asked, noise = scores(search), build_again(search).noise
+    asked, rng = scores(search), build_again(search).rng
     method.derive(search)
-    assert [mixture.selected for mixture in asked] == [NAS_BENCH_201.sample(noise) for _ in range(20)]
+    assert [mixture.selected for mixture in asked] == [NAS_BENCH_201.sample(rng) for _ in range(20)]
 
 
 def test_random_search_shows_an_unscored_cell_before_the_last_epoch() -> None:
     search = build_search(RandomSearchWS(), epochs=3)
-    assert RandomSearchWS().derive(search) == NAS_BENCH_201.sample(build_again(search).noise)
+    assert RandomSearchWS().derive(search) == NAS_BENCH_201.sample(build_again(search).rng)
     assert search.passes.forward == 0
 
 
@@ -177,5 +176,5 @@ def test_darts_pt_is_darts_until_the_selection_begins() -> None:
         found = gradient_search(method, "search.epochs=4")
         for epoch in range(2):
             found.run_epoch(epoch, quiet)
-        ends.append([*found.search.supernet.parameters(), found.search.alpha])
+        ends.append([*found.state.supernet.parameters(), found.state.alpha])
     assert identical(*ends)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 import torch
-from harness.methods.spos import SPOS, crossover, mutated
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.methods.spos import SPOS, crossover, mutated
 from harness.random_streams import stream
 from tests.one_shot import scores
 from tests.toy import NAS_BENCH_201, TwoEdges, build_again, build_search
@@ -26,15 +26,15 @@ def test_every_weight_step_trains_one_uniformly_drawn_cell() -> None:
 def test_before_the_last_epoch_it_shows_the_first_cell_of_the_first_generation_unscored() -> None:
     search = build_search(SPOS(), epochs=3)
     asked = scores(search)
-    assert SPOS().derive(search) == NAS_BENCH_201.sample(build_again(search).noise)
+    assert SPOS().derive(search) == NAS_BENCH_201.sample(build_again(search).rng)
     assert not asked
 
 
 def test_the_first_generation_is_drawn_uniformly_and_the_best_of_it_is_the_result() -> None:
     method = SPOS(population=30, generations=1)
     search = build_search(method, epochs=1)
-    noise = build_again(search).noise
-    expected = [NAS_BENCH_201.sample(noise) for _ in range(30)]
+    rng = build_again(search).rng
+    expected = [NAS_BENCH_201.sample(rng) for _ in range(30)]
     asked = scores(search)  # the accuracy grows with the index
     assert method.derive(search) == max(expected, key=NAS_BENCH_201.index)
     assert [mixture.selected for mixture in asked] == list(dict.fromkeys(expected))
@@ -59,8 +59,8 @@ def test_it_finds_the_best_cell_that_uniform_draws_do_not() -> None:
 def test_children_are_made_of_the_best_so_far_alone() -> None:
     method = SPOS(population=40, generations=2, parents=2, crossovers=20, mutations=20, mutation=0.0)
     search = build_search(method, epochs=1)
-    noise = build_again(search).noise
-    first = dict.fromkeys(NAS_BENCH_201.sample(noise) for _ in range(40))
+    rng = build_again(search).rng
+    first = dict.fromkeys(NAS_BENCH_201.sample(rng) for _ in range(40))
     asked = scores(search)
     method.derive(search)
     one, other = sorted(first, key=NAS_BENCH_201.index)[-2:]
@@ -79,9 +79,9 @@ def test_a_crossover_has_every_operation_from_either_parent(one: tuple[int], oth
 
 
 def test_a_crossover_takes_each_side_and_a_mutation_each_edge_with_its_probability() -> None:
-    noise = stream(0, "noise")
-    ones = sum(sum(crossover((0,) * 6, (1,) * 6, NAS_BENCH_201, noise)) for _ in range(500))
+    rng = stream(0, "noise")
+    ones = sum(sum(crossover((0,) * 6, (1,) * 6, NAS_BENCH_201, rng)) for _ in range(500))
     assert abs(ones - 1500) < 5 * 28  # the standard deviation is sqrt(3000 / 4)
-    changed = sum(sum(op != 0 for op in mutated((0,) * 6, 0.1, NAS_BENCH_201, noise)) for _ in range(500))
+    changed = sum(sum(op != 0 for op in mutated((0,) * 6, 0.1, NAS_BENCH_201, rng)) for _ in range(500))
     assert abs(changed - 240) < 5 * 15  # a tenth of 3000, of which a fifth are drawn as they were
-    assert mutated((1, 2, 3, 4, 0, 1), 0.0, NAS_BENCH_201, noise) == (1, 2, 3, 4, 0, 1)
+    assert mutated((1, 2, 3, 4, 0, 1), 0.0, NAS_BENCH_201, rng) == (1, 2, 3, 4, 0, 1)

@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from harness.methods.base import GradientMethod, Method
+from pydantic import ValidationError
+
+from harness.config.protocol import load_protocol
+from harness.data.training_set import load_training_set
+from harness.errors import HarnessError
+from harness.methods.base import Method, WeightSharingMethod
 from harness.methods.beta_darts import BetaDARTS
 from harness.methods.darts import DARTS
 from harness.methods.darts_minus import DARTSMinus
@@ -16,13 +21,8 @@ from harness.methods.fair_darts import FairDARTS
 from harness.methods.gaea import GAEA
 from harness.methods.reinmax import ReinMax
 from harness.methods.sdarts import AdversarialSmoothDARTS, RandomSmoothDARTS
-from harness.spaces.base import Mixture
-from pydantic import ValidationError
-
-from harness.config.protocol import load_protocol
-from harness.data.training_set import load_training_set
-from harness.errors import HarnessError
 from harness.random_streams import stream
+from harness.spaces.base import Mixture
 from harness.study.configure import check_possible
 from tests.by_hand import (
     TRAIN,
@@ -123,7 +123,7 @@ def test_beta_darts_by_hand(epoch: int) -> None:
 
 # All of them
 
-METHODS: list[GradientMethod] = [
+METHODS: list[WeightSharingMethod] = [
     GAEA(),
     DrNAS(),
     FairDARTS(),
@@ -135,14 +135,14 @@ METHODS: list[GradientMethod] = [
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if not isinstance(m, ReinMax)], ids=lambda method: method.name)
-def test_every_operation_but_none_receives_a_gradient(method: GradientMethod) -> None:
+def test_every_operation_but_none_receives_a_gradient(method: WeightSharingMethod) -> None:
     _, gradient = gradient_of_weights(method)
     assert (gradient[:, 0] == 0).all()
     assert (gradient[:, 1:] != 0).all()
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if not isinstance(m, GAEA)], ids=lambda method: method.name)
-def test_alphas_start_where_those_of_darts_do(method: GradientMethod) -> None:
+def test_alphas_start_where_those_of_darts_do(method: WeightSharingMethod) -> None:
     found, expected = (m.initial_alphas(NAS_BENCH_201, stream(0, "alpha")) for m in (method, DARTS()))
     assert torch.equal(found["alpha"], expected["alpha"])
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from harness.spaces.nas_bench_201.fused_mixed_operation import MixedEdges, mixed_edges
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
 from harness.random_streams import stream
+from harness.spaces.nas_bench_201.fused_mixed_operation import MixedEdges, mixed_edges
 
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 

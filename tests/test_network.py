@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from harness.spaces.base import Architecture, Mixture, NetworkConfig, initialise
-from harness.spaces.nas_bench_201.encoding import CONV1, CONV3, EDGES
-from harness.spaces.nas_bench_201.network import DiscreteNetwork
-from harness.spaces.nas_bench_201.space import NASBench201
-from harness.spaces.nas_bench_201.supernet import OUTGOING, NASBench201Supernet
-from harness.spaces.network_size import flops, parameters
 from torch import Tensor
 from torch.nn import functional as F
 
 from harness.data.safe_pickle import load_pickle
 from harness.random_streams import stream
+from harness.spaces.base import Architecture, Mixture, NetworkConfig, initialize
+from harness.spaces.nas_bench_201.encoding import CONV1, CONV3, EDGES
+from harness.spaces.nas_bench_201.network import DiscreteNetwork
+from harness.spaces.nas_bench_201.space import NASBench201
+from harness.spaces.nas_bench_201.supernet import OUTGOING, NASBench201Supernet
+from harness.spaces.network_size import flops, parameters
 
 SPACE = NASBench201()
 DATA = Path(os.environ.get("HARNESS_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data")
@@ -127,7 +127,7 @@ def inherit(network: DiscreteNetwork, supernet: NASBench201Supernet, cell: Archi
 @pytest.mark.parametrize("cell", CELLS, ids=SPACE.format)
 def test_it_computes_what_the_supernet_computes_with_the_same_weights(cell: Architecture) -> None:
     supernet = NASBench201Supernet(SMALL)
-    initialise(supernet, lambda name: stream(0, name))
+    initialize(supernet, lambda name: stream(0, name))
     network = DiscreteNetwork(cell, SMALL)
     inherit(network, supernet, cell)
     images = torch.randn(4, 3, 8, 8, generator=stream(0, "images"), dtype=torch.float64)
@@ -138,7 +138,7 @@ def test_it_computes_what_the_supernet_computes_with_the_same_weights(cell: Arch
 def test_the_macro_architecture_step_by_step() -> None:
     """Stem, residual blocks of stride 2 and BN-ReLU-pool-linear head, written out; the cells pass their input on."""
     network = DiscreteNetwork((0, 0, 0, 1, 0, 0), SMALL).double()
-    initialise(network, lambda name: stream(0, name))
+    initialize(network, lambda name: stream(0, name))
     images = torch.randn(4, 3, 8, 8, generator=stream(0, "images"), dtype=torch.float64)
     (stem, _), head = network.stem, network.head[4]
 

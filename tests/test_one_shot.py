@@ -7,21 +7,21 @@ import itertools
 
 import pytest
 import torch
-from harness.methods.base import GradientMethod
+
+from harness.data.batches import AT_ONCE
+from harness.methods.base import WeightSharingMethod
 from harness.methods.darts import DARTS
 from harness.methods.darts_pt import DARTSPT
 from harness.methods.enas import ENAS
 from harness.methods.random_search_ws import RandomSearchWS
 from harness.methods.setn import SETN
+from harness.search.weight_sharing import WeightSharingSearch
 from harness.spaces.base import Architecture, Mixture
-
-from harness.data.batches import AT_ONCE
-from harness.search.weight_sharing import GradientSearch
 from tests.one_shot import scores
 from tests.small_search import gradient_search, quiet
 from tests.toy import NAS_BENCH_201, TwoEdges, build_search, copies, identical, step
 
-METHODS: list[GradientMethod] = [
+METHODS: list[WeightSharingMethod] = [
     RandomSearchWS(candidates=5),
     SETN(candidates=5),
     DARTSPT(selection=0.5),
@@ -33,7 +33,7 @@ every_scoring_method = pytest.mark.parametrize(
 )
 
 
-def search_of(method: GradientMethod, *overrides: str) -> GradientSearch:
+def search_of(method: WeightSharingMethod, *overrides: str) -> WeightSharingSearch:
     """A search with 24 images in each half."""
     return gradient_search(method, "data.images=48", *overrides)
 
@@ -44,7 +44,7 @@ def search_of(method: GradientMethod, *overrides: str) -> GradientSearch:
 @pytest.mark.parametrize("images", [48, 2 * AT_ONCE + 100])
 def test_the_accuracy_is_that_of_a_plain_loop_over_the_whole_validation_half(images: int) -> None:
     found = search_of(SETN(), f"data.images={images}")
-    search, valid = found.search, found.data.valid
+    search, valid = found.state, found.data.valid
     for epoch, mixture in enumerate([SETN().mixture(search), Mixture.of((1, 2, 3, 0, 1, 3), 5)]):
         search.epoch = epoch
         pixels = (valid.images.float() - valid.mean) / valid.sd
@@ -56,7 +56,7 @@ def test_the_accuracy_is_that_of_a_plain_loop_over_the_whole_validation_half(ima
 
 def test_measuring_an_accuracy_changes_nothing_but_the_counts() -> None:
     found = search_of(DARTS(), "supernet.batch_norm=running", f"data.images={2 * AT_ONCE + 2}")
-    search = found.search
+    search = found.state
     before = {name: value.clone() for name, value in search.supernet.state_dict().items()}
     assert any("running" in name for name in before)
     streams, alphas = found.streams.state_dict(), copies(search)[1]
@@ -71,12 +71,12 @@ def test_measuring_an_accuracy_changes_nothing_but_the_counts() -> None:
 
 def test_the_accuracy_is_the_same_however_the_training_batches_are_cut() -> None:
     mixture = Mixture.of((3, 1, 3, 1, 3, 1), 5)
-    accuracies = [search_of(DARTS(), f"search.batch_size={size}").search.validate(mixture) for size in (5, 24)]
+    accuracies = [search_of(DARTS(), f"search.batch_size={size}").state.validate(mixture) for size in (5, 24)]
     assert accuracies[0] == accuracies[1]
 
 
 @every_method
-def test_selection_is_charged_as_derivation_and_its_passes_are_counted(method: GradientMethod) -> None:
+def test_selection_is_charged_as_derivation_and_its_passes_are_counted(method: WeightSharingMethod) -> None:
     found = search_of(method)
     rows = [found.run_epoch(epoch, quiet) for epoch in range(3)]
     training = [0] + [row["examples"] for row in rows]
@@ -93,7 +93,7 @@ def test_selection_is_charged_as_derivation_and_its_passes_are_counted(method: G
 
 
 @every_method
-def test_a_search_goes_on_bit_for_bit_from_any_epoch(method: GradientMethod) -> None:
+def test_a_search_goes_on_bit_for_bit_from_any_epoch(method: WeightSharingMethod) -> None:
     whole = search_of(method)
     rows, states = [], []
     for epoch in range(3):
@@ -105,15 +105,15 @@ def test_a_search_goes_on_bit_for_bit_from_any_epoch(method: GradientMethod) -> 
         resumed = [second.run_epoch(epoch, quiet) for epoch in range(stop, 3)]
         assert [row["architecture"] for row in resumed] == [row["architecture"] for row in rows[stop:]]
         assert [row["examples"] for row in resumed] == [row["examples"] for row in rows[stop:]]
-        assert identical(list(second.search.supernet.parameters()), list(whole.search.supernet.parameters()))
-        assert identical(list(second.search.alphas.values()), list(whole.search.alphas.values()))
+        assert identical(list(second.state.supernet.parameters()), list(whole.state.supernet.parameters()))
+        assert identical(list(second.state.alphas.values()), list(whole.state.alphas.values()))
 
 
 # The selection
 
 
 @every_scoring_method
-def test_only_the_last_epoch_scores_candidates_and_keeps_the_best(method: GradientMethod) -> None:
+def test_only_the_last_epoch_scores_candidates_and_keeps_the_best(method: WeightSharingMethod) -> None:
     search = build_search(method, epochs=3)
     asked = scores(search)
     for epoch in range(2):
@@ -122,11 +122,11 @@ def test_only_the_last_epoch_scores_candidates_and_keeps_the_best(method: Gradie
         assert NAS_BENCH_201.validate(method.derive(search))
     assert not asked
     search.epoch = 2
-    noise = search.noise.get_state()
+    rng = search.rng.get_state()
     cell = method.derive(search)
     assert 1 < len(asked) <= 5
     assert NAS_BENCH_201.index(cell) == max(NAS_BENCH_201.index(m.selected) for m in asked if m.selected)
-    assert torch.equal(search.noise.get_state(), noise)
+    assert torch.equal(search.rng.get_state(), rng)
 
 
 def test_of_equally_good_cells_the_first_is_kept_and_each_is_scored_once() -> None:

@@ -8,13 +8,13 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from harness.methods.base import Method
-from harness.methods.darts import DARTS
-from harness.methods.gdas import GDAS
 
 from harness.config.protocol import load_protocol
 from harness.data.training_set import TrainingSet, load_training_set
 from harness.errors import HarnessError
+from harness.methods.base import Method
+from harness.methods.darts import DARTS
+from harness.methods.gdas import GDAS
 from harness.runs.folder import RunFolder
 from harness.runs.identity import identity
 from harness.study.configure import configure, split_overrides

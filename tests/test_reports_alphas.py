@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from scipy.special import softmax
+
 from harness.reports.figures.alpha_heatmaps import alpha_heatmaps, without_alpha
 from harness.reports.figures.rank_intervals import rank_intervals
 from harness.reports.results import comparison
 from harness.reports.tables.diagnostics import collapse_sheet
 from harness.reports.tables.operations import operations_sheet
-from harness.spaces.nas_bench_201 import encoding
-from matplotlib.figure import Figure
-from scipy.special import softmax
-
 from harness.runs.folder import RunFolder
 from harness.runs.results import load_study
+from harness.spaces.nas_bench_201 import encoding
 from tests import studies
 
 no_table = studies.no_table

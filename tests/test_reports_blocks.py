@@ -4,18 +4,18 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
 from harness.reports.figures.critical_difference import critical_difference
 from harness.reports.page.elements import Block, Picture, Table, Words
 from harness.reports.page.sections import sections
 from harness.reports.results import comparison
 from harness.reports.tables import friedman
-from harness.spaces.nas_bench_201 import encoding
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy import stats
-
 from harness.runs.results import load_study
 from harness.runs.schema import Status
+from harness.spaces.nas_bench_201 import encoding
 from tests import studies
 
 made_up_table = studies.made_up_table

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
 from harness.reports.figures.anytime import accuracy_over_cells, accuracy_over_seconds
 from harness.reports.figures.performance_profiles import regret_profiles
 from harness.reports.page.summary_text import opening
 from harness.reports.results import comparison
 from harness.reports.results.ranking import FEATURED, on_front
 from harness.reports.tables.rankings import cost_sheet
-from harness.spaces.nas_bench_201 import encoding
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
 from harness.runs.folder import RunFolder
 from harness.runs.results import load_study
 from harness.runs.schema import search_seconds
+from harness.spaces.nas_bench_201 import encoding
 from tests import studies
 from tests.studies import StudyWriter
 

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+
+from harness.cli.report_command import report_command
 from harness.reports.figures.cells import cell_png
 from harness.reports.figures.registry import draw_all
 from harness.reports.results import comparison
 from harness.reports.study_report import Report, build_report
 from harness.reports.tables.rankings import accuracy_sheet
+from harness.runs.results import load_study
 from harness.spaces.base import InvalidArchitecture
 from harness.spaces.nas_bench_201 import encoding
-
-from harness.cli.report_command import report_command
-from harness.runs.results import load_study
 from tests import studies
 
 made_up_table = studies.made_up_table

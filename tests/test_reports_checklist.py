@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from harness.reports.results import comparison
-from harness.reports.tables.checklist import AUTHOR, NO, NOT_APPLICABLE, YES, checklist_sheet
 
 from harness import __version__
+from harness.reports.results import comparison
+from harness.reports.tables.checklist import AUTHOR, NO, NOT_APPLICABLE, YES, checklist_sheet
 from harness.runs.folder import RunFolder
 from harness.runs.results import load_study
 from tests import studies

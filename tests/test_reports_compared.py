@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy import stats
+
 from harness.reports.comparison_report import (
     Compared,
     build_compared,
@@ -16,8 +18,6 @@ from harness.reports.comparison_report import (
 from harness.reports.results import comparison
 from harness.reports.results.sides import read_sides
 from harness.spaces.nas_bench_201 import encoding
-from scipy import stats
-
 from tests import command_line, studies
 from tests.command_line import call, refusal
 

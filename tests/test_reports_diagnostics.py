@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from harness.reports.figures.eigenvalues import eigenvalues_over_epochs
 from harness.reports.results import comparison
 from harness.reports.results.comparison import Comparison, compare
 from harness.reports.study_report import build_report
 from harness.reports.tables.diagnostics import collapse_sheet, identity_paths, not_recorded, supernet_sheet
 from harness.reports.tables.report_table import Sheet
-from harness.spaces.nas_bench_201 import encoding
-from hypothesis import given
-from hypothesis import strategies as st
-
 from harness.runs.folder import RunFolder
 from harness.runs.results import load_study
+from harness.spaces.nas_bench_201 import encoding
 from tests import studies
 from tests.studies import ALL_CONV3, ALL_SKIP, StudyWriter
 from tests.toy import NAS_BENCH_201

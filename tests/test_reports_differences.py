@@ -5,10 +5,11 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
-from harness.reports.statistics import significance
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+
+from harness.reports.statistics import significance
 
 FEW = st.lists(st.integers(0, 4), min_size=1, max_size=4)
 

@@ -8,6 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.benchmarks.table import Table
 from harness.reports.figures.edge_heatmaps import edge_ablation, perturbations
 from harness.reports.figures.style import house_style
 from harness.reports.results import comparison
@@ -15,13 +19,9 @@ from harness.reports.results.ablation import ablations, lost_without, substitute
 from harness.reports.results.comparison import Comparison, compare
 from harness.reports.tables.edge_importance import explanation_sheet, explanation_words
 from harness.reports.tables.report_table import to_csv
-from harness.spaces.nas_bench_201 import encoding
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from harness.benchmarks.table import Table
 from harness.runs.folder import RunFolder
 from harness.runs.results import load_study
+from harness.spaces.nas_bench_201 import encoding
 from tests import studies
 from tests.studies import ALL_CONV3, ALL_SKIP, StudyWriter
 from tests.toy import NAS_BENCH_201

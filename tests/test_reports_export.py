@@ -4,6 +4,7 @@ import csv
 import io
 
 import pytest
+
 from harness.reports.figures.style import accuracy_ticks, short
 from harness.reports.tables.report_table import Column, Sheet, to_csv, to_latex, to_markdown, to_text
 

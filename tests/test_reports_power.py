@@ -4,14 +4,14 @@ import math
 
 import numpy as np
 import pytest
+from scipy import integrate, optimize, stats
+
 from harness.reports.page import power_text
 from harness.reports.page.elements import Words
 from harness.reports.page.sections import sections
 from harness.reports.results import comparison
-from harness.spaces.nas_bench_201 import encoding
-from scipy import integrate, optimize, stats
-
 from harness.runs.results import load_study
+from harness.spaces.nas_bench_201 import encoding
 from tests import studies
 
 made_up_table = studies.made_up_table
@@ -24,7 +24,7 @@ def words(writer: studies.StudyWriter) -> str:
 
 @pytest.mark.parametrize(("n", "alpha"), [(4, 0.05), (5, 0.05 / 6)])
 def test_where_only_full_separation_is_rejected_it_is_an_integral(n: int, alpha: float) -> None:
-    def separated(difference: float) -> float:
+    def tell_apart(difference: float) -> float:
         """Probability that every one of n normal values is above all of n others, by the density of their maximum."""
 
         def density(x: float) -> float:
@@ -33,7 +33,7 @@ def test_where_only_full_separation_is_rejected_it_is_an_integral(n: int, alpha:
 
         return float(integrate.quad(density, -8, 12)[0])
 
-    exact = optimize.brentq(lambda difference: separated(difference) - 0.8, 0, 10)
+    exact = optimize.brentq(lambda difference: tell_apart(difference) - 0.8, 0, 10)
     assert power_text.detectable(n, alpha) == pytest.approx(exact, rel=0.015)
 
 

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from harness.reports.figures.performance_profiles import profile, regret_profiles
-from harness.reports.results import comparison
-from harness.spaces.nas_bench_201 import encoding
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
+from harness.reports.figures.performance_profiles import profile, regret_profiles
+from harness.reports.results import comparison
 from harness.runs.results import load_study
+from harness.spaces.nas_bench_201 import encoding
 from tests import studies
 
 made_up_table = studies.made_up_table

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
+from harness import registry
 from harness.reports.results import comparison
 from harness.reports.tables.published import facts, published_sheet
 from harness.reports.tables.rankings import accuracy_sheet
-
-from harness import registry
 from harness.runs.results import load_study
 from tests import studies
 

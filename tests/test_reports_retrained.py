@@ -6,13 +6,13 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 import pytest
-from harness.reports.results import comparison
-from harness.reports.tables.retrained import retrained_sheets, retrained_words
-from harness.spaces.nas_bench_201 import encoding
 from scipy import stats
 
+from harness.reports.results import comparison
+from harness.reports.tables.retrained import retrained_sheets, retrained_words
 from harness.runs.folder import RunFolder
 from harness.runs.results import load_study
+from harness.spaces.nas_bench_201 import encoding
 from tests import studies
 
 RECIPE = "short v1 (abcdef012345)"

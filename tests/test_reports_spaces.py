@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch
+from matplotlib.path import Path
+
 from harness.reports.figures.cells import cell_png, derived_cells
 from harness.reports.figures.edge_heatmaps import edge_ablation, perturbations
 from harness.reports.figures.style import operation_name
@@ -15,15 +19,11 @@ from harness.reports.tables.edge_importance import explanation_words
 from harness.reports.tables.operations import operations_sheet
 from harness.reports.tables.rankings import stability_sheet
 from harness.reports.tables.report_table import Sheet
+from harness.runs.folder import RunFolder
+from harness.runs.results import load_study
 from harness.spaces.base import SearchSpace
 from harness.spaces.darts.space import PUBLISHED, DARTSSpace
 from harness.spaces.nas_bench_201.space import NASBench201
-from matplotlib.figure import Figure
-from matplotlib.patches import Circle, FancyArrowPatch
-from matplotlib.path import Path
-
-from harness.runs.folder import RunFolder
-from harness.runs.results import load_study
 from tests import studies
 
 SPACE = DARTSSpace()

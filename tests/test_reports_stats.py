@@ -4,15 +4,16 @@ import math
 
 import numpy as np
 import pytest
-from harness.reports.statistics import summary as stats
 from hypothesis import given
 from hypothesis import strategies as st
+
+from harness.reports.statistics import summary as stats
 
 ACCURACIES = st.lists(st.floats(0, 100), min_size=1, max_size=12)
 
 
 def summary(*values: float) -> stats.Summary:
-    return stats.summarise(list(values))
+    return stats.summarize(list(values))
 
 
 def test_five_seeds_by_hand() -> None:
@@ -41,7 +42,7 @@ def test_equal_seeds_have_exactly_no_spread() -> None:
 
 def test_no_seeds_are_refused() -> None:
     with pytest.raises(ValueError, match="no values"):
-        stats.summarise([])
+        stats.summarize([])
 
 
 def test_from_ten_seeds_the_interval_is_bootstrapped_and_repeatable() -> None:
@@ -54,7 +55,7 @@ def test_from_ten_seeds_the_interval_is_bootstrapped_and_repeatable() -> None:
 
 @given(ACCURACIES)
 def test_summaries_are_finite_and_in_order(values: list[float]) -> None:
-    found = stats.summarise(values)
+    found = stats.summarize(values)
     assert found.worst <= found.median <= found.best
     assert found.worst - 1e-9 <= found.iqm <= found.best + 1e-9
     if found.interval is not None:
@@ -69,13 +70,13 @@ def test_smallest_paired_p() -> None:
 
 def test_told_apart_needs_disjoint_intervals_and_more_than_noise() -> None:
     good, poor = summary(93.0, 93.2, 93.1), summary(54.3, 54.3, 54.3)
-    assert stats.told_apart(good, poor, noise=0.17)
-    assert stats.told_apart(poor, good, noise=0.17)
-    assert not stats.told_apart(good, summary(90.0, 93.0, 96.0), noise=0.17)
-    assert not stats.told_apart(summary(93.0), poor, noise=0.17)
+    assert stats.significantly_different(good, poor, noise=0.17)
+    assert stats.significantly_different(poor, good, noise=0.17)
+    assert not stats.significantly_different(good, summary(90.0, 93.0, 96.0), noise=0.17)
+    assert not stats.significantly_different(summary(93.0), poor, noise=0.17)
     close = summary(93.1, 93.1, 93.1)
-    assert stats.told_apart(close, summary(93.2, 93.2, 93.2), noise=0)
-    assert not stats.told_apart(close, summary(93.2, 93.2, 93.2), noise=0.17)
+    assert stats.significantly_different(close, summary(93.2, 93.2, 93.2), noise=0)
+    assert not stats.significantly_different(close, summary(93.2, 93.2, 93.2), noise=0.17)
 
 
 def test_percentile_counts_strictly_worse_cells() -> None:
@@ -87,10 +88,10 @@ def test_percentile_counts_strictly_worse_cells() -> None:
 
 def test_normalised_score() -> None:
     table = np.array([80.0, 90.0, 100.0])
-    assert stats.normalised(table, 90) == 0
-    assert stats.normalised(table, 100) == 1
-    assert stats.normalised(table, 70) == -2
-    assert stats.normalised(np.array([80.0, 80.0]), 80) is None
+    assert stats.normalized(table, 90) == 0
+    assert stats.normalized(table, 100) == 1
+    assert stats.normalized(table, 70) == -2
+    assert stats.normalized(np.array([80.0, 80.0]), 80) is None
 
 
 def test_pareto_front_by_hand() -> None:

@@ -3,13 +3,13 @@
 import re
 
 import pytest
-from harness.reports.page import summary_text
-from harness.reports.results import comparison
-from harness.spaces.nas_bench_201 import encoding
 
 from harness.errors import HarnessError
+from harness.reports.page import summary_text
+from harness.reports.results import comparison
 from harness.runs.folder import RunFolder
 from harness.runs.results import load_study
+from harness.spaces.nas_bench_201 import encoding
 from tests import studies
 
 made_up_table = studies.made_up_table

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from harness.spaces.base import Architecture, NetworkConfig, initialise
-from harness.spaces.nas_bench_201.encoding import NONE, SKIP
 from torch import nn
 
 from harness.config.recipe import Recipe, load_recipe, names
@@ -24,6 +22,8 @@ from harness.retraining.trainings import Retraining, representative, summary
 from harness.retraining.worker import Training
 from harness.runs import process
 from harness.runs.folder import RunFolder
+from harness.spaces.base import Architecture, NetworkConfig, initialize
+from harness.spaces.nas_bench_201.encoding import NONE, SKIP
 from harness.study.planned_run import begin
 from tests import small_training
 from tests.small_training import CELL, SMALL, TINY, retraining, training_set
@@ -96,7 +96,7 @@ def test_training_is_what_a_plain_loop_does() -> None:
     mean = pixels.mean(dim=(0, 2, 3)).float()[None, :, None, None]
     sd = pixels.std(dim=(0, 2, 3), correction=0).float()[None, :, None, None]
     network = SPACE.network(CELL, NetworkConfig(channels=2, cells=1, classes=10))
-    initialise(network, lambda name: stream("retrain/3", "weights", name))
+    initialize(network, lambda name: stream("retrain/3", "weights", name))
     optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
     order, augmentation = stream("retrain/3", "train-order"), stream("retrain/3", "train-augmentation")
     losses = []

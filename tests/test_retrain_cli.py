@@ -13,9 +13,9 @@ from harness.cli.main import harness
 from harness.execution.local import Listener, Workers
 from harness.retraining import worker
 from harness.runs import process
-from harness.search import worker as searching
 from harness.runs.folder import RunFolder
 from harness.runs.results import load_results
+from harness.search import worker as searching
 from tests import small_training
 from tests.small_training import CELL, TINY
 from tests.toy import NAS_BENCH_201 as SPACE

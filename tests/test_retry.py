@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from harness.methods.gdas import GDAS
-from harness.methods.search_state import Search
-from harness.spaces.base import Mixture
 
 from harness.config.protocol import load_protocol
 from harness.data.training_set import load_training_set
 from harness.execution.local import Listener, Workers
+from harness.methods.base import SearchState
+from harness.methods.gdas import GDAS
 from harness.runs import process
 from harness.runs.folder import RunFolder
 from harness.runs.schema import Status
+from harness.spaces.base import Mixture
 from harness.study.folder import open_study
 from harness.study.planning import plan
 from tests import command_line
@@ -46,10 +46,10 @@ class Fault:
         """Make a method raise from an epoch on."""
         whole = method.mixture
 
-        def mixture(of: Any, search: Search) -> Mixture:
-            if search.epoch >= epoch and not self.repaired:
+        def mixture(of: Any, state: SearchState) -> Mixture:
+            if state.epoch >= epoch and not self.repaired:
                 raise LookupError("its own fault")
-            found: Mixture = whole(of, search)
+            found: Mixture = whole(of, state)
             return found
 
         self.patch.setattr(method, "mixture", mixture)

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.cli.options import Seeds
-from harness.execution.backend import ThisMachine
+from harness.execution.backend import LocalMachine
 from harness.runs.folder import RunFolder
 from tests import command_line
 from tests.command_line import call, files, folders, refusal
@@ -90,7 +90,7 @@ def test_a_file_in_the_place_of_the_runs_folder_is_refused(work: Path) -> None:
 def test_a_study_grows_by_seeds_and_what_is_finished_is_cached(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scheduler = ("--executor", "dask", "--scheduler", "tls://bob:it's hunter2@host:8786?token=hunter2")
     monkeypatch.setattr(sys, "argv", ["harness", "run", *scheduler])
-    monkeypatch.setattr("harness.cli.run_command.working_place", lambda *_: ThisMachine())
+    monkeypatch.setattr("harness.cli.run_command.working_place", lambda *_: LocalMachine())
     result = call(
         "run", "--method", "darts", "--seeds", "1", "--study", "grown", "--executor", "dask", *scheduler, *TINY
     )

@@ -9,19 +9,18 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from filelock import FileLock
-from harness.methods.base import QueryMethod
-from harness.methods.darts import DARTS
-from harness.methods.random_search import RandomSearch
-from harness.methods.search_state import Batch
-from harness.spaces.base import Mixture
 
 from harness import registry
 from harness.errors import Diverged, HarnessError
+from harness.methods.base import Batch, QueryMethod
+from harness.methods.darts import DARTS
+from harness.methods.random_search import RandomSearch
 from harness.runs import process
 from harness.runs.folder import RunFolder
 from harness.runs.process import Event
 from harness.search.epoch import cosine
-from harness.search.query_by_training import QuerySearch
+from harness.search.query_by_training import TrainingQuerySearch
+from harness.spaces.base import Mixture
 from tests.small_search import CPU, TIMING, Killed, data, gradient_search, outcome, protocol, quiet, run, start, without
 from tests.toy import NAS_BENCH_201, identical
 
@@ -56,7 +55,7 @@ class NoisySpy(Spy):
     name = "noisy-spy"
 
     def mixture(self, search: Any) -> Mixture:
-        torch.rand(7, generator=search.noise)
+        torch.rand(7, generator=search.rng)
         torch.rand(3)
         return super().mixture(search)
 
@@ -72,7 +71,7 @@ def test_methods_see_the_same_batches_and_initial_weights_whatever_noise_they_dr
     assert [kind for kind, _ in plain] == [kind for kind, _ in noisy]
     for (_, one), (_, other) in zip(plain, noisy, strict=True):
         assert identical(one, other)
-    starts = [list(gradient_search(method).search.supernet.parameters()) for method in (Spy(), NoisySpy())]
+    starts = [list(gradient_search(method).state.supernet.parameters()) for method in (Spy(), NoisySpy())]
     assert identical(*starts)
 
 
@@ -113,7 +112,7 @@ def test_the_learning_rate_falls_by_a_cosine() -> None:
     assert [cosine(0.05, 0.001, epoch, 4) for epoch in (0, 2, 4)] == pytest.approx([0.05, 0.0255, 0.001])
     search = gradient_search(DARTS(), "weights.learning_rate=0.5", "weights.learning_rate_min=0")
     search.run_epoch(2, quiet)
-    assert search.search.weight_optimizer.param_groups[0]["lr"] == pytest.approx(0.125)  # 3/4 of the way, cos 120 deg
+    assert search.state.weight_optimizer.param_groups[0]["lr"] == pytest.approx(0.125)  # 3/4 of the way, cos 120 deg
 
 
 def test_a_row_tells_what_the_epoch_came_to() -> None:
@@ -127,7 +126,7 @@ def test_a_row_tells_what_the_epoch_came_to() -> None:
     assert row["alpha_entropy"] == pytest.approx(1.609, abs=0.01)  # ln 5: α is nearly uniform
     assert row["weight_seconds"] > 0
     assert row["alpha_seconds"] > 0
-    assert search.alphas()["alpha"] == search.search.alpha.tolist()
+    assert search.alphas()["alpha"] == search.state.alpha.tolist()
 
 
 @pytest.mark.parametrize("setting", ["weights.learning_rate=1e30", "alpha.learning_rate=1e38"])
@@ -160,9 +159,9 @@ def test_a_hook_that_forgets_to_return_is_named(hook: str, message: str) -> None
 # --- query-based methods
 
 
-def query_search(epochs_per_cell: int, epochs: int) -> QuerySearch:
+def query_search(epochs_per_cell: int, epochs: int) -> TrainingQuerySearch:
     rules = protocol(f"search.epochs={epochs}")
-    return QuerySearch(RandomSearch(epochs_per_cell=epochs_per_cell), NAS_BENCH_201, data(rules), rules, 0, CPU)
+    return TrainingQuerySearch(RandomSearch(epochs_per_cell=epochs_per_cell), NAS_BENCH_201, data(rules), rules, 0, CPU)
 
 
 def test_random_search_spends_no_more_than_a_gradient_search_and_keeps_the_best_cell() -> None:
@@ -182,11 +181,11 @@ def test_a_query_method_that_asks_for_what_is_no_cell_is_stopped() -> None:
     class Lost(QueryMethod):
         name = "lost"
 
-        def ask(self, space: Any, history: Any, noise: Any) -> Any:
+        def ask(self, space: Any, history: Any, rng: Any) -> Any:
             return (9, 9, 9)
 
     rules = protocol()
-    search = QuerySearch(Lost(), NAS_BENCH_201, data(rules), rules, 0, CPU)
+    search = TrainingQuerySearch(Lost(), NAS_BENCH_201, data(rules), rules, 0, CPU)
     with pytest.raises(ValueError, match="6 edges"):
         search.run_epoch(0, quiet)
 

@@ -8,20 +8,20 @@ from typing import Any
 
 import pytest
 import torch
-from harness.methods.darts import DARTS, SecondOrderDARTS
-from harness.methods.search_state import Batch, Search
-from harness.spaces.base import Mixture
 from torch import Tensor
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
+from harness.methods.base import Batch, SearchState
+from harness.methods.darts import DARTS, SecondOrderDARTS
+from harness.spaces.base import Mixture
 from tests.toy import SMALL, OneEdge, batch, build_search, copies, identical
 
 TRAIN, VALID = batch("train", dtype=torch.float64), batch("valid", dtype=torch.float64)
 EXACT = DARTS(order=2, epsilon=1e-6)  # small enough that no ReLU of this network changes sides
 
 
-def prepared(batch_norm: Any = "batch", learning_rate: float = 0.3) -> Search:
+def prepared(batch_norm: Any = "batch", learning_rate: float = 0.3) -> SearchState:
     """A search after two weight steps, so that there is momentum, at a learning rate that differs from the initial."""
     search = build_search(EXACT, config=replace(SMALL, batch_norm=batch_norm), dtype=torch.float64)
     for _ in range(2):
@@ -32,13 +32,13 @@ def prepared(batch_norm: Any = "batch", learning_rate: float = 0.3) -> Search:
     return search
 
 
-def through_the_step(search: Search) -> tuple[Tensor, Tensor]:
+def through_the_step(state: SearchState) -> tuple[Tensor, Tensor]:
     """d L_val(w'(α), α) / dα with w' one step of SGD with momentum from w, and the same with w' taken as constant."""
-    network = copy.deepcopy(search.supernet)
-    alpha = search.alpha.detach().clone().requires_grad_()
+    network = copy.deepcopy(state.supernet)
+    alpha = state.alpha.detach().clone().requires_grad_()
     mixture = Mixture(alpha.softmax(dim=1))
-    group = search.weight_optimizer.param_groups[0]
-    w = dict(search.supernet.named_parameters())
+    group = state.weight_optimizer.param_groups[0]
+    w = dict(state.supernet.named_parameters())
 
     def loss(parameters: dict[str, Tensor], data: Batch) -> Tensor:
         return cross_entropy(functional_call(network, parameters, (data.images, mixture)), data.labels)
@@ -46,7 +46,7 @@ def through_the_step(search: Search) -> tuple[Tensor, Tensor]:
     gradients = torch.autograd.grad(loss(w, TRAIN), list(w.values()), create_graph=True)
     stepped = {}
     for (name, value), gradient in zip(w.items(), gradients, strict=True):
-        momentum = search.weight_optimizer.state[value]["momentum_buffer"]
+        momentum = state.weight_optimizer.state[value]["momentum_buffer"]
         stepped[name] = value - group["lr"] * (gradient + group["weight_decay"] * value + group["momentum"] * momentum)
     (total,) = torch.autograd.grad(loss(stepped, VALID), alpha, retain_graph=True)
     constant = {name: value.detach() for name, value in stepped.items()}
@@ -87,7 +87,7 @@ def test_weights_statistics_and_optimiser_are_left_as_they_were(steps: int) -> N
     weights, _ = copies(search)
     buffers = [value.clone() for value in search.supernet.buffers()]
     optimiser = copy.deepcopy(search.weight_optimizer.state_dict())
-    noise = search.noise.get_state()
+    rng = search.rng.get_state()
     SecondOrderDARTS().alpha_step(search, train, valid)
     assert identical(weights, list(search.supernet.parameters()))
     assert identical(buffers, list(search.supernet.buffers()))
@@ -96,7 +96,7 @@ def test_weights_statistics_and_optimiser_are_left_as_they_were(steps: int) -> N
     assert after["state"].keys() == optimiser["state"].keys()
     for number, state in optimiser["state"].items():
         assert torch.equal(state["momentum_buffer"], after["state"][number]["momentum_buffer"])
-    assert torch.equal(search.noise.get_state(), noise)
+    assert torch.equal(search.rng.get_state(), rng)
 
 
 def test_a_validation_loss_that_does_not_depend_on_w_looks_nowhere_ahead() -> None:

@@ -7,19 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from harness.methods.base import Evaluation, QueryMethod
-from harness.methods.bohb import possible
-from harness.methods.darts_pt import DARTSPT
-from harness.methods.search_state import Search
-from harness.methods.setn import most_probable
-from harness.methods.spos import crossover, mutated
-from harness.spaces.base import Architecture, Mixture, NetworkConfig, SearchSpace
 
 from harness import registry
 from harness.benchmark_import.importing import import_table
 from harness.benchmarks.load import load_table
 from harness.errors import HarnessError
+from harness.methods.base import Evaluation, QueryMethod, SearchState
+from harness.methods.bohb import possible
+from harness.methods.darts_pt import DARTSPT
+from harness.methods.setn import most_probable
+from harness.methods.spos import crossover, mutated
 from harness.random_streams import stream
+from harness.spaces.base import Architecture, Mixture, NetworkConfig, SearchSpace
 from tests.toy import build_search, gradient_methods, step
 
 SPACES = {name: registry.get_space(name) for name in registry.spaces()}
@@ -51,9 +50,9 @@ def test_every_gradient_method_searches_every_space(name: str, space: SearchSpac
 @every_space
 @pytest.mark.parametrize("name", QUERY_METHODS)
 def test_every_query_method_proposes_cells_of_every_space(name: str, space: SearchSpace) -> None:
-    method, noise, history = registry.get_method(name)(**SHORT.get(name, {})), stream(0, "method"), list[Evaluation]()
+    method, rng, history = registry.get_method(name)(**SHORT.get(name, {})), stream(0, "method"), list[Evaluation]()
     for accuracy in (10.0, 30.0, 20.0) * 10:
-        history.append(Evaluation(space.validate(method.ask(space, history, noise)), accuracy))
+        history.append(Evaluation(space.validate(method.ask(space, history, rng)), accuracy))
     assert method.derive(history) == history[1].architecture
     assert len({cell for cell, _ in history}) > 10
 
@@ -66,7 +65,7 @@ NODE_5 = NODES[3]
 SEP = DARTS.operations.index("sep_conv_3x3")
 
 
-def searched(name: str, alpha: torch.Tensor) -> Search:
+def searched(name: str, alpha: torch.Tensor) -> SearchState:
     """A search of the DARTS space in its last epoch, with this α."""
     config = NetworkConfig(channels=4, cells=1, classes=3)
     search = build_search(registry.get_method(name)(), DARTS, config, epochs=1)
@@ -75,9 +74,9 @@ def searched(name: str, alpha: torch.Tensor) -> Search:
     return search
 
 
-def kept(name: str, search: Search) -> list[int]:
+def kept(name: str, state: SearchState) -> list[int]:
     """Which edges of node 5 of the normal cell are derived, all of them separable convolutions."""
-    cell = registry.get_method(name)().derive(search)
+    cell = registry.get_method(name)().derive(state)
     edges = [edge for edge in NODE_5 if cell[edge]]
     assert all(cell[edge] == SEP for edge in edges)
     return [NODE_5.index(edge) for edge in edges]
@@ -130,21 +129,21 @@ def test_darts_pt_does_not_choose_an_operation_that_no_genotype_has() -> None:
 
 
 def test_children_of_spos_are_entered_as_either_parent_is() -> None:
-    noise = stream(0, "noise")
-    one, other = DARTS.sample(noise), DARTS.sample(noise)
+    rng = stream(0, "noise")
+    one, other = DARTS.sample(rng), DARTS.sample(rng)
     for _ in range(20):
-        child = DARTS.validate(crossover(one, other, DARTS, noise))
+        child = DARTS.validate(crossover(one, other, DARTS, rng))
         for edges in NODES:
             assert [child[edge] for edge in edges] in [[cell[edge] for edge in edges] for cell in (one, other)]
-        assert DARTS.validate(mutated(child, 0.5, DARTS, noise))
+        assert DARTS.validate(mutated(child, 0.5, DARTS, rng))
 
 
 def test_bohb_makes_genotypes_of_the_edges_that_it_draws() -> None:
-    noise, operations = stream(0, "noise"), np.random.default_rng(0)
-    genotypes = np.array([DARTS.sample(noise) for _ in range(20)])
-    assert (possible(DARTS, genotypes, noise) == genotypes).all()
+    rng, operations = stream(0, "noise"), np.random.default_rng(0)
+    genotypes = np.array([DARTS.sample(rng) for _ in range(20)])
+    assert (possible(DARTS, genotypes, rng) == genotypes).all()
     drawn = operations.integers(0, 8, (20, 28))
-    for cell, edges in zip(possible(DARTS, drawn, noise), drawn, strict=True):
+    for cell, edges in zip(possible(DARTS, drawn, rng), drawn, strict=True):
         DARTS.validate(cell.tolist())
         for node in NODES:
             kept = [edge for edge in node if cell[edge]]

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 import torch
-from harness.spaces.base import Architecture, Mixture, NetworkConfig, SpaceError, initialise
-from harness.spaces.nas_bench_201 import supernet as supernet_module
-from harness.spaces.nas_bench_201.pooling import AveragePool
-from harness.spaces.nas_bench_201.space import NASBench201
-from harness.spaces.nas_bench_201.supernet import OUTGOING, MixedCell, NASBench201Supernet, shuffle
-from harness.spaces.network_size import flops
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.random_streams import stream
+from harness.spaces.base import Architecture, Mixture, NetworkConfig, SpaceError, initialize
+from harness.spaces.nas_bench_201 import supernet as supernet_module
+from harness.spaces.nas_bench_201.pooling import AveragePool
+from harness.spaces.nas_bench_201.space import NASBench201
+from harness.spaces.nas_bench_201.supernet import OUTGOING, MixedCell, NASBench201Supernet, shuffle
+from harness.spaces.network_size import flops
 from tests.textbook import TextbookSupernet, copy_weights, paired_weights
 
 SPACE = NASBench201()
@@ -40,7 +40,7 @@ CELLS: dict[str, Architecture] = {
 def pair(config: NetworkConfig, seed: int = 0) -> tuple[NASBench201Supernet, TextbookSupernet]:
     """A supernet and a textbook one of the same weights, in double precision."""
     fused, textbook = NASBench201Supernet(config), TextbookSupernet(config)
-    initialise(fused, lambda name: stream(seed, name))
+    initialize(fused, lambda name: stream(seed, name))
     fused.double()
     textbook.double()
     copy_weights(fused, textbook)
@@ -240,7 +240,7 @@ def test_second_derivatives_over_the_mixture() -> None:
 @pytest.mark.parametrize("K", [1, 2])
 def test_twice_differentiable_with_respect_to_inputs_and_mixture(K: int) -> None:
     cell = MixedCell(2, replace(SMALL, partial_channels=K)).double()
-    initialise(cell, lambda name: stream(0, name))
+    initialize(cell, lambda name: stream(0, name))
     x, weights = leaf(random("x", 2, 2, 3, 3)), leaf(random("soft", 6, 5))
     assert torch.autograd.gradgradcheck(lambda x, weights: cell(x, Mixture(weights)), (x, weights), fast_mode=True)
 
@@ -325,7 +325,7 @@ def test_partial_channels_that_do_not_divide_a_width_are_refused(channels: int, 
 
 def initialised(config: NetworkConfig, seed: int = 0) -> dict[str, Tensor]:
     supernet = NASBench201Supernet(config)
-    initialise(supernet, lambda name: stream(seed, "weights", name))
+    initialize(supernet, lambda name: stream(seed, "weights", name))
     return dict(supernet.named_parameters())
 
 
@@ -362,7 +362,7 @@ def test_initial_values_are_uniform_and_different_for_every_layer_and_seed() -> 
 def test_initialising_leaves_the_global_generator_alone() -> None:
     supernet = NASBench201Supernet(SMALL)
     before = torch.get_rng_state()
-    initialise(supernet, lambda name: stream(0, name))
+    initialize(supernet, lambda name: stream(0, name))
     assert torch.equal(torch.get_rng_state(), before)
 
 

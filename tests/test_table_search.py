@@ -6,9 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harness.methods.random_search import RandomSearch
-from harness.reports.results.comparison import compare
-from harness.reports.tables.rankings import cost_sheet
 
 from harness.benchmarks.load import load_table
 from harness.benchmarks.query import answers
@@ -16,10 +13,13 @@ from harness.benchmarks.store import write_table
 from harness.benchmarks.table import Table
 from harness.config.protocol import Protocol, load_protocol
 from harness.errors import HarnessError
+from harness.methods.random_search import RandomSearch
+from harness.reports.results.comparison import compare
+from harness.reports.tables.rankings import cost_sheet
 from harness.runs.folder import RunFolder
 from harness.runs.results import load_study
-from harness.search.benchmark_query import Answers
-from harness.search.query_by_lookup import TableSearch
+from harness.search.benchmark_query import BenchmarkQuery
+from harness.search.query_by_lookup import LookupQuerySearch
 from tests import command_line
 from tests.command_line import call
 from tests.toy import NAS_BENCH_201 as SPACE
@@ -52,11 +52,11 @@ def rules(*settings: str) -> Protocol:
     return load_protocol("quick", ["search.epochs=5", "queries.answers=table", *settings])
 
 
-def search(protocol: Protocol, told: Answers, seed: int = 0) -> TableSearch:
-    return TableSearch(RandomSearch(), SPACE, told, protocol, seed)
+def search(protocol: Protocol, told: BenchmarkQuery, seed: int = 0) -> LookupQuerySearch:
+    return LookupQuerySearch(RandomSearch(), SPACE, told, protocol, seed)
 
 
-def run(searched: TableSearch, epochs: range) -> list[dict[str, object]]:
+def run(searched: LookupQuerySearch, epochs: range) -> list[dict[str, object]]:
     return [dict(searched.run_epoch(epoch, lambda done: None)) for epoch in epochs]
 
 
@@ -116,15 +116,15 @@ def test_a_broken_search_goes_on_with_the_same_bits() -> None:
 
 @pytest.mark.parametrize("seconds", [SECONDS, None])
 def test_answers_survive_their_file(seconds: np.ndarray | None, tmp_path: Path) -> None:
-    told = Answers(VALID, seconds)
+    told = BenchmarkQuery(VALID, seconds)
     (tmp_path / "answers.npy").write_bytes(told.to_bytes())
-    again = Answers.read(tmp_path / "answers.npy")
+    again = BenchmarkQuery.read(tmp_path / "answers.npy")
     assert again.digest == told.digest
     assert np.array_equal(again.valid_accuracy, VALID)
     assert (again.seconds is None) == (seconds is None)
     (tmp_path / "answers.npy").write_bytes(told.to_bytes()[:100])
     with pytest.raises(HarnessError, match="cannot be read"):
-        Answers.read(tmp_path / "answers.npy")
+        BenchmarkQuery.read(tmp_path / "answers.npy")
 
 
 @pytest.mark.parametrize(

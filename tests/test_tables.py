@@ -13,9 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness.spaces.base import isomorphic_groups
-from harness.spaces.nas_bench_201.encoding import EDGES, NONE, SIZE, SKIP, cell_at, index, parse
-from harness.spaces.nas_bench_201.space import NASBench201
 from scipy.stats import spearmanr
 
 from harness.benchmarks.analog import read_baseline
@@ -25,6 +22,9 @@ from harness.benchmarks.table import EMBEDDED, Table
 from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
 from harness.retraining.test_set import load_test_set
+from harness.spaces.base import isomorphic_groups
+from harness.spaces.nas_bench_201.encoding import EDGES, NONE, SIZE, SKIP, cell_at, index, parse
+from harness.spaces.nas_bench_201.space import NASBench201
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("HARNESS_DATA_DIR") or ROOT.parent / "shared" / "data")

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harness.spaces.nas_bench_201.encoding import SIZE, cell_at, to_string
-from harness.spaces.nas_bench_201.space import NASBench201
 
 from harness.benchmarks.load import load_table
 from harness.benchmarks.table import Table
 from harness.errors import HarnessError
+from harness.spaces.nas_bench_201.encoding import SIZE, cell_at, to_string
+from harness.spaces.nas_bench_201.space import NASBench201
 from tests.studies import ALL_CONV3, ALL_SKIP
 
 SPACE = NASBench201()

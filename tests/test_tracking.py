@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.spaces.nas_bench_201 import encoding
 
 from harness.runs.folder import RunFolder
+from harness.spaces.nas_bench_201 import encoding
 from harness.tracking import Store, TrackingError, connect, deliver
 from tests import tracked
 from tests.studies import StudyWriter, accuracy

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor, nn
+
 from harness.spaces.base import Mixture, NetworkConfig
 from harness.spaces.nas_bench_201.encoding import EDGES
 from harness.spaces.nas_bench_201.skeleton import Skeleton
 from harness.spaces.nas_bench_201.supernet import OUTGOING, NASBench201Supernet, shuffle
-from torch import Tensor, nn
 
 
 class Zero(nn.Module):

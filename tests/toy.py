@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from harness.methods.base import GradientMethod
-from harness.methods.search_state import Batch, Search
+from torch import Tensor, nn
+
+from harness import registry
+from harness.methods.base import Batch, SearchState, WeightSharingMethod
+from harness.random_streams import stream
 from harness.spaces.base import (
     Architecture,
     InvalidArchitecture,
@@ -16,13 +19,9 @@ from harness.spaces.base import (
     NetworkConfig,
     SearchSpace,
     Supernet,
-    initialise,
+    initialize,
 )
 from harness.spaces.nas_bench_201.space import NASBench201
-from torch import Tensor, nn
-
-from harness import registry
-from harness.random_streams import stream
 
 NAS_BENCH_201 = NASBench201()
 SMALL = NetworkConfig(channels=4, cells=1, classes=3)
@@ -62,7 +61,7 @@ class OneEdge(SearchSpace):
     def sample(self, generator: torch.Generator) -> Architecture:
         return tuple(torch.randint(3, (len(self.edges),), generator=generator).tolist())
 
-    def discretise(self, scores: Tensor, strengths: Tensor | None = None) -> Architecture:
+    def discretize(self, scores: Tensor, strengths: Tensor | None = None) -> Architecture:
         return tuple(scores.argmax(dim=1).tolist())
 
     def supernet(self, config: NetworkConfig) -> Supernet:
@@ -113,11 +112,11 @@ class ScalarSupernet(Supernet):
 
 def gradient_methods() -> list[str]:
     """The names of all registered gradient methods."""
-    return [name for name in registry.methods() if issubclass(registry.get_method(name), GradientMethod)]
+    return [name for name in registry.methods() if issubclass(registry.get_method(name), WeightSharingMethod)]
 
 
 def build_search(
-    method: GradientMethod,
+    method: WeightSharingMethod,
     space: SearchSpace = NAS_BENCH_201,
     config: NetworkConfig = SMALL,
     *,
@@ -126,10 +125,10 @@ def build_search(
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
     clip_norm: float | None = 5.0,
-) -> Search:
+) -> SearchState:
     """A search of ``method`` as the harness sets one up, on a small supernet."""
     supernet = space.supernet(replace(config, **method.supernet_options()))
-    initialise(supernet, lambda name: stream(seed, "weights", name))
+    initialize(supernet, lambda name: stream(seed, "weights", name))
     supernet.to(dtype).train()
     initial = method.initial_alphas(space, stream(seed, "alpha"))
     alphas = {name: nn.Parameter(value.to(dtype)) for name, value in initial.items()}
@@ -145,7 +144,7 @@ def build_search(
     def curvature() -> float:
         raise NotImplementedError("searches of the harness measure it; a test makes up its own")
 
-    search = Search(
+    search = SearchState(
         space=space,
         supernet=supernet,
         alphas=alphas,
@@ -153,7 +152,7 @@ def build_search(
             supernet.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4, foreach=True
         ),
         alpha_optimizer=method.alpha_optimizer(list(alphas.values()), adam),
-        noise=stream(seed, "method"),
+        rng=stream(seed, "method"),
         validate=validate,
         curvature=curvature,
         clip_norm=clip_norm,
@@ -176,26 +175,26 @@ def lit(name: str) -> Batch:
     return Batch(10 * images, labels)
 
 
-def build_again(search: Search) -> Search:
+def build_again(state: SearchState) -> SearchState:
     """The same search with noise of its own that is in the same state."""
-    noise = torch.Generator()
-    noise.set_state(search.noise.get_state())
-    return replace(search, noise=noise)
+    rng = torch.Generator()
+    rng.set_state(state.rng.get_state())
+    return replace(state, rng=rng)
 
 
-def step(method: GradientMethod, search: Search, seed: int = 0) -> None:
+def step(method: WeightSharingMethod, state: SearchState, seed: int = 0) -> None:
     """An α step, where the method has one, and a weight step."""
     train, valid = batch(f"train {seed}"), batch(f"valid {seed}")
     if method.bilevel:
-        method.alpha_step(search, train, valid)
-    method.weight_step(search, train)
+        method.alpha_step(state, train, valid)
+    method.weight_step(state, train)
 
 
-def copies(search: Search) -> tuple[list[Tensor], list[Tensor]]:
+def copies(state: SearchState) -> tuple[list[Tensor], list[Tensor]]:
     """Copies of w and of α."""
     return (
-        [parameter.detach().clone() for parameter in search.supernet.parameters()],
-        [parameter.detach().clone() for parameter in search.alphas.values()],
+        [parameter.detach().clone() for parameter in state.supernet.parameters()],
+        [parameter.detach().clone() for parameter in state.alphas.values()],
     )
 
 

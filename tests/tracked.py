@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.spaces.nas_bench_201 import encoding
 
 from harness.runs.folder import RunFolder
+from harness.spaces.nas_bench_201 import encoding
 from harness.tracking import Store, connect
 from tests.studies import ALL_CONV3, ALL_SKIP, StudyWriter, accuracy
 

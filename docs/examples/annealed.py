@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from harness.methods.base import GradientMethod, linear
-from harness.methods.search_state import Search
-from harness.spaces.base import Mixture
 from pydantic import Field
 
+from harness.methods.base import SearchState, WeightSharingMethod, linear
+from harness.spaces.base import Mixture
 
-class Annealed(GradientMethod):
+
+class Annealed(WeightSharingMethod):
     """Every edge computes the softmax(α/τ)-weighted sum of all operations."""
 
     name = "annealed"
@@ -18,6 +18,6 @@ class Annealed(GradientMethod):
     tau_max: float = Field(5.0, gt=0, description="τ in the first epoch")
     tau_min: float = Field(0.5, gt=0, description="τ in the last epoch; linear between")
 
-    def mixture(self, search: Search) -> Mixture:
-        tau = linear(self.tau_max, self.tau_min, search.epoch, search.epochs)
-        return Mixture((search.alpha / tau).softmax(dim=1))
+    def mixture(self, state: SearchState) -> Mixture:
+        tau = linear(self.tau_max, self.tau_min, state.epoch, state.epochs)
+        return Mixture((state.alpha / tau).softmax(dim=1))

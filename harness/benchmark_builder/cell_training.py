@@ -24,7 +24,7 @@ from harness.data.training_set import TrainingSet
 from harness.random_streams import Streams, stream
 from harness.retraining.test_set import TestSet
 from harness.search.epoch import cosine
-from harness.spaces.base import Architecture, NetworkConfig, SearchSpace, initialise
+from harness.spaces.base import Architecture, NetworkConfig, SearchSpace, initialize
 from harness.spaces.network_size import flops, parameters
 
 CACHED_BYTES = 2**29
@@ -181,7 +181,7 @@ class CellTrainings:
         for cell in cells:
             for seed in self.seeds:
                 network = self.space.network(cell, self.config)
-                initialise(network, lambda name, seed=seed: stream(f"retrain/{seed}", "weights", name))  # type: ignore[misc]
+                initialize(network, lambda name, seed=seed: stream(f"retrain/{seed}", "weights", name))  # type: ignore[misc]
                 networks.append(network)
         return side_by_side(networks, small=self._small).to(self.device)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness.benchmark_import.pickle_stream import PickleReader
-from harness.benchmark_import.records import CONTENT, FULL, MARKS, SHORT, Collector, condense
+from harness.benchmark_import.records import CONTENT, FULL, MARKS, SHORT, Collector, summarize_records
 from harness.errors import HarnessError
 from harness.spaces.base import SearchSpace
 
@@ -112,7 +112,7 @@ def _reader(stream: IO[bytes], what: str, advance: Advance) -> PickleReader:
         advance(len(chunk))
         return chunk
 
-    return PickleReader(read, what, MARKS, condense)
+    return PickleReader(read, what, MARKS, summarize_records)
 
 
 @contextmanager

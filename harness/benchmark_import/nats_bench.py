@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from harness.benchmark_import.pickle_stream import PickleReader
-from harness.benchmark_import.records import CONTENT, FULL, MARKS, SHORT, Collector, Record, condense
+from harness.benchmark_import.records import CONTENT, FULL, MARKS, SHORT, Collector, Record, summarize_records
 from harness.errors import HarnessError
 from harness.spaces.base import SearchSpace
 
@@ -108,7 +108,7 @@ def _load(path: Path, digest: Digest | None) -> Any:
                 raise HarnessError(f"{what} expands to more than {LIMIT:,} bytes, which no record does")
             return chunk
 
-        return PickleReader(read, what, MARKS, condense).load()
+        return PickleReader(read, what, MARKS, summarize_records).load()
 
 
 def provenance(folder: Path, sha256: str) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Reading very large pickles as data, opcode by opcode: nothing in one can run, and most of it is let go at once.
 
 Python's own unpickler keeps every object until the end: users report 28 GB for NAS-Bench-201's file (issue 78 of
-D-X-Y/AutoDL-Projects). This one hands each dict that looks like a training's record to ``condense`` as soon as it is
-complete, and forgets what that leaves out.
-It knows the opcodes of data and no others. A name in a pickle is looked up in ``DATA`` and never imported.
+D-X-Y/AutoDL-Projects). This one hands each dict that looks like a training's record to ``summarize_records`` as soon as
+it is complete, and forgets what that leaves out. It knows the opcodes of data and no others. A name in a pickle is
+looked up in ``DATA`` and never imported.
 """
 
 from __future__ import annotations
@@ -76,10 +76,10 @@ class PickleReader:
         read: Callable[[int], bytes],
         what: str,
         marks: frozenset[str] = frozenset(),
-        condense: Callable[[dict[Any, Any]], None] | None = None,
+        summarize_records: Callable[[dict[Any, Any]], None] | None = None,
     ) -> None:
         self._read, self._what = read, what
-        self._marks, self._condense = marks, condense
+        self._marks, self._condense = marks, summarize_records
         self._data, self._at = b"", 0
         self._texts: dict[bytes, str] = {}
         self._keys: dict[tuple[int, bytes], list[str]] = {}

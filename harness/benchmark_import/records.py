@@ -40,7 +40,7 @@ FIELDS = (
     "latency",
     *(f"{name}_{quantity}" for name in SETS for quantity in ("accuracy", "loss")),
 )
-"""What is kept of a training, in the order of :func:`condense`; NaN where the file has nothing."""
+"""What is kept of a training, in the order of :func:`summarize_records`; NaN where the file has nothing."""
 
 CONTENT = (
     "accuracies after 200 and 12 epochs, means over the training seeds; on CIFAR-10, validation accuracy is of a "
@@ -71,7 +71,7 @@ def sources(dataset: str) -> dict[str, tuple[str, str]]:
     }
 
 
-def condense(record: dict[Any, Any]) -> None:
+def summarize_records(record: dict[Any, Any]) -> None:
     """Replace a training's record by its ``FIELDS``. Raises LookupError, TypeError or ValueError where it is none.
 
     ``valid_seconds`` is what seeing the validation accuracy costs: the whole training and one pass over the validation

@@ -10,13 +10,13 @@ import numpy as np
 
 from harness.config.protocol import Protocol
 from harness.errors import HarnessError
-from harness.search.benchmark_query import Answers
+from harness.search.benchmark_query import BenchmarkQuery
 
 if TYPE_CHECKING:
     from harness.benchmarks.table import Table
 
 
-def answers(table: Table, protocol: Protocol, *, shorter: bool = False, oracle: bool = False) -> Answers:
+def answers(table: Table, protocol: Protocol, *, shorter: bool = False, oracle: bool = False) -> BenchmarkQuery:
     """What a protocol lets a search see of a table.
 
     Args:
@@ -68,7 +68,7 @@ def _shorter(table: Table, dataset: str, metric: str, longest: int | None) -> li
     return [epochs for epochs in found if longest is None or epochs < longest]
 
 
-def _told(table: Table, dataset: str, metric: str, epochs: int | None, in_seconds: bool) -> Answers:
+def _told(table: Table, dataset: str, metric: str, epochs: int | None, in_seconds: bool) -> BenchmarkQuery:
     """What one length of training tells, with its times. Raises as :func:`answers` does."""
     accuracy = table.column(dataset, metric + _end(epochs))
     kind = "train_seconds" if metric == "test_accuracy" else "valid_seconds"
@@ -83,4 +83,4 @@ def _told(table: Table, dataset: str, metric: str, epochs: int | None, in_second
             f"the table {table.name} has no training times on {dataset} ({kind}{_end(epochs)}), so a search cannot be "
             "paid for in seconds; give it a number of cells, such as --set queries.evaluations=100"
         )
-    return Answers(np.array(accuracy), None if seconds is None else np.array(seconds))
+    return BenchmarkQuery(np.array(accuracy), None if seconds is None else np.array(seconds))

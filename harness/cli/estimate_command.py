@@ -19,11 +19,11 @@ def estimate_command(given: SearchOptions) -> None:
 
     Nothing is searched and no run folder is written. Finished runs of the study are not counted again.
     """
-    from harness.execution.backend import ThisMachine
+    from harness.execution.backend import LocalMachine
     from harness.study.estimating import estimate
     from harness.study.folder import check_comparable
 
-    found = asked(given, given.overrides, ThisMachine())
+    found = asked(given, given.overrides, LocalMachine())
     study, planned, rules, threads = found.study, found.planned, found.rules, found.threads
     check_comparable(study, planned)
     todo = sum(not run.cached for run in planned)

@@ -10,7 +10,7 @@ import click
 import yaml
 
 from harness.errors import HarnessError
-from harness.registry import OURS, Entry
+from harness.registry import OURS, Plugin
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -77,7 +77,7 @@ def _summaries(kind: str) -> dict[str, str]:
             return {name: recipe.load_recipe(name).description for name in recipe.names()}
 
 
-def _summary(entry: Entry, get: Callable[[str], Any]) -> str:
+def _summary(entry: Plugin, get: Callable[[str], Any]) -> str:
     """One line on a method or space; other packages' are imported for it, and one that is broken says so."""
     if entry.provider == OURS or entry.fault:
         return entry.summary
@@ -88,13 +88,13 @@ def _summary(entry: Entry, get: Callable[[str], Any]) -> str:
 
 
 def _method(name: str) -> None:
-    from harness.methods.base import GradientMethod
+    from harness.methods.base import WeightSharingMethod
     from harness.registry import get_method
 
     method = get_method(name)
     click.echo(f"{name}: {method.summary}\n{method.paper}\n")
     click.echo(f"{inspect.getdoc(method)}\n")
-    if issubclass(method, GradientMethod):
+    if issubclass(method, WeightSharingMethod):
         click.echo(f"{'bilevel' if method.bilevel else 'single-level'}, trains a supernet by gradient descent")
     else:
         click.echo("query-based, trains the cells it asks for; no supernet")

@@ -74,13 +74,13 @@ def check_folder(runs: Path) -> Path:
 
 def working_place(executor: str, scheduler: str | None, resources: tuple[str, ...], runs: Path | None) -> Place:
     """What the options of :func:`place_options` mean; a cluster is left when the command ends."""
-    from harness.execution.backend import ThisMachine
+    from harness.execution.backend import LocalMachine
     from harness.runs.results import runs_directory
 
     if executor == "local":
         if scheduler or resources:
             raise HarnessError("--scheduler and --worker-resources are for a cluster; add --executor dask")
-        return ThisMachine()
+        return LocalMachine()
     if not scheduler:
         raise HarnessError("--executor dask needs the address of a scheduler; add --scheduler tcp://HOST:PORT")
     from harness.execution.dask.backend import connect

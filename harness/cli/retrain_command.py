@@ -64,7 +64,7 @@ def retrain_command(
     Exit code: 0 all trainings finished, 1 some did not, 2 wrong usage or input, 130 interrupted.
     """
     from harness.data.training_set import load_training_set
-    from harness.execution.backend import ThisMachine
+    from harness.execution.backend import LocalMachine
     from harness.registry import get_space
     from harness.retraining.trainings import prepare, representative, summary
     from harness.runs.results import runs_directory
@@ -74,7 +74,7 @@ def retrain_command(
 
     space = get_space(space_name)
     cell = space.find(architecture)
-    folder, place = check_folder(runs_directory(runs)), ThisMachine()
+    folder, place = check_folder(runs_directory(runs)), LocalMachine()
     place.check(device)
     training = load_training_set(dataset, data_dir)
     retraining = prepare(folder, space, training, recipe_name, overrides, seeds, data_dir)

@@ -58,7 +58,7 @@ def retry_command(
     from harness.config.protocol import stored_protocol
     from harness.data.training_set import load_training_set
     from harness.errors import HarnessError
-    from harness.execution.backend import ThisMachine
+    from harness.execution.backend import LocalMachine
     from harness.execution.local import Workers
     from harness.execution.memory import bounded
     from harness.registry import get_space
@@ -82,7 +82,7 @@ def retry_command(
     rules, space = stored_protocol(config["protocol"]), get_space(config["space"])
     table = load_table(study.info["table"], space)
     threads = max(run.config["threads"] for run in planned)
-    here = isinstance(place, ThisMachine)
+    here = isinstance(place, LocalMachine)
     at_once, _ = place.share(max(1, cores() // threads) if here and jobs is None else jobs, len(planned))
     if here and jobs is None:
         by_table = rules.queries.answers == "table"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from harness.data.training_set import TrainingSet
     from harness.execution.backend import Place
     from harness.methods.base import Method
-    from harness.search.benchmark_query import Answers
+    from harness.search.benchmark_query import BenchmarkQuery
     from harness.search.operation_latency import Latencies
     from harness.spaces.base import SearchSpace
     from harness.study.planned_run import PlannedRun
@@ -134,7 +134,7 @@ def asked(given: SearchOptions, overrides: Sequence[str], place: Place) -> Asked
     from harness.benchmarks.load import table_reference
     from harness.config.protocol import load_protocol
     from harness.data.training_set import load_training_set
-    from harness.execution.backend import ThisMachine
+    from harness.execution.backend import LocalMachine
     from harness.execution.memory import bounded
     from harness.registry import get_space
     from harness.runs.results import runs_directory
@@ -159,7 +159,7 @@ def asked(given: SearchOptions, overrides: Sequence[str], place: Place) -> Asked
     source = known_table(study) if given.table is None else table_reference(given.table)
     told = _answers(methods, rules, space, source, given.oracle_on_test)
     at_once, threads = place.share(given.jobs, len(methods) * len(given.seeds))  # threads go with the cores alone,
-    if given.jobs is None and isinstance(place, ThisMachine):  # however few runs fit: a result's last bits need them
+    if given.jobs is None and isinstance(place, LocalMachine):  # however few runs fit: a result's last bits need them
         runs = methods * len(given.seeds)
         at_once, line = bounded(at_once, runs, space, rules, training, given.device, told is not None)
         warn(line)
@@ -172,18 +172,18 @@ def _latencies(
     methods: Sequence[Method], protocol: Protocol, space: SearchSpace, training: TrainingSet, device: str, threads: int
 ) -> Latencies | None:
     """Latencies of operations, measured here or known from before; None where no method pays for them."""
-    from harness.methods.base import GradientMethod
+    from harness.methods.base import WeightSharingMethod
     from harness.search.epoch import network_config
     from harness.search.operation_latency import latencies
 
-    if not any(isinstance(method, GradientMethod) and method.latency_weight for method in methods):
+    if not any(isinstance(method, WeightSharingMethod) and method.latency_weight for method in methods):
         return None
     return latencies(space, network_config(protocol, training.classes), protocol.data.image_size, device, threads)
 
 
 def _answers(
     methods: Sequence[Method], protocol: Protocol, space: SearchSpace, source: str | None, oracle: bool
-) -> Answers | None:
+) -> BenchmarkQuery | None:
     """What the table tells the query-based methods; None where it tells nothing. Raises as :func:`answers` does.
 
     Also where an oracle is asked for that nothing would ask.

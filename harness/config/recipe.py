@@ -21,7 +21,7 @@ class Network(Section):
     cells: int = Field(ge=1, description="N, cells per stage")
 
 
-class Optimisation(Section):
+class Optimization(Section):
     """SGD on the cross-entropy; the learning rate falls by a cosine, epoch by epoch."""
 
     epochs: int = Field(ge=1)
@@ -37,7 +37,7 @@ class Optimisation(Section):
     )
 
     @model_validator(mode="after")
-    def _nesterov_needs_momentum(self) -> Optimisation:
+    def _nesterov_needs_momentum(self) -> Optimization:
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum above 0")
         return self
@@ -48,7 +48,7 @@ class Recipe(Named):
 
     network: Network
     data: Pixels
-    training: Optimisation
+    training: Optimization
 
     @property
     def hash(self) -> str:

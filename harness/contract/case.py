@@ -9,8 +9,8 @@ import torch
 
 from harness.contract import small_runs
 from harness.contract.small_runs import EPOCHS, Outcome, rehearse
-from harness.methods.base import GradientMethod, Method, QueryMethod
-from harness.search.weight_sharing import GradientSearch
+from harness.methods.base import Method, QueryMethod, WeightSharingMethod
+from harness.search.weight_sharing import WeightSharingSearch
 
 
 class Broken(AssertionError):
@@ -51,22 +51,22 @@ class Checked:
         cheap = {"epochs_per_cell": 1} if issubclass(self.method, QueryMethod) else {}
         return self.method(**(cheap | self.settings))
 
-    def gradient_search(self) -> tuple[GradientMethod, GradientSearch]:
+    def gradient_search(self) -> tuple[WeightSharingMethod, WeightSharingSearch]:
         """The method and a small search of it as its last epoch begins; :class:`NotApplicable` for query methods.
 
         α has no weight decay: that it changes is then due to a gradient.
         """
         method = self.configured()
-        if not isinstance(method, GradientMethod):
+        if not isinstance(method, WeightSharingMethod):
             raise NotApplicable("it asks for cells and has no supernet")
-        search = cast(GradientSearch, rehearse(method, small_runs.SPACE, "alpha.weight_decay=0"))
-        search.search.epoch = EPOCHS - 1
+        search = cast(WeightSharingSearch, rehearse(method, small_runs.SPACE, "alpha.weight_decay=0"))
+        search.state.epoch = EPOCHS - 1
         return method, search
 
-    def search_with_alpha(self) -> tuple[GradientMethod, GradientSearch]:
+    def search_with_alpha(self) -> tuple[WeightSharingMethod, WeightSharingSearch]:
         """The same of a method that has architecture parameters; :class:`NotApplicable` for others."""
         method, search = self.gradient_search()
-        if not search.search.alphas:
+        if not search.state.alphas:
             raise NotApplicable("it has no architecture parameters")
         return method, search
 

@@ -16,11 +16,11 @@ from harness import registry
 from harness.config import method_names
 from harness.contract import small_runs
 from harness.contract.case import Broken, Checked, finished, require
-from harness.contract.instrumentation import changed, copies, global_random_states, optimised, passes_made, steps
+from harness.contract.instrumentation import changed, copies, global_random_states, optimized, passes_made, steps
 from harness.contract.reachability import forbidden, imported_from_the_harness, own_modules
 from harness.contract.small_runs import EPOCHS, difference, rehearse
-from harness.methods.base import GradientMethod, Method, QueryMethod
-from harness.search.query_by_training import QuerySearch
+from harness.methods.base import Method, QueryMethod, WeightSharingMethod
+from harness.search.query_by_training import TrainingQuerySearch
 from harness.spaces.base import Mixture
 
 MISSPELT = 0.85
@@ -51,7 +51,7 @@ class MethodContract(Checked):
 
     def test_no_hook_is_misspelt(self) -> None:
         """nothing that it defines is named all but like a hook, which would never be called"""
-        hooks = {name for base in (Method, GradientMethod, QueryMethod) for name in vars(base)}
+        hooks = {name for base in (Method, WeightSharingMethod, QueryMethod) for name in vars(base)}
         for name in vars(self.method):
             near = [] if name in hooks or name.startswith("_") else get_close_matches(name, hooks, 1, MISSPELT)
             require(not near, f"{name} is never called: did you mean {' or '.join(near)}?")
@@ -115,10 +115,10 @@ class MethodContract(Checked):
     def test_mixtures_fit_the_space(self) -> None:
         """its mixtures have a weight for each operation of each edge, all finite"""
         method, search = self.gradient_search()
-        space = search.search.space
+        space = search.state.space
         shape = len(space.edges), len(space.operations)
         for hook in (method.mixture, method.weight_mixture):
-            mixture = hook(search.search)
+            mixture = hook(search.state)
             require(isinstance(mixture, Mixture), f"{hook.__name__} returns {mixture!r}, which is no Mixture")
             found = tuple(mixture.weights.shape)
             require(found == shape, f"{hook.__name__}: weights are of shape {found}, not (edges, operations) = {shape}")
@@ -132,22 +132,22 @@ class MethodContract(Checked):
     def test_alpha_has_its_own_optimiser(self) -> None:
         """α and w have optimisers of their own"""
         _, search = self.search_with_alpha()
-        state = search.search
+        state = search.state
         alphas = {id(value) for value in state.alphas.values()}
-        require(optimised(state.alpha_optimizer) == alphas, "α's optimiser does not hold just the α")
+        require(optimized(state.alpha_optimizer) == alphas, "α's optimiser does not hold just the α")
         weights = {id(parameter) for parameter in state.supernet.parameters()}
-        require(optimised(state.weight_optimizer) == weights, "w's optimiser does not hold just w")
+        require(optimized(state.weight_optimizer) == weights, "w's optimiser does not hold just w")
 
     def test_a_gradient_reaches_every_alpha(self) -> None:
         """a gradient reaches every α: training changes it"""
         method, search = self.search_with_alpha()
-        initial = {name: value.detach().clone() for name, value in search.search.alphas.items()}
+        initial = {name: value.detach().clone() for name, value in search.state.alphas.items()}
         learnt: set[str] = set()
         for epoch in range(EPOCHS):
-            search.search.epoch = epoch
+            search.state.epoch = epoch
             for _, step in steps(method, search):
                 step()
-                learnt |= {name for name, value in search.search.alphas.items() if not value.equal(initial[name])}
+                learnt |= {name for name, value in search.state.alphas.items() if not value.equal(initial[name])}
         never = ", ".join(sorted(initial.keys() - learnt))
         require(
             not never,
@@ -158,9 +158,9 @@ class MethodContract(Checked):
         """a weight step changes w, an α step leaves w, and a weight step of a bilevel method leaves α"""
         method, search = self.gradient_search()
         for kind, step in steps(method, search):
-            before = copies(search.search)
+            before = copies(search.state)
             step()
-            now = changed(before, search.search)
+            now = changed(before, search.state)
             if kind == "weight":
                 require("w" in now, "weight_step does not change w")
                 require("α" not in now or not method.bilevel, "weight_step changes α, though the method is bilevel")
@@ -171,7 +171,7 @@ class MethodContract(Checked):
         """derive gives the same valid cell twice and changes nothing"""
         method = self.configured()
         search = rehearse(method)
-        if isinstance(search, QuerySearch):
+        if isinstance(search, TrainingQuerySearch):
             for accuracy in (10.0, 20.0):
                 search.proposed()
                 search.tell(accuracy)
@@ -181,10 +181,10 @@ class MethodContract(Checked):
             require(search.history == history, "ask or derive changes the history")
         else:
             search.run_epoch(0, lambda done: None)
-            search.search.epoch = EPOCHS - 1
-            before = copies(search.search)
-            cells = [search.method.derive(search.search) for _ in range(2)]
-            now = changed(before, search.search)
+            search.state.epoch = EPOCHS - 1
+            before = copies(search.state)
+            cells = [search.method.derive(search.state) for _ in range(2)]
+            now = changed(before, search.state)
             require(not now, f"derive changes {' and '.join(now)}")
         require(cells[0] == cells[1], f"derive gives {cells[0]} and then {cells[1]}")
         registry.get_space(small_runs.SPACE).validate(cells[0])
@@ -193,9 +193,9 @@ class MethodContract(Checked):
         """every pass through the supernet is counted"""
         for epoch in (0, EPOCHS - 1):
             _, search = self.gradient_search()
-            with passes_made(search.search.supernet) as made:
+            with passes_made(search.state.supernet) as made:
                 search.run_epoch(epoch, lambda done: None)
-            counted = search.search.passes
+            counted = search.state.passes
             same = (counted.forward, counted.examples) == (made.forward, made.examples)
             # a controller's own backward pass counts too
             require(
@@ -219,7 +219,7 @@ class MethodContract(Checked):
         """no object that it can reach is a test set or a table"""
         search = rehearse(self.configured())
         search.run_epoch(0, lambda done: None)
-        state: list[Any] = [search.method, search.space] if isinstance(search, QuerySearch) else [search.search]
+        state: list[Any] = [search.method, search.space] if isinstance(search, TrainingQuerySearch) else [search.state]
         apart = {"__spec__", "__loader__"}  # how a module was imported: by pytest, which holds every test
         modules = own_modules(self.method)
         names = [value for module in modules for name, value in vars(module).items() if name not in apart]

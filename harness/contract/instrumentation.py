@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.methods.base import GradientMethod
-from harness.methods.search_state import Passes, Search
-from harness.search.weight_sharing import GradientSearch
+from harness.methods.base import Passes, SearchState, WeightSharingMethod
+from harness.search.weight_sharing import WeightSharingSearch
 
 
 @contextmanager
@@ -86,33 +85,33 @@ def _states() -> dict[str, bytes]:
     return {name: pickle.dumps(state) for name, state in states.items()}
 
 
-def copies(search: Search) -> dict[str, list[Tensor]]:
+def copies(state: SearchState) -> dict[str, list[Tensor]]:
     """Copies of w, the buffers of the supernet, α, and the state of the method's noise, by what they are called."""
     return {
-        "w": [parameter.detach().clone() for parameter in search.supernet.parameters()],
-        "the buffers of the supernet": [buffer.clone() for buffer in search.supernet.buffers()],
-        "α": [value.detach().clone() for value in search.alphas.values()],
-        "the method's noise": [search.noise.get_state()],
+        "w": [parameter.detach().clone() for parameter in state.supernet.parameters()],
+        "the buffers of the supernet": [buffer.clone() for buffer in state.supernet.buffers()],
+        "α": [value.detach().clone() for value in state.alphas.values()],
+        "the method's noise": [state.rng.get_state()],
     }
 
 
-def changed(before: dict[str, list[Tensor]], search: Search) -> list[str]:
+def changed(before: dict[str, list[Tensor]], state: SearchState) -> list[str]:
     """What of :func:`copies` is no longer the same, bit for bit."""
-    now = copies(search)
+    now = copies(state)
     return [what for what, values in before.items() if not all(map(torch.equal, values, now[what]))]
 
 
 def steps(
-    method: GradientMethod, search: GradientSearch
+    method: WeightSharingMethod, search: WeightSharingSearch
 ) -> Iterator[tuple[Literal["alpha", "weight"], Callable[[], object]]]:
     """An α step, where the method is bilevel, and a weight step on the first batches, once its epoch has begun."""
-    method.begin_epoch(search.search)
+    method.begin_epoch(search.state)
     train, valid = next(search.data.train.in_order()), next(search.data.valid.in_order())
     if method.bilevel:
-        yield "alpha", lambda: method.alpha_step(search.search, train, valid)
-    yield "weight", lambda: method.weight_step(search.search, train)
+        yield "alpha", lambda: method.alpha_step(search.state, train, valid)
+    yield "weight", lambda: method.weight_step(search.state, train)
 
 
-def optimised(optimizer: torch.optim.Optimizer) -> set[int]:
+def optimized(optimizer: torch.optim.Optimizer) -> set[int]:
     """The identities of the parameters that an optimiser holds."""
     return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}

@@ -16,15 +16,14 @@ from harness.config.protocol import Protocol, load_protocol
 from harness.data.batches import search_data
 from harness.data.training_set import TrainingSet, load_training_set
 from harness.execution.local import Workers
-from harness.methods.base import GradientMethod, Method, QueryMethod
-from harness.methods.search_state import Search
+from harness.methods.base import Method, QueryMethod, SearchState, WeightSharingMethod
 from harness.registry import get_space
 from harness.runs import process
 from harness.runs.folder import RunFolder
 from harness.runs.schema import TraceRow
 from harness.search import worker
-from harness.search.query_by_training import QuerySearch
-from harness.search.weight_sharing import GradientSearch
+from harness.search.query_by_training import TrainingQuerySearch
+from harness.search.weight_sharing import WeightSharingSearch
 from harness.study.planning import plan
 
 SPACE = "nas-bench-201"
@@ -59,22 +58,24 @@ def training_set() -> TrainingSet:
     return load_training_set("digits")
 
 
-def rehearse(method: Method, space: str = SPACE, *overrides: str, seed: int = 0) -> GradientSearch | QuerySearch:
+def rehearse(
+    method: Method, space: str = SPACE, *overrides: str, seed: int = 0
+) -> WeightSharingSearch | TrainingQuerySearch:
     """A small search of a method at its beginning, in this process; ``overrides`` are settings of the protocol."""
     rules, cpu = protocol(*overrides), torch.device("cpu")
     data = search_data(training_set(), rules, seed, cpu)
-    if isinstance(method, GradientMethod):
-        return GradientSearch(method, get_space(space), data, rules, seed, cpu)
+    if isinstance(method, WeightSharingMethod):
+        return WeightSharingSearch(method, get_space(space), data, rules, seed, cpu)
     assert isinstance(method, QueryMethod)
-    return QuerySearch(method, get_space(space), data, rules, seed, cpu)
+    return TrainingQuerySearch(method, get_space(space), data, rules, seed, cpu)
 
 
-def small_search(method: GradientMethod, epoch: int = 0, epochs: int = EPOCHS, space: str = SPACE) -> Search:
+def small_search(method: WeightSharingMethod, epoch: int = 0, epochs: int = EPOCHS, space: str = SPACE) -> SearchState:
     """The state of a small search as an epoch, from 0, begins: what the hooks of a gradient method are handed."""
     found = rehearse(method, space, f"search.epochs={epochs}")
-    assert isinstance(found, GradientSearch)
-    found.search.epoch = epoch
-    return found.search
+    assert isinstance(found, WeightSharingSearch)
+    found.state.epoch = epoch
+    return found.state
 
 
 def prepare(place: Path, method: Method, space: str = SPACE) -> RunFolder:
@@ -138,10 +139,10 @@ def interrupted(method: Method) -> Outcome:
         return outcome(folder)
 
 
-def play(search: GradientSearch | QuerySearch) -> Outcome:
+def play(search: WeightSharingSearch | TrainingQuerySearch) -> Outcome:
     """What a method's own work comes to: a first and a last epoch, or ten cells whose accuracies are made up."""
     rows: list[Any] = []
-    if isinstance(search, GradientSearch):
+    if isinstance(search, WeightSharingSearch):
         rows = [search.run_epoch(epoch, lambda done: None) for epoch in (0, EPOCHS - 1)]
     else:
         for accuracy in range(10):

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from harness.config.protocol import Pixels, Protocol
 from harness.data.training_set import TrainingSet
 from harness.errors import HarnessError
-from harness.methods.search_state import Batch
+from harness.methods.base import Batch
 from harness.random_streams import stream
 
 AT_ONCE = 512
@@ -55,19 +55,19 @@ class Images:
                 images = random_crop(images, self.settings.crop_padding, augmentation)
             if self.settings.flip:
                 images = random_flip(images, augmentation)
-            yield Batch(self._normalise(images), self.labels[chosen])
+            yield Batch(self._normalize(images), self.labels[chosen])
 
     def in_order(self) -> Iterator[Batch]:
         """One epoch of batches as they are, for evaluation."""
         for images, labels in zip(self.images.split(self.batch_size), self.labels.split(self.batch_size), strict=True):
-            yield Batch(self._normalise(images), labels)
+            yield Batch(self._normalize(images), labels)
 
     def measured(self) -> Iterator[Batch]:
         """The images as they are, in order, in the fewest batches of nearly equal size for measuring an accuracy."""
         parts = -(-len(self) // AT_ONCE)
         return replace(self, batch_size=-(-len(self) // parts)).in_order()
 
-    def _normalise(self, images: Tensor) -> Tensor:
+    def _normalize(self, images: Tensor) -> Tensor:
         return (images - self.mean) / self.sd
 
     def to(self, device: torch.device) -> Images:

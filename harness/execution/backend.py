@@ -24,7 +24,7 @@ class Place(Protocol):
         """What works on runs there, started as ``workers`` says."""
 
 
-class ThisMachine:
+class LocalMachine:
     """Runs share the cores of the machine that the command is called on."""
 
     def share(self, jobs: int | None, runs: int) -> tuple[int, int]:

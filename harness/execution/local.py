@@ -148,13 +148,13 @@ class Workers:
         """Run all folders; see :class:`Executor`."""
         self.go_on([Attempted(run) for run in runs], listener)
 
-    def go_on(self, attempted: Sequence[Attempted], listener: Listener, called_off: Callable[[], bool] = never) -> None:
+    def go_on(self, attempted: Sequence[Attempted], listener: Listener, cancelled: Callable[[], bool] = never) -> None:
         """Run folders that may have been tried before, until all have ended or the work is called off."""
         waiting = deque(attempted)
         running: list[_Worker] = []
         events: queue.Queue[tuple[_Worker, Event | None]] = queue.Queue()
         try:
-            while (waiting or running) and not called_off():
+            while (waiting or running) and not cancelled():
                 while waiting and len(running) < self.jobs:
                     due = waiting.popleft()
                     try:

@@ -18,10 +18,9 @@ from torch import Tensor, nn
 from harness.config.protocol import Protocol
 from harness.data.batches import AT_ONCE, Images, SearchData
 from harness.data.training_set import TrainingSet
-from harness.methods.base import GradientMethod, Method
-from harness.methods.search_state import Search
+from harness.methods.base import Method, SearchState, WeightSharingMethod
 from harness.search.epoch import network_config
-from harness.search.weight_sharing import GradientSearch
+from harness.search.weight_sharing import WeightSharingSearch
 from harness.spaces.base import Mixture, SearchSpace
 
 MIB = 2**20
@@ -94,22 +93,26 @@ def predicted(
 
     Such a method will fail in its run, where that is recorded.
     """
-    if by_table and not isinstance(method, GradientMethod):
+    if by_table and not isinstance(method, WeightSharingMethod):
         return PROCESS
     read = 2.0 * training.images.nbytes  # the data set and its parts, for a moment; then it is given up
     try:
-        work = _searching(method, space, protocol) if isinstance(method, GradientMethod) else _training(space, protocol)
+        work = (
+            _searching(method, space, protocol)
+            if isinstance(method, WeightSharingMethod)
+            else _training(space, protocol)
+        )
     except Exception:
         return PROCESS + read
     used = 3.0 * protocol.data.image_size**2 * (protocol.data.images or len(training.labels))
     return PROCESS + max(read, used + work)
 
 
-def _searching(method: GradientMethod, space: SearchSpace, protocol: Protocol) -> float:
+def _searching(method: WeightSharingMethod, space: SearchSpace, protocol: Protocol) -> float:
     """Bytes that a supernet takes: its weights, and the largest of what is done with it."""
     few = _images(protocol)
     (batch,) = few.in_order()
-    search = GradientSearch(method, space, SearchData(few, few, CLASSES), protocol, 0, torch.device("cpu")).search
+    search = WeightSharingSearch(method, space, SearchData(few, few, CLASSES), protocol, 0, torch.device("cpu")).state
     hessian = protocol.diagnostics.hessian or _asks_for_curvature(method, search)
     shape = (len(space.edges), len(space.operations))
     all_operations = Mixture(torch.full(shape, 1 / shape[1], requires_grad=True))
@@ -121,16 +124,16 @@ def _searching(method: GradientMethod, space: SearchSpace, protocol: Protocol) -
     )
 
 
-def _asks_for_curvature(method: GradientMethod, search: Search) -> bool:
+def _asks_for_curvature(method: WeightSharingMethod, state: SearchState) -> bool:
     """Whether the method itself computes a Hessian, as its second epoch begins."""
     asked = []
 
     def curvature() -> float:
-        asked.append(search.epoch)
+        asked.append(state.epoch)
         return 0.0
 
-    search = replace(search, epoch=1, curvature=curvature)
-    method.begin_epoch(search)
+    state = replace(state, epoch=1, curvature=curvature)
+    method.begin_epoch(state)
     return bool(asked)
 
 

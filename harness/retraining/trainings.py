@@ -24,7 +24,7 @@ from harness.runs.folder import RunFolder, folder_name
 from harness.runs.schema import SCHEMA_VERSION, TRAININGS, RunEvaluation, TrainingConfig, TrainingResult
 from harness.spaces.base import Architecture, SearchSpace, isomorphic_groups
 from harness.study.planned_run import PlannedRun, state_of
-from harness.study.running import conduct, mirror_again
+from harness.study.running import conduct, mirror_added
 
 EXPERIMENT = "retrained"
 """Name of MLflow's experiment for trainings."""
@@ -124,7 +124,7 @@ class Retraining:
         finally:
             joined = [run.folder for run, cell in found if self._join(run.folder, cell)]
         if track and joined:
-            mirror_again(joined)
+            mirror_added(joined)
 
     def derived(self, runs: Sequence[PlannedRun]) -> list[tuple[PlannedRun, Architecture]]:
         """The searches that have finished, with their final cells."""

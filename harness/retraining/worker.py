@@ -18,7 +18,7 @@ from harness.config.recipe import Recipe
 from harness.data.batches import Images, moments, shrink
 from harness.data.training_set import TrainingSet
 from harness.errors import Diverged
-from harness.methods.search_state import Batch, Forward, Passes
+from harness.methods.base import Batch, Forward, Passes
 from harness.random_streams import Streams, stream
 from harness.retraining.test_set import TestSet, load_test_set
 from harness.runs import process
@@ -27,7 +27,7 @@ from harness.runs.schema import TraceRow, TrainingConfig
 from harness.search.cost import Cost
 from harness.search.epoch import Mean, Tick, cosine, trace_row
 from harness.search.worker import training_set
-from harness.spaces.base import Architecture, NetworkConfig, SearchSpace, initialise
+from harness.spaces.base import Architecture, NetworkConfig, SearchSpace, initialize
 
 
 def main() -> None:
@@ -76,7 +76,7 @@ class Training:
         self.network = space.network(
             cell, NetworkConfig(recipe.network.channels, recipe.network.cells, training.classes)
         )
-        initialise(self.network, lambda name: stream(f"retrain/{seed}", "weights", name))
+        initialize(self.network, lambda name: stream(f"retrain/{seed}", "weights", name))
         self.network.to(device)
         settings = recipe.training
         self.optimizer = torch.optim.SGD(

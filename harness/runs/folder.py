@@ -15,7 +15,7 @@
   absent where neither happened (see :class:`Attempt`);
 * ``result.json``: status and totals (see :class:`RunResult`), written last;
 * ``diagnostics.json``: what was measured of the trained supernet, where it was asked for (see
-  :class:`LastDiagnosed`);
+  :class:`LastDiagnostics`);
 * ``evaluation.json``: accuracies of the derived cells (see :class:`RunEvaluation`), joined in afterwards;
 * ``log.txt``: what the worker printed: warnings, and the traceback of a failure;
 * ``mlflow.json``: what of this run has reached MLflow.
@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.runs.schema import Attempt, LastDiagnosed, RunConfig, RunEvaluation, RunResult, SupernetRanking, TraceRow
+from harness.runs.schema import Attempt, LastDiagnostics, RunConfig, RunEvaluation, RunResult, SupernetRanking, TraceRow
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,10 @@ class RunFolder:
         self.write_json("attempts.json", [*(self.read_json("attempts.json") or []), attempt])
 
     @property
-    def last_diagnosed(self) -> LastDiagnosed:
+    def last_diagnosed(self) -> LastDiagnostics:
         """What was measured of its supernet after the last epoch; empty where nothing was."""
-        found: LastDiagnosed | None = self.read_json("diagnostics.json")
-        return found or LastDiagnosed()
+        found: LastDiagnostics | None = self.read_json("diagnostics.json")
+        return found or LastDiagnostics()
 
     @property
     def ranking(self) -> SupernetRanking | None:

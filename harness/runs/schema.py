@@ -20,7 +20,7 @@ OVER: tuple[Status, ...] = ("finished", "diverged")
 """Ends after which a run would only repeat itself, bit for bit; after any other it goes on."""
 
 
-class Given(TypedDict, total=False):
+class OptionalFields(TypedDict, total=False):
     """What ``config.json`` has of some searches only."""
 
     answers: str  # SHA-256 of ``answers.npy``, where a table answers
@@ -28,7 +28,7 @@ class Given(TypedDict, total=False):
     latencies: list[list[float]]  # seconds by edge and operation, where the loss of α pays for them
 
 
-class RunConfig(Given):
+class RunConfig(OptionalFields):
     """``config.json``. All but ``identity``, ``study``, ``label`` and ``threads`` enters the identity."""
 
     schema: int
@@ -68,13 +68,13 @@ class TrainingConfig(TypedDict):
     threads: int
 
 
-class Clocked(TypedDict, total=False):
+class TimingFields(TypedDict, total=False):
     """A search that was diagnosed says how long that took so far: seconds that are no part of its cost."""
 
     diagnostics_seconds: float
 
 
-class Diagnosed(Clocked, total=False):
+class DiagnosticFields(TimingFields, total=False):
     """What diagnostics add to a row of the trace, after the epochs in which they were due; see README, Diagnostics."""
 
     mixture_accuracy: float  # %, of the supernet on search-validation images, with the method's mixed weights
@@ -82,14 +82,14 @@ class Diagnosed(Clocked, total=False):
     hessian_eigenvalue: float | None  # largest, of ∇²_α L_val without weight decay; None where not finite
 
 
-class Looked(TypedDict, total=False):
+class LookupFields(TypedDict, total=False):
     """What a search that a table answers adds to a row of the trace; its own seconds are those of the method alone."""
 
     evaluations: int  # cells looked up so far
     simulated_seconds: float  # of the trainings behind what was looked up so far; absent where the table has no times
 
 
-class TraceRow(Diagnosed, Looked):
+class TraceRow(DiagnosticFields, LookupFields):
     """One row of ``trace.jsonl``: the state after an epoch. Costs count from the start of the search.
 
     Of a training, whose cell does not change: ``weight_seconds`` is its time, and no edges are counted.
@@ -120,7 +120,7 @@ def search_seconds(row: TraceRow) -> float:
     return own + row.get("simulated_seconds", 0.0)
 
 
-class RunResult(Clocked):
+class RunResult(TimingFields):
     """``result.json``. ``architecture`` and ``index`` are None unless the status is ``finished``."""
 
     status: Status
@@ -156,7 +156,7 @@ class Attempt(TypedDict, total=False):
     status: Status  # of an attempt that had a result and was begun again on demand; else its process died without one
 
 
-class LastDiagnosed(TypedDict, total=False):
+class LastDiagnostics(TypedDict, total=False):
     """``diagnostics.json``: what was measured of the supernet after the last epoch; each where it was asked for."""
 
     indices: list[int]  # with ``accuracies``: see SupernetRanking
@@ -164,14 +164,14 @@ class LastDiagnosed(TypedDict, total=False):
     perturbation: list[list[float]]  # (edges, operations): see Diagnosis.perturbation
 
 
-class Retrained(TypedDict, total=False):
+class RetrainedFields(TypedDict, total=False):
     """The part of ``evaluation.json`` that is there once the final derived cell was trained from scratch."""
 
     retrained: dict[str, list[float | None]]  # dataset: test accuracy (%) per training seed; None: it did not finish
     recipe: str  # name, version and hash
 
 
-class RunEvaluation(Retrained):
+class RunEvaluation(RetrainedFields):
     """``evaluation.json``: what the table says of the derived cell after each epoch, in trace order."""
 
     table: dict[str, Any]  # the table's provenance; empty where nothing was looked up

@@ -14,7 +14,7 @@ from harness.config import method_names
 from harness.errors import HarnessError
 from harness.runs.folder import write_atomically
 
-IMPORTED = {"Field", "GradientMethod", "Mixture", "MethodContract", "Search"}
+IMPORTED = {"Field", "WeightSharingMethod", "Mixture", "MethodContract", "Search"}
 """Classes that the templates import: a method's class cannot have such a name."""
 
 Files = Mapping[Path, str]

@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from harness.methods.base import Evaluation, Query, QueryMethod
-from harness.methods.search_state import Passes
+from harness.methods.base import Evaluation, Passes, Query, QueryMethod
 from harness.random_streams import Streams
 from harness.runs.schema import TraceRow
 from harness.search.cost import Cost
@@ -17,7 +16,7 @@ from harness.search.epoch import Mean, trace_row
 from harness.spaces.base import SearchSpace
 
 
-class Asking:
+class AskTellSearch:
     """A search of a query-based method: the history of its cells, and the cell that it has asked for next.
 
     Until the first cell has been evaluated, the derived cell is the first that was proposed.

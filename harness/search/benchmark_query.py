@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class BenchmarkQuery:
     """Validation accuracy (%) and seconds of training and validating, of every cell by official index.
 
     Attributes:
@@ -36,15 +36,15 @@ class Answers:
 
     valid_accuracy: npt.NDArray[np.float64]
     seconds: npt.NDArray[np.float64] | None
-    shorter: Mapping[int, Answers] = field(default_factory=dict)
+    shorter: Mapping[int, BenchmarkQuery] = field(default_factory=dict)
     oracle: bool = False
 
-    def after(self, epochs: int | None) -> Answers:
+    def after(self, epochs: int | None) -> BenchmarkQuery:
         """What is told of trainings of so many epochs; None: of the full ones."""
         return self if epochs is None else self.shorter[epochs]
 
     @property
-    def in_full(self) -> Answers:
+    def in_full(self) -> BenchmarkQuery:
         """The same without the shorter trainings."""
         return replace(self, shorter={})
 
@@ -68,7 +68,7 @@ class Answers:
         return content.getvalue()
 
     @classmethod
-    def read(cls, path: Path) -> Answers:
+    def read(cls, path: Path) -> BenchmarkQuery:
         """From a file that :meth:`to_bytes` filled. Raises :class:`HarnessError` where it cannot be read."""
         groups: dict[int, list[npt.NDArray[np.float64]]] = {0: []}
         try:

@@ -22,10 +22,9 @@ from torch.nn import functional as F
 from harness.config.protocol import Diagnostics
 from harness.data.batches import Images
 from harness.errors import HarnessError
-from harness.methods.base import GradientMethod
-from harness.methods.search_state import Passes, Search
+from harness.methods.base import Passes, SearchState, WeightSharingMethod
 from harness.random_streams import stream
-from harness.runs.schema import Diagnosed, LastDiagnosed
+from harness.runs.schema import DiagnosticFields, LastDiagnostics
 from harness.spaces.base import Architecture, Mixture, SearchSpace
 
 TOLERANCE = 1e-4
@@ -46,25 +45,27 @@ class Diagnosis:
         seed: of the run.
     """
 
-    def __init__(self, method: GradientMethod, search: Search, valid: Images, settings: Diagnostics, seed: int) -> None:
-        self.method, self.search, self.settings = method, search, settings
-        shape = (len(search.space.edges), len(search.space.operations))
-        self._possible = "alpha" in search.alphas and search.alpha.shape == shape
+    def __init__(
+        self, method: WeightSharingMethod, state: SearchState, valid: Images, settings: Diagnostics, seed: int
+    ) -> None:
+        self.method, self.state, self.settings = method, state, settings
+        shape = (len(state.space.edges), len(state.space.operations))
+        self._possible = "alpha" in state.alphas and state.alpha.shape == shape
         self._valid, self._seed = valid, seed
 
     def due(self, epoch: int) -> bool:
         """Whether anything is measured after an epoch, from 0."""
         wanted = self._possible and (self.settings.gap or self.settings.hessian)
-        return wanted and ((epoch + 1) % self.settings.every == 0 or epoch + 1 == self.search.epochs)
+        return wanted and ((epoch + 1) % self.settings.every == 0 or epoch + 1 == self.state.epochs)
 
-    def measure(self, cell: Architecture) -> Diagnosed:
+    def measure(self, cell: Architecture) -> DiagnosticFields:
         """Everything that the settings ask for, of the search as it is now; ``cell`` is the derived one.
 
         Raises :class:`HarnessError` where the supernet is not twice differentiable or the memory does not suffice.
         """
-        found = Diagnosed()
-        with undisturbed(self.search.supernet):
-            mixture = steady_mixture(self.method, self.search)
+        found = DiagnosticFields()
+        with undisturbed(self.state.supernet):
+            mixture = steady_mixture(self.method, self.state)
             if self.settings.gap:
                 found["mixture_accuracy"] = self.accuracy(mixture)
                 found["derived_accuracy"] = self.accuracy(single_path(mixture, cell))
@@ -76,10 +77,10 @@ class Diagnosis:
         """See :func:`largest_eigenvalue`, of the loss under a mixture on one batch; counted in ``passes``."""
         chosen = self._drawn(self._valid.batch_size, "batch")
         (batch,) = replace(chosen, batch_size=len(chosen)).in_order()
-        loss = F.cross_entropy(self.search.supernet(batch.images, mixture), batch.labels)
+        loss = F.cross_entropy(self.state.supernet(batch.images, mixture), batch.labels)
         passes.forward += 1
         passes.examples += len(chosen)
-        return largest_eigenvalue(loss, self.search.alpha, passes, otherwise)
+        return largest_eigenvalue(loss, self.state.alpha, passes, otherwise)
 
     @property
     def due_last(self) -> bool:
@@ -89,14 +90,14 @@ class Diagnosis:
     @property
     def _ranks(self) -> bool:
         """Whether cells are ranked: not where there are too many for any table that could say how they rank."""
-        return self.settings.ranking_cells > 0 and self.search.space.enumerable
+        return self.settings.ranking_cells > 0 and self.state.space.enumerable
 
-    def measure_last(self) -> LastDiagnosed:
+    def measure_last(self) -> LastDiagnostics:
         """Everything that the settings ask for at the end of the search."""
-        found = LastDiagnosed()
-        space = self.search.space
-        with undisturbed(self.search.supernet):
-            mixture = steady_mixture(self.method, self.search)
+        found = LastDiagnostics()
+        space = self.state.space
+        with undisturbed(self.state.supernet):
+            mixture = steady_mixture(self.method, self.state)
             if self._ranks:
                 cells = sample_cells(space, self.settings.ranking_cells)
                 found["indices"] = [space.index(cell) for cell in cells]
@@ -124,7 +125,7 @@ class Diagnosis:
         chosen = self._drawn(self.settings.images, "images")
         correct = 0
         for images, labels in chosen.measured():
-            correct += int((self.search.supernet(images, mixture).argmax(dim=1) == labels).sum())
+            correct += int((self.state.supernet(images, mixture).argmax(dim=1) == labels).sum())
         return 100 * correct / len(chosen)
 
     def _drawn(self, count: int | None, purpose: str) -> Images:
@@ -149,18 +150,18 @@ def undisturbed(supernet: nn.Module) -> Iterator[None]:
                 buffer.copy_(value)
 
 
-def steady_mixture(method: GradientMethod, search: Search) -> Mixture:
+def steady_mixture(method: WeightSharingMethod, state: SearchState) -> Mixture:
     """The mixture that a search is diagnosed with: the method's own where it draws no noise, and else softmax(α).
 
     softmax(α) is the mean of the one-hot samples of Gumbel-argmax methods (GDAS, and SNAS at temperature 0), and what
     Zela et al. (ICLR 2020) differentiate for DARTS.
     """
-    noise = torch.Generator()
-    before = noise.get_state()
-    mixture = method.mixture(replace(search, noise=noise, passes=Passes()))
-    if torch.equal(noise.get_state(), before):
+    rng = torch.Generator()
+    before = rng.get_state()
+    mixture = method.mixture(replace(state, rng=rng, passes=Passes()))
+    if torch.equal(rng.get_state(), before):
         return mixture
-    return Mixture(search.alpha.softmax(dim=1))
+    return Mixture(state.alpha.softmax(dim=1))
 
 
 def single_path(mixture: Mixture, cell: Architecture) -> Mixture:

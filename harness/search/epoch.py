@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from harness.config.protocol import Protocol
-from harness.methods.search_state import Forward, Passes
+from harness.methods.base import Forward, Passes
 from harness.runs.schema import TraceRow
 from harness.search.cost import Cost
 from harness.spaces.base import Architecture, NetworkConfig, SearchSpace

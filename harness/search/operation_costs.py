@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from harness.methods.base import GradientMethod
+from harness.methods.base import WeightSharingMethod
 from harness.spaces.base import Architecture, NetworkConfig, SearchSpace
 from harness.spaces.network_size import flops, parameters
 
@@ -49,7 +49,7 @@ def cells_to_compare(space: SearchSpace) -> list[list[Architecture]]:
     def preferring(edge: int, operation: int) -> Architecture:
         scores = torch.zeros(edges, operations)
         scores[edge, operation] = 1
-        return space.discretise(scores, scores.amax(dim=1, keepdim=True).expand_as(scores))
+        return space.discretize(scores, scores.amax(dim=1, keepdim=True).expand_as(scores))
 
     return [[preferring(edge, operation) for operation in range(operations)] for edge in range(edges)]
 
@@ -67,8 +67,8 @@ def operation_costs(space: SearchSpace, config: NetworkConfig, image_size: int) 
     return found - found[:, :1]
 
 
-def costs_to_pay(
-    method: GradientMethod,
+def penalties(
+    method: WeightSharingMethod,
     space: SearchSpace,
     config: NetworkConfig,
     image_size: int,
@@ -87,7 +87,7 @@ def costs_to_pay(
     seconds = torch.zeros(sizes.shape[:2]) if latencies is None else torch.tensor(latencies)
     paid = torch.zeros(sizes.shape[:2], dtype=torch.float64)
     for weight, cost in zip(weights, [*sizes.unbind(dim=2), seconds.double()], strict=True):
-        dearest = float(cost[range(len(cost)), list(space.discretise(cost, cost))].sum())
+        dearest = float(cost[range(len(cost)), list(space.discretize(cost, cost))].sum())
         if dearest > 0:
             paid += weight * cost / dearest
     return paid.to(device, torch.float32)

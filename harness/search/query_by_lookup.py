@@ -14,20 +14,20 @@ import torch
 from harness.config.protocol import Protocol
 from harness.methods.base import Query, QueryMethod
 from harness.runs.schema import TraceRow
-from harness.search.ask_tell import Asking
-from harness.search.benchmark_query import Answers
+from harness.search.ask_tell import AskTellSearch
+from harness.search.benchmark_query import BenchmarkQuery
 from harness.search.epoch import Mean, Tick
 from harness.spaces.base import SearchSpace
 
 
-class TableSearch(Asking):
-    """One search of a query-based method, with the interface of :class:`harness.search.weight_sharing.GradientSearch`.
+class LookupQuerySearch(AskTellSearch):
+    """One search of a query-based method; see :class:`harness.runs.process.EpochByEpoch`.
 
     An epoch is a share of the budget: after epoch t, all cells that t epochs' share pays for have been looked up.
     """
 
     def __init__(
-        self, method: QueryMethod, space: SearchSpace, answers: Answers, protocol: Protocol, seed: int
+        self, method: QueryMethod, space: SearchSpace, answers: BenchmarkQuery, protocol: Protocol, seed: int
     ) -> None:
         super().__init__(method, space, seed, torch.device("cpu"), list(answers.shorter))
         self.answers = answers

@@ -14,17 +14,16 @@ from torch import nn
 from harness.config.protocol import Protocol
 from harness.data.batches import SearchData
 from harness.errors import Diverged
-from harness.methods.base import Query, QueryMethod
-from harness.methods.search_state import Forward
+from harness.methods.base import Forward, Query, QueryMethod
 from harness.random_streams import stream
 from harness.runs.schema import TraceRow
-from harness.search.ask_tell import Asking
+from harness.search.ask_tell import AskTellSearch
 from harness.search.epoch import Mean, Tick, cosine, network_config
-from harness.spaces.base import SearchSpace, initialise
+from harness.spaces.base import SearchSpace, initialize
 
 
-class QuerySearch(Asking):
-    """One search of a query-based method, with the interface of :class:`harness.search.weight_sharing.GradientSearch`.
+class TrainingQuerySearch(AskTellSearch):
+    """One search of a query-based method; see :class:`harness.runs.process.EpochByEpoch`.
 
     An epoch is a share of the budget: after epoch t, all cells that fit into t epochs' budget have been evaluated.
     """
@@ -64,7 +63,7 @@ class QuerySearch(Asking):
         """Validation accuracy (%) of a cell's network, trained from scratch by the protocol's weight optimiser."""
         network = self.space.network(query.architecture, network_config(self.protocol, self.data.classes))
         number = len(self.history)
-        initialise(network, lambda name: stream(self.seed, "weights", f"cell-{number}", name))
+        initialize(network, lambda name: stream(self.seed, "weights", f"cell-{number}", name))
         network.to(self.device).train()
         w = self.protocol.weights
         optimizer = torch.optim.SGD(

@@ -17,23 +17,22 @@ from torch import Tensor, nn
 from harness.config.protocol import Protocol
 from harness.data.batches import SearchData
 from harness.errors import Diverged
-from harness.methods.base import GradientMethod
-from harness.methods.search_state import Batch, Forward, Passes, Search
+from harness.methods.base import Batch, Forward, Passes, SearchState, WeightSharingMethod
 from harness.random_streams import Streams, stream
-from harness.runs.schema import LastDiagnosed, TraceRow
+from harness.runs.schema import LastDiagnostics, TraceRow
 from harness.search.cost import Cost
 from harness.search.diagnostics import Diagnosis, steady_mixture, undisturbed
 from harness.search.epoch import Mean, Tick, cosine, network_config, returned, trace_row
-from harness.search.operation_costs import costs_to_pay
-from harness.spaces.base import Mixture, SearchSpace, initialise
+from harness.search.operation_costs import penalties
+from harness.spaces.base import Mixture, SearchSpace, initialize
 
 
-class GradientSearch:
+class WeightSharingSearch:
     """One search of a gradient method, epoch by epoch."""
 
     def __init__(
         self,
-        method: GradientMethod,
+        method: WeightSharingMethod,
         space: SearchSpace,
         data: SearchData,
         protocol: Protocol,
@@ -48,14 +47,14 @@ class GradientSearch:
         cell_network = network_config(protocol, data.classes)
         options = returned(method.supernet_options(), "supernet_options")
         supernet = space.supernet(network_config(protocol, data.classes, **options))
-        initialise(supernet, lambda name: stream(seed, "weights", name))
+        initialize(supernet, lambda name: stream(seed, "weights", name))
         supernet.to(device).train()
         initial = returned(method.initial_alphas(space, stream(seed, "alpha")), "initial_alphas")
         alphas = {name: nn.Parameter(value.to(device)) for name, value in initial.items()}
         w, a = protocol.weights, protocol.alpha
         architecture = [{"params": list(alphas.values())}]  # a group, for it may be empty
         adam = torch.optim.Adam(architecture, lr=a.learning_rate, betas=a.betas, weight_decay=a.weight_decay)
-        self.search = Search(
+        self.state = SearchState(
             space=space,
             supernet=supernet,
             alphas=alphas,
@@ -68,52 +67,52 @@ class GradientSearch:
                 foreach=True,  # not fused: that goes by memory order, and autograd.grad may give gradients another
             ),
             alpha_optimizer=returned(method.alpha_optimizer(list(alphas.values()), adam), "alpha_optimizer"),
-            noise=self.streams["method"],
+            rng=self.streams["method"],
             validate=self._validate,
             curvature=self._curvature,
             clip_norm=w.clip_norm,
             epochs=protocol.epochs(method.name),
             mixed_precision=device.type == "cuda" and protocol.supernet.precision == "bfloat16",
-            costs=costs_to_pay(method, space, cell_network, protocol.data.image_size, latencies, device),
+            costs=penalties(method, space, cell_network, protocol.data.image_size, latencies, device),
         )
-        self._diagnosis = Diagnosis(method, self.search, data.valid, protocol.diagnostics, seed)
+        self._diagnosis = Diagnosis(method, self.state, data.valid, protocol.diagnostics, seed)
 
     def run_epoch(self, epoch: int, tick: Tick) -> TraceRow:
         """One epoch, from 0, and its row. Raises :class:`Diverged` where a loss or an α is not a finite number."""
-        search, w = self.search, self.protocol.weights
-        search.epoch = epoch
-        for group in search.weight_optimizer.param_groups:
-            group["lr"] = cosine(w.learning_rate, w.learning_rate_min, epoch, search.epochs)
+        state, w = self.state, self.protocol.weights
+        state.epoch = epoch
+        for group in state.weight_optimizer.param_groups:
+            group["lr"] = cosine(w.learning_rate, w.learning_rate_min, epoch, state.epochs)
         alpha_first = self.protocol.order(self.method.name) == "alpha-first"
         with self.cost.timing("derivation"):
-            if not search.stopped:
-                self.method.begin_epoch(search)
+            if not state.stopped:
+                self.method.begin_epoch(state)
         trained, validated = Mean(), Mean()
         streams, steps = self.streams, self.data.train.batches
         validation = self.data.valid.shuffled(streams["valid-order"], streams["valid-augmentation"])
         training = self.data.train.shuffled(streams["train-order"], streams["train-augmentation"])
-        for step, train in enumerate(() if search.stopped else training):
+        for step, train in enumerate(() if state.stopped else training):
             valid = next(validation) if self.method.bilevel else None
             if valid is not None and alpha_first:
                 validated.add(self._alpha_step(train, valid), len(valid.labels))
             with self.cost.timing("weight"):
-                forward = returned(self.method.weight_step(search, train), "weight_step")
+                forward = returned(self.method.weight_step(state, train), "weight_step")
             trained.add(forward, len(train.labels))
             if valid is not None and not alpha_first:
                 validated.add(self._alpha_step(train, valid), len(valid.labels))
             tick((step + 1) / steps)
         self._check_finite(trained, validated)
         with self.cost.timing("derivation"):
-            cell = returned(self.method.derive(search), "derive")
+            cell = returned(self.method.derive(state), "derive")
         row = trace_row(
             epoch,
-            search.space,
+            state.space,
             cell,
             self.cost,
-            search.passes,
+            state.passes,
             trained=trained,
             valid=(validated.loss, validated.accuracy),
-            alpha=search.alphas.get("alpha"),
+            alpha=state.alphas.get("alpha"),
         )
         if self._diagnosis.due(epoch):
             with self.cost.apart():
@@ -122,7 +121,7 @@ class GradientSearch:
             row["diagnostics_seconds"] = self.cost.seconds["diagnostics"]
         return row
 
-    def last_diagnosis(self) -> LastDiagnosed | None:
+    def last_diagnosis(self) -> LastDiagnostics | None:
         """What is measured of the supernet after the last epoch, outside the search cost; None where nothing is."""
         if not self._diagnosis.due_last:
             return None
@@ -131,23 +130,23 @@ class GradientSearch:
 
     def _alpha_step(self, train: Batch, valid: Batch) -> Forward | None:
         with self.cost.timing("alpha"):
-            return self.method.alpha_step(self.search, train, valid)
+            return self.method.alpha_step(self.state, train, valid)
 
     @torch.no_grad()
     def _validate(self, mixture: Mixture) -> float:
         """See :data:`harness.methods.search_state.Validate`."""
         valid = self.data.valid
-        with undisturbed(self.search.supernet):
-            correct = [self.search.forward(batch, mixture).correct for batch in valid.measured()]
+        with undisturbed(self.state.supernet):
+            correct = [self.state.forward(batch, mixture).correct for batch in valid.measured()]
         return 100 * int(torch.stack(correct).sum()) / len(valid)
 
     def _curvature(self) -> float:
         """See :data:`harness.methods.search_state.Curvature`."""
-        search = self.search
-        with undisturbed(search.supernet):
-            mixture = steady_mixture(self.method, search)
+        state = self.state
+        with undisturbed(state.supernet):
+            mixture = steady_mixture(self.method, state)
             found = self._diagnosis.eigenvalue(
-                mixture, search.passes, f"{self.method.name} needs it: choose another space"
+                mixture, state.passes, f"{self.method.name} needs it: choose another space"
             )
         return math.nan if found is None else found
 
@@ -157,11 +156,11 @@ class GradientSearch:
             what = f"the training loss became {trained.loss}"
         elif not math.isfinite(validated.loss or 0.0):
             what = f"the validation loss became {validated.loss}"
-        for name, value in self.search.alphas.items():
+        for name, value in self.state.alphas.items():
             if what is None and not bool(value.isfinite().all()):
                 what = f"the architecture parameter {name} is no longer finite"
         if what:
-            raise Diverged(f"{what} in epoch {self.search.epoch + 1}")
+            raise Diverged(f"{what} in epoch {self.state.epoch + 1}")
 
     @torch.no_grad()
     def alphas(self) -> dict[str, Any]:
@@ -169,41 +168,41 @@ class GradientSearch:
 
         Beside them ``operation_weights``, where the method makes something else of α than its softmax.
         """
-        space = self.search.space
+        space = self.state.space
         found: dict[str, Tensor] = {
-            name: value for name, value in self.search.alphas.items() if value.shape[:1] == (len(space.edges),)
+            name: value for name, value in self.state.alphas.items() if value.shape[:1] == (len(space.edges),)
         }
         if "alpha" in found and found["alpha"].shape == (len(space.edges), len(space.operations)):
-            weights = returned(self.method.operation_weights(self.search), "operation_weights")
+            weights = returned(self.method.operation_weights(self.state), "operation_weights")
             if not torch.equal(weights, found["alpha"].softmax(dim=1)):
                 found["operation_weights"] = weights
         return {name: value.detach().cpu().tolist() for name, value in found.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the search depends on."""
-        search = self.search
+        state = self.state
         return {
-            "supernet": search.supernet.state_dict(),
-            "alphas": {name: value.detach() for name, value in search.alphas.items()},
-            "weight_optimizer": search.weight_optimizer.state_dict(),
-            "alpha_optimizer": search.alpha_optimizer.state_dict(),
+            "supernet": state.supernet.state_dict(),
+            "alphas": {name: value.detach() for name, value in state.alphas.items()},
+            "weight_optimizer": state.weight_optimizer.state_dict(),
+            "alpha_optimizer": state.alpha_optimizer.state_dict(),
             "streams": self.streams.state_dict(),
-            "memory": copy.deepcopy(search.memory),
-            "stopped": search.stopped,
-            "passes": vars(search.passes).copy(),
+            "memory": copy.deepcopy(state.memory),
+            "stopped": state.stopped,
+            "passes": vars(state.passes).copy(),
             "cost": self.cost.state_dict(),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on, bit for bit, where :meth:`state_dict` was taken."""
-        search = self.search
-        search.supernet.load_state_dict(state["supernet"])
+        state = self.state
+        state.supernet.load_state_dict(saved["supernet"])
         with torch.no_grad():
-            for name, value in search.alphas.items():
-                value.copy_(state["alphas"][name])
-        search.weight_optimizer.load_state_dict(state["weight_optimizer"])
-        search.alpha_optimizer.load_state_dict(state["alpha_optimizer"])
-        self.streams.load_state_dict(state["streams"])
-        search.memory, search.stopped = state.get("memory", {}), state.get("stopped", False)  # older ones have neither
-        search.passes = Passes(**state["passes"])
-        self.cost.load_state_dict(state["cost"])
+            for name, value in state.alphas.items():
+                value.copy_(saved["alphas"][name])
+        state.weight_optimizer.load_state_dict(saved["weight_optimizer"])
+        state.alpha_optimizer.load_state_dict(saved["alpha_optimizer"])
+        self.streams.load_state_dict(saved["streams"])
+        state.memory, state.stopped = saved.get("memory", {}), saved.get("stopped", False)  # older ones have neither
+        state.passes = Passes(**saved["passes"])
+        self.cost.load_state_dict(saved["cost"])

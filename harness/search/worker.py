@@ -12,9 +12,9 @@ from harness.runs.folder import RunFolder
 if TYPE_CHECKING:
     from harness.data.training_set import TrainingSet
     from harness.runs.process import Emit, Progress
-    from harness.search.query_by_lookup import TableSearch
-    from harness.search.query_by_training import QuerySearch
-    from harness.search.weight_sharing import GradientSearch
+    from harness.search.query_by_lookup import LookupQuerySearch
+    from harness.search.query_by_training import TrainingQuerySearch
+    from harness.search.weight_sharing import WeightSharingSearch
 
 
 def main() -> None:
@@ -37,20 +37,20 @@ def search(progress: Progress, data_directory: Path | None, device: str, emit: E
 
 def build(
     folder: RunFolder, data_directory: Path | None, device_name: str
-) -> GradientSearch | QuerySearch | TableSearch:
+) -> WeightSharingSearch | TrainingQuerySearch | LookupQuerySearch:
     """The search of a run's configuration, at its beginning."""
     import torch
 
     from harness.config.protocol import stored_protocol
     from harness.data.batches import search_data
-    from harness.methods.base import GradientMethod, QueryMethod
+    from harness.methods.base import QueryMethod, WeightSharingMethod
     from harness.registry import get_method, get_space
     from harness.runs.environment import compute_reproducibly
     from harness.runs.identity import method_source
-    from harness.search.benchmark_query import Answers
-    from harness.search.query_by_lookup import TableSearch
-    from harness.search.query_by_training import QuerySearch
-    from harness.search.weight_sharing import GradientSearch
+    from harness.search.benchmark_query import BenchmarkQuery
+    from harness.search.query_by_lookup import LookupQuerySearch
+    from harness.search.query_by_training import TrainingQuerySearch
+    from harness.search.weight_sharing import WeightSharingSearch
 
     config = folder.config
     compute_reproducibly(config["threads"])
@@ -61,13 +61,15 @@ def build(
         raise HarnessError(f"the source of {method.name} is no longer what the run was planned with; run again")
     space = get_space(config["space"])
     if isinstance(method, QueryMethod) and "answers" in config:
-        return TableSearch(method, space, Answers.read(folder.path / "answers.npy"), protocol, config["seed"])
+        return LookupQuerySearch(
+            method, space, BenchmarkQuery.read(folder.path / "answers.npy"), protocol, config["seed"]
+        )
     # the whole set is given up before the search begins, and with it before its memory is measured
     data = search_data(training_set(folder, data_directory), protocol, config["seed"], device)
-    if isinstance(method, GradientMethod):
-        return GradientSearch(method, space, data, protocol, config["seed"], device, config.get("latencies"))
+    if isinstance(method, WeightSharingMethod):
+        return WeightSharingSearch(method, space, data, protocol, config["seed"], device, config.get("latencies"))
     assert isinstance(method, QueryMethod)
-    return QuerySearch(method, space, data, protocol, config["seed"], device)
+    return TrainingQuerySearch(method, space, data, protocol, config["seed"], device)
 
 
 def training_set(folder: RunFolder, data_directory: Path | None) -> TrainingSet:

@@ -13,7 +13,7 @@ from harness.config.settings import fields_of, split_override
 from harness.data.batches import check_data
 from harness.data.training_set import TrainingSet
 from harness.errors import HarnessError, explain, failure, unknown
-from harness.methods.base import GradientMethod, Method
+from harness.methods.base import Method, WeightSharingMethod
 from harness.registry import get_method, methods
 from harness.search.epoch import network_config, returned
 from harness.spaces.base import SearchSpace, SpaceError
@@ -72,7 +72,7 @@ def check_possible(method: Method, space: SearchSpace, protocol: Protocol, train
     Also where a hook of the method fails that says what it needs.
     """
     check_data(training, protocol)
-    if isinstance(method, GradientMethod):
+    if isinstance(method, WeightSharingMethod):
         try:
             with torch.device("meta"):
                 options = returned(method.supernet_options(), "supernet_options")

@@ -30,9 +30,9 @@ from harness.runs.folder import RunFolder, write_atomically
 from harness.runs.schema import RunConfig
 from harness.search.cost import resident_peak
 from harness.search.diagnostics import Diagnosis, sample_cells, single_path, steady_mixture
-from harness.search.query_by_lookup import TableSearch
-from harness.search.query_by_training import QuerySearch
-from harness.search.weight_sharing import GradientSearch
+from harness.search.query_by_lookup import LookupQuerySearch
+from harness.search.query_by_training import TrainingQuerySearch
+from harness.search.weight_sharing import WeightSharingSearch
 from harness.search.worker import build
 from harness.study.planned_run import PlannedRun
 
@@ -179,9 +179,9 @@ def measure(
             if answers is not None:
                 write_atomically(folder.path / "answers.npy", answers)
             search = build(folder, data_directory, device)
-        if isinstance(search, GradientSearch):
+        if isinstance(search, WeightSharingSearch):
             seconds = _gradient_seconds(search, content["epochs"], diagnostics, content["seed"])
-        elif isinstance(search, QuerySearch):
+        elif isinstance(search, TrainingQuerySearch):
             seconds = _query_seconds(search, content["epochs"])
         else:
             seconds = _table_seconds(search, content["epochs"])
@@ -192,12 +192,12 @@ def measure(
         return None, failure(error)
 
 
-def _gradient_seconds(search: GradientSearch, epochs: int, diagnostics: Diagnostics, seed: int) -> float:
+def _gradient_seconds(search: WeightSharingSearch, epochs: int, diagnostics: Diagnostics, seed: int) -> float:
     data, batches = search.data, _batches(search.data.train)
     few = _first(data.valid, max(AT_ONCE, data.valid.batch_size))
     share = len(data.valid) / len(few)  # what derivation takes is mostly validation, where it is not next to nothing
     search.data = replace(data, train=_first(data.train, data.train.batch_size), valid=few)
-    curvature, asked = search.search.curvature, 0
+    curvature, asked = search.state.curvature, 0
 
     def flat() -> float:
         """In the place of what takes one batch however many images there are: measured apart. Stops no search."""
@@ -205,7 +205,7 @@ def _gradient_seconds(search: GradientSearch, epochs: int, diagnostics: Diagnost
         asked += 1
         return 0.0
 
-    search.search.curvature = flat
+    search.state.curvature = flat
     for _ in range(2):
         _run_epoch(search, 0)
     asked = 0
@@ -219,22 +219,22 @@ def _gradient_seconds(search: GradientSearch, epochs: int, diagnostics: Diagnost
     _, last = _timed(search, epochs - 1)  # where some methods choose between candidates
     searched = epochs * steps * batches + ((epochs - 1) * derivation + last) * share
     searched += curvatures
-    return searched + _diagnosis_seconds(Diagnosis(search.method, search.search, data.valid, diagnostics, seed))
+    return searched + _diagnosis_seconds(Diagnosis(search.method, search.state, data.valid, diagnostics, seed))
 
 
 def _diagnosis_seconds(diagnosis: Diagnosis) -> float:
     """Seconds of all diagnostics of a run. Two cells stand for all that are ranked, one mixture for all perturbed."""
-    search, settings = diagnosis.search, diagnosis.settings
-    times = sum(diagnosis.due(epoch) for epoch in range(search.epochs))
+    state, settings = diagnosis.state, diagnosis.settings
+    times = sum(diagnosis.due(epoch) for epoch in range(state.epochs))
     begun = time.perf_counter()
     if times:
-        diagnosis.measure(diagnosis.method.derive(search))
+        diagnosis.measure(diagnosis.method.derive(state))
     seconds = times * (time.perf_counter() - begun)
     if not diagnosis.due_last:
         return seconds
-    mixture = steady_mixture(diagnosis.method, search)
+    mixture = steady_mixture(diagnosis.method, state)
     begun = time.perf_counter()
-    for cell in sample_cells(search.space, 2):
+    for cell in sample_cells(state.space, 2):
         diagnosis.accuracy(single_path(mixture, cell))
     ranked, begun = time.perf_counter() - begun, time.perf_counter()
     diagnosis.accuracy(mixture)
@@ -242,7 +242,7 @@ def _diagnosis_seconds(diagnosis: Diagnosis) -> float:
     return seconds + ranked * settings.ranking_cells / 2 + perturbed * settings.perturbation
 
 
-def _query_seconds(search: QuerySearch, epochs: int) -> float:
+def _query_seconds(search: TrainingQuerySearch, epochs: int) -> float:
     full, data, batches = search.method.epochs_per_cell, search.data, _batches(search.data.train)
     search.method = search.method.model_copy(update={"epochs_per_cell": 1})  # then an epoch of the search pays one cell
     one = data.train.batch_size
@@ -256,7 +256,7 @@ def _query_seconds(search: QuerySearch, epochs: int) -> float:
     return affordable * batches * (full * training + validation)
 
 
-def _table_seconds(search: TableSearch, epochs: int) -> float:
+def _table_seconds(search: LookupQuerySearch, epochs: int) -> float:
     begun = time.perf_counter()
     _run_epoch(search, 0)
     return (time.perf_counter() - begun) * epochs
@@ -268,7 +268,7 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
-def _timed(search: GradientSearch | QuerySearch, epoch: int) -> tuple[float, float]:
+def _timed(search: WeightSharingSearch | TrainingQuerySearch, epoch: int) -> tuple[float, float]:
     """Seconds of an epoch, without and in derivation."""
     before, begun = search.cost.seconds["derivation"], time.perf_counter()
     _run_epoch(search, epoch)
@@ -276,7 +276,7 @@ def _timed(search: GradientSearch | QuerySearch, epoch: int) -> tuple[float, flo
     return time.perf_counter() - begun - derivation, derivation
 
 
-def _run_epoch(search: GradientSearch | QuerySearch | TableSearch, epoch: int) -> None:
+def _run_epoch(search: WeightSharingSearch | TrainingQuerySearch | LookupQuerySearch, epoch: int) -> None:
     with suppress(Diverged):  # on so few images; it takes its time all the same
         search.run_epoch(epoch, lambda fraction: None)
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from harness.errors import HarnessError
 from harness.runs.folder import RunFolder, write_atomically
 from harness.runs.schema import OVER, Attempt, RunConfig, TrainingConfig
-from harness.search.benchmark_query import Answers
+from harness.search.benchmark_query import BenchmarkQuery
 
 ORACLE = "+oracle-on-test"
 """What the labels of runs end with that were answered by test accuracies."""
@@ -26,7 +26,7 @@ class PlannedRun:
     folder: RunFolder
     config: RunConfig | TrainingConfig
     state: State
-    answers: Answers | None = None
+    answers: BenchmarkQuery | None = None
 
     @property
     def cached(self) -> bool:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from harness.config.protocol import Protocol
 from harness.data.training_set import TrainingSet
-from harness.methods.base import GradientMethod, Method, QueryMethod
+from harness.methods.base import Method, QueryMethod, WeightSharingMethod
 from harness.runs.folder import RunFolder, folder_name
 from harness.runs.identity import identity, method_source
 from harness.runs.schema import SCHEMA_VERSION, RunConfig
-from harness.search.benchmark_query import Answers
+from harness.search.benchmark_query import BenchmarkQuery
 from harness.search.operation_latency import Latencies
 from harness.spaces.base import SearchSpace
 from harness.study.planned_run import ORACLE, PlannedRun, state_of
@@ -25,7 +25,7 @@ def plan(
     protocol: Protocol,
     training: TrainingSet,
     threads: int,
-    answers: Answers | None = None,
+    answers: BenchmarkQuery | None = None,
     latencies: Latencies | None = None,
 ) -> list[PlannedRun]:
     """The runs, seed by seed, so that an interrupted study has compared every method on some seeds.
@@ -50,7 +50,7 @@ def _planned(
     protocol: Protocol,
     training: TrainingSet,
     threads: int,
-    answers: Answers | None,
+    answers: BenchmarkQuery | None,
     latencies: Latencies | None,
 ) -> PlannedRun:
     config = RunConfig(
@@ -77,7 +77,7 @@ def _planned(
         if told.oracle:
             config["oracle_on_test"] = True
             config["label"] += ORACLE
-    if latencies is not None and isinstance(method, GradientMethod) and method.latency_weight:
+    if latencies is not None and isinstance(method, WeightSharingMethod) and method.latency_weight:
         config["latencies"] = latencies
     config["identity"] = identity(config)
     folder = RunFolder(study / folder_name(config["label"]) / f"seed-{seed}-{config['identity']}")

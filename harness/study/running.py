@@ -88,7 +88,7 @@ def _conduct(
     session = _Session(runs, table, screen, mirror)
     try:
         with screen:
-            session.take_stock(todo)
+            session.report_cached(todo)
             for run in todo:
                 begin(run, environment, fresh)
             executor.execute([run.folder for run in todo], session)
@@ -100,7 +100,7 @@ def _conduct(
     return session.unfinished
 
 
-def mirror_again(runs: Sequence[RunFolder]) -> None:
+def mirror_added(runs: Sequence[RunFolder]) -> None:
     """Deliver what has been added to runs that have ended; an outage delays it until ``harness sync``."""
     screen = display(Console(stderr=True, highlight=False), 0, 0)
     mirror = Mirror(screen.say, draw)
@@ -133,7 +133,7 @@ class _Session:
         self._table, self._screen, self._mirror = table, screen, mirror
         self.unfinished = 0
 
-    def take_stock(self, todo: Sequence[PlannedRun]) -> None:
+    def report_cached(self, todo: Sequence[PlannedRun]) -> None:
         """Show the runs that there is nothing to do for, and look them up if need be."""
         for run in self._runs.values():
             if run not in todo:

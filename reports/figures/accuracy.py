@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
 from harness.reports.figures.style import (
     BLACK,
     GREY,
@@ -22,11 +27,6 @@ from harness.reports.figures.style import (
 from harness.reports.results.comparison import Comparison, MethodResults, SeedResult
 from harness.reports.results.ranking import CostOf, by_accuracy, mean_cost, on_front, search_cost
 from harness.reports.statistics.summary import Floats
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
-
 from harness.search.operation_costs import benchmark_size
 
 
@@ -42,18 +42,18 @@ def accuracy_over_epochs(comparison: Comparison, dataset: str) -> Figure | None:
     values = [value for _, lines in shown for _, line in lines for value in line]
     figure, axes = panels(len(shown), max(len(line) for _, lines in shown for _, line in lines), f"{dataset} (%)")
     for ax, (method, lines) in zip(axes, shown, strict=True):
-        colour, marker = look(comparison, method)
+        color, marker = look(comparison, method)
         for seed, line in lines:
             epochs = np.arange(1, len(line) + 1)
-            ax.plot(epochs, line, color=colour, alpha=0.55, linewidth=0.7)
+            ax.plot(epochs, line, color=color, alpha=0.55, linewidth=0.7)
             if seed.finished:
-                ax.plot(epochs[-1], line[-1], color=colour, marker=marker, markersize=3.5)
+                ax.plot(epochs[-1], line[-1], color=color, marker=marker, markersize=3.5)
             else:
                 ax.plot(epochs[-1], line[-1], color=BLACK, marker="x", markersize=6)
         finished = [line for seed, line in lines if seed.finished]
         if finished:
             mean = mean_over_seeds(finished)
-            ax.plot(np.arange(1, len(mean) + 1), mean, color=colour, linewidth=2.2)
+            ax.plot(np.arange(1, len(mean) + 1), mean, color=color, linewidth=2.2)
         ax.set_title(short(method.label))
     best = references(comparison, dataset, axes, values, "y")
     accuracy_scale(axes[0], "y", min(values + best[1:]), best[0])
@@ -113,14 +113,14 @@ def _accuracy_against(comparison: Comparison, dataset: str, cost: CostOf, label:
     means: dict[str, tuple[float, float]] = {}
     handles: list[Line2D] = []
     for one in ranked:
-        colour, marker = look(comparison, one.method)
+        color, marker = look(comparison, one.method)
         pairs = [(cost(seed), seed.final(dataset)) for seed in one.method.finished]
         points = [(spent, value) for spent, value in pairs if spent is not None and value is not None]
         costs += [spent for spent, _ in points]
         values += [value for _, value in points]
-        ax.plot(*zip(*points, strict=True), linestyle="", marker=marker, color=colour, alpha=0.55, markersize=4.5)
+        ax.plot(*zip(*points, strict=True), linestyle="", marker=marker, color=color, alpha=0.55, markersize=4.5)
         means[one.label] = (mean_cost(one.method, cost) or 0.0, one.summary.mean)
-        mean = Line2D([], [], linestyle="", marker=marker, color=colour, markersize=10, label=short(one.label))
+        mean = Line2D([], [], linestyle="", marker=marker, color=color, markersize=10, label=short(one.label))
         mean.set(markerfacecolor="none", markeredgewidth=2, zorder=3)
         mean.set_data(*[[value] for value in means[one.label]])
         handles.append(ax.add_line(mean))
@@ -151,10 +151,10 @@ def table_distribution(comparison: Comparison, dataset: str) -> Figure | None:
     above.hist(column, bins=_closed(edges, column), weights=weights, color="#c9ccd1", edgecolor=GREY, linewidth=0.3)
     above.set_ylabel("cells (%)")
     for row, one in enumerate(reversed(ranked)):
-        colour, marker = look(comparison, one.method)
+        color, marker = look(comparison, one.method)
         finals = one.method.finals(dataset)
         spread = row + (np.linspace(-0.24, 0.24, len(finals)) if len(finals) > 1 else np.zeros(1))
-        below.plot(finals, spread, linestyle="", marker=marker, color=colour, alpha=0.8, markersize=5)
+        below.plot(finals, spread, linestyle="", marker=marker, color=color, alpha=0.8, markersize=5)
         below.plot([one.summary.mean] * 2, [row - 0.36, row + 0.36], color=BLACK, linewidth=1.6)
     below.set_yticks(range(len(ranked)), [short(one.label) for one in reversed(ranked)])
     below.set_ylim(-0.6, len(ranked) - 0.4)
@@ -189,7 +189,7 @@ def operations_over_epochs(comparison: Comparison) -> Figure | None:
 
 
 def _line(stroke: Stroke) -> dict[str, Any]:
-    look = {"color": stroke.colour, "linestyle": stroke.line, "linewidth": stroke.width}
+    look = {"color": stroke.color, "linestyle": stroke.line, "linewidth": stroke.width}
     return look | {"marker": stroke.marker, "markersize": 4.5}
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
 from harness.reports.figures.style import WIDTH, operation_name, short
 from harness.reports.results.alphas import operation_weights
 from harness.reports.results.comparison import Comparison, SeedResult
 from harness.reports.statistics.summary import Floats
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-COLOURS = "cividis_r"
+COLORS = "cividis_r"
 """Perceptually uniform, and as ordered in greyscale as in colour; on white paper the darker is the larger."""
 
 MOMENTS = (0.0, 0.25, 0.5, 1.0)
@@ -33,7 +34,7 @@ def alpha_heatmaps(comparison: Comparison) -> Figure | None:
         for spare in row[len(panels) :]:
             spare.set_axis_off()
         for ax, (epoch, mean) in zip(row, panels, strict=False):
-            mesh = ax.pcolormesh(mean, cmap=COLOURS, vmin=0, vmax=most, edgecolors="white", linewidth=0.6)
+            mesh = ax.pcolormesh(mean, cmap=COLORS, vmin=0, vmax=most, edgecolors="white", linewidth=0.6)
             _mark_largest(ax, mean, most)
             ax.set_title(f"\nepoch {epoch}")
             ax.spines[:].set_visible(False)
@@ -72,5 +73,5 @@ def _mean(seeds: list[Floats], epoch: int) -> Floats:
 
 def _mark_largest(ax: Axes, mean: Floats, most: float) -> None:
     """A dot on the operation with the largest mean of each edge, in white where the ground is dark."""
-    colours = ["white" if value > 0.55 * most else "black" for value in mean.max(axis=1).tolist()]
-    ax.scatter(mean.argmax(axis=1) + 0.5, np.arange(len(mean)) + 0.5, s=7, c=colours, linewidth=0)
+    colors = ["white" if value > 0.55 * most else "black" for value in mean.max(axis=1).tolist()]
+    ax.scatter(mean.argmax(axis=1) + 0.5, np.arange(len(mean)) + 0.5, s=7, c=colors, linewidth=0)

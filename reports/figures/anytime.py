@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
 from harness.reports.figures.accuracy import legend, look, reference_handles, references
 from harness.reports.figures.style import FAINT, WIDTH, accuracy_scale, cost_scale, mean_over_seeds, others, short
 from harness.reports.results.comparison import Comparison, MethodResults
 from harness.reports.results.ranking import FEATURED, by_accuracy, featured, seconds_spent
 from harness.reports.statistics.summary import Floats
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-
 from harness.runs.schema import TraceRow
 
 Spent = Callable[[TraceRow], float | None]
@@ -49,15 +49,15 @@ def _curves(comparison: Comparison, dataset: str, spent: Spent, label: str) -> F
     faint: list[Line2D] = []
     named = featured(comparison, dataset)
     for method, costs, lines in shown:
-        colour, marker = look(comparison, method)
+        color, marker = look(comparison, method)
         cost, mean = mean_over_seeds(costs), mean_over_seeds(lines)
         if method not in named:
             faint += ax.plot(cost, mean, color=FAINT, linewidth=0.8, zorder=1)
             continue
         if len(lines) >= ENOUGH:
-            ax.fill_between(cost, *_middle_half(lines), color=colour, alpha=0.12, linewidth=0)
+            ax.fill_between(cost, *_middle_half(lines), color=color, alpha=0.12, linewidth=0)
         handles += ax.plot(
-            cost, mean, color=colour, linewidth=1.8, marker=marker, markevery=[-1], label=short(method.label)
+            cost, mean, color=color, linewidth=1.8, marker=marker, markevery=[-1], label=short(method.label)
         )
     drawn = handles + faint
     values = [float(value) for line in drawn for value in np.asarray(line.get_ydata())]

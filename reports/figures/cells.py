@@ -6,14 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from harness.reports.figures.style import BLACK, GREY, WIDTH, house_style, operation_name, operation_stroke, save, short
-from harness.reports.results.comparison import Comparison
-from harness.reports.statistics.summary import Floats
-from harness.spaces.base import SearchSpace
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch
 from matplotlib.path import Path
+
+from harness.reports.figures.style import BLACK, GREY, WIDTH, house_style, operation_name, operation_stroke, save, short
+from harness.reports.results.comparison import Comparison
+from harness.reports.statistics.summary import Floats
+from harness.spaces.base import SearchSpace
 
 RADIUS = 0.12
 """Of a node's circle, in distances between nodes."""
@@ -119,7 +120,7 @@ def _draw_nodes_and_edges(
             path=Path(points, [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4]),
             arrowstyle="-|>",
             mutation_scale=9,
-            color="#b5b5b5" if faint else stroke.colour,
+            color="#b5b5b5" if faint else stroke.color,
             linestyle=stroke.line if faint else "-",
             linewidth=stroke.width,
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
 from harness.reports.figures.style import BLACK, GREY, WIDTH, method_look, short
 from harness.reports.results.comparison import Comparison
 from harness.reports.tables.friedman import block_tests
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 _BAR, _ROW, _GAP = 0.22, 0.26, 0.3
 """Inches: between two bars, between two names, and between the axis, the bars and the names."""
@@ -44,9 +45,9 @@ def critical_difference(comparison: Comparison) -> Figure | None:
         # The outermost name is the highest, so that no line to the axis crosses a name.
         left = place < half
         low = names + _ROW * ((place if left else count - 1 - place) + 0.5)
-        colour, marker = method_look(places.index(label))
+        color, marker = method_look(places.index(label))
         ax.plot([rank, rank], [0, low], color=GREY, linewidth=0.8, zorder=1, clip_on=False)
-        ax.plot(rank, 0, marker=marker, color=colour, markersize=7, clip_on=False, zorder=4)
+        ax.plot(rank, 0, marker=marker, color=color, markersize=7, clip_on=False, zorder=4)
         text = f"{short(label)}  {rank:.2f} " if left else f" {rank:.2f}  {short(label)}"
         ax.text(rank, low, text, ha="right" if left else "left", va="center", fontsize=size)
     for row, clique in enumerate(tests.cliques):

@@ -7,10 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from harness.reports.figures.style import BLACK, WIDTH, operation_name, short
-from harness.reports.results.ablation import ablations, perturbation
-from harness.reports.results.comparison import Comparison
-from harness.reports.statistics.summary import Floats
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, SymLogNorm
@@ -18,7 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
-COLOURS = "PuOr"
+from harness.reports.figures.style import BLACK, WIDTH, operation_name, short
+from harness.reports.results.ablation import ablations, perturbation
+from harness.reports.results.comparison import Comparison
+from harness.reports.statistics.summary import Floats
+
+COLORS = "PuOr"
 """Diverging, and safe for colour-blind readers; which side of white a colour is on is printed as the number's sign."""
 
 
@@ -91,7 +92,7 @@ def _draw(comparison: Comparison, maps: list[_Map], norm: Normalize, label: str)
         spare.set_axis_off()
         axes[axes.index(spare) - columns].xaxis.set_tick_params(labelbottom=True)
     for ax, one in zip(axes, maps, strict=False):
-        mesh = ax.pcolormesh(one.values, cmap=COLOURS, norm=norm, edgecolors="white", linewidth=0.6)
+        mesh = ax.pcolormesh(one.values, cmap=COLORS, norm=norm, edgecolors="white", linewidth=0.6)
         _print(ax, one, norm)
         ax.set_title(short(one.label))
         ax.spines[:].set_visible(False)
@@ -111,7 +112,7 @@ def _print(ax: Axes, one: _Map, norm: Normalize) -> None:
     """The numbers, and a frame around the operation that most seeds chose."""
     for edge, row in enumerate(one.printed):
         for operation, text in enumerate(row):
-            red, green, blue, _ = colormaps[COLOURS](float(norm(one.values[edge, operation])))
+            red, green, blue, _ = colormaps[COLORS](float(norm(one.values[edge, operation])))
             dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
             number = ax.text(operation + 0.5, edge + 0.5, text, color="white" if dark else BLACK, fontsize=6.5)
             number.set(ha="center", va="center_baseline", in_layout=False)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
 from harness.reports.figures.style import BLACK, GREY, method_look, panels, short
 from harness.reports.results.comparison import Comparison
 from harness.reports.tables.diagnostics import eigenvalue, recorded
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 
 def eigenvalues_over_epochs(comparison: Comparison) -> Figure | None:
@@ -20,10 +21,10 @@ def eigenvalues_over_epochs(comparison: Comparison) -> Figure | None:
         return None
     epochs = max(epoch for _, _, lines in shown for _, line in lines for epoch in line)
     figure, axes = panels(len(shown), epochs, "largest eigenvalue")
-    for ax, ((colour, marker), method, lines) in zip(axes, shown, strict=True):
+    for ax, ((color, marker), method, lines) in zip(axes, shown, strict=True):
         ax.axhline(0, color=GREY, linewidth=0.6, zorder=1)
         for seed, line in lines:
-            ax.plot([*line], [*line.values()], color=colour, alpha=0.7, linewidth=1, marker=marker, markersize=3)
+            ax.plot([*line], [*line.values()], color=color, alpha=0.7, linewidth=1, marker=marker, markersize=3)
             if not seed.finished:
                 ax.plot(max(line), line[max(line)], color=BLACK, marker="x", markersize=6)
         ax.set_title(short(method.label))

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
 from harness.reports.figures.style import BLACK, GREY, WIDTH, method_look, short
 from harness.reports.results.comparison import MethodResults, SeedResult
 from harness.reports.results.ranking import mean_seconds
-from harness.reports.statistics.summary import Summary, summarise
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from harness.reports.statistics.summary import Summary, summarize
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Pair:
     @property
     def summary(self) -> Summary | None:
         """Of the differences; None where no seed is common."""
-        return summarise(self.differences) if self.differences else None
+        return summarize(self.differences) if self.differences else None
 
     @property
     def outcomes(self) -> tuple[int, int, int]:
@@ -85,10 +86,10 @@ def paired_differences(pairs: Sequence[Pair]) -> Figure | None:
     ax.axvspan(-noise, noise, color="#e6e7ea", zorder=0)
     ax.axvline(0, color=GREY, linewidth=1, zorder=1)
     for row, (pair, summary) in enumerate(rows):
-        colour, marker = method_look(row)
+        color, marker = method_look(row)
         values = pair.differences
         spread = row + (np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.zeros(1))
-        ax.plot(values, spread, linestyle="", marker=marker, color=colour, alpha=0.8, markersize=5, zorder=3)
+        ax.plot(values, spread, linestyle="", marker=marker, color=color, alpha=0.8, markersize=5, zorder=3)
         ax.plot([summary.mean] * 2, [row - 0.36, row + 0.36], color=BLACK, linewidth=1.8, zorder=4)
         if summary.interval is not None:
             ax.plot(summary.interval, [row, row], color=BLACK, linewidth=1.2, zorder=4)

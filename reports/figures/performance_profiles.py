@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from harness.reports.figures.style import FAINT, GREY, WIDTH, method_look, others, short
-from harness.reports.results.comparison import Comparison, MethodResults
-from harness.reports.results.ranking import featured
-from harness.reports.statistics.summary import Floats
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
+
+from harness.reports.figures.style import FAINT, GREY, WIDTH, method_look, others, short
+from harness.reports.results.comparison import Comparison, MethodResults
+from harness.reports.results.ranking import featured
+from harness.reports.statistics.summary import Floats
 
 _LINEAR = 0.1
 """Points of regret below which the axis is linear where the retraining noise is not known."""
@@ -53,10 +54,10 @@ def regret_profiles(comparison: Comparison, dataset: str) -> Figure | None:
         if method in faint:
             ax.step([0.0, *steps, limit], [0.0, *shares, _last(shares)], where="post", color=FAINT, linewidth=0.8)
             continue
-        colour, marker = method_look(comparison.methods.index(method))
-        ax.step([0.0, *steps, limit], [0.0, *shares, _last(shares)], where="post", color=colour, linewidth=1.6)
-        ax.plot(steps, shares, linestyle="", marker=marker, color=colour, markersize=5, clip_on=False, zorder=3)
-        handles.append(Line2D([], [], color=colour, marker=marker, markersize=5, label=_named(method, dataset)))
+        color, marker = method_look(comparison.methods.index(method))
+        ax.step([0.0, *steps, limit], [0.0, *shares, _last(shares)], where="post", color=color, linewidth=1.6)
+        ax.plot(steps, shares, linestyle="", marker=marker, color=color, markersize=5, clip_on=False, zorder=3)
+        handles.append(Line2D([], [], color=color, marker=marker, markersize=5, label=_named(method, dataset)))
     handles += [others(len(faint))] * bool(faint)
     regrets = np.sort(best - column)
     shares = 100 * np.arange(1, len(regrets) + 1) / len(regrets)

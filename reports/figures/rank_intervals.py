@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from harness.reports.figures.style import WIDTH, method_look, short
-from harness.reports.results.comparison import Comparison
-from harness.reports.results.ranking import by_accuracy, uncertain_ranks
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 from scipy import stats
+
+from harness.reports.figures.style import WIDTH, method_look, short
+from harness.reports.results.comparison import Comparison
+from harness.reports.results.ranking import by_accuracy, uncertain_ranks
 
 
 def rank_intervals(comparison: Comparison, dataset: str) -> Figure | None:
@@ -21,12 +22,12 @@ def rank_intervals(comparison: Comparison, dataset: str) -> Figure | None:
     figure = Figure(figsize=(WIDTH, 0.34 * len(ranked) + 0.9), layout="constrained")
     ax = figure.subplots()
     for row, (one, place) in enumerate(zip(ranked, places.tolist(), strict=True)):
-        colour, marker = method_look(labels.index(one.label))
+        color, marker = method_look(labels.index(one.label))
         rank = uncertain[one.label]
-        ax.plot([rank.low, rank.high], [row, row], color=colour, linewidth=3, solid_capstyle="butt", alpha=0.55)
+        ax.plot([rank.low, rank.high], [row, row], color=color, linewidth=3, solid_capstyle="butt", alpha=0.55)
         for end in (rank.low, rank.high):
-            ax.plot([end, end], [row - 0.18, row + 0.18], color=colour, linewidth=1.6)
-        ax.plot(place, row, marker=marker, color=colour, markersize=7, zorder=3)
+            ax.plot([end, end], [row - 0.18, row + 0.18], color=color, linewidth=1.6)
+        ax.plot(place, row, marker=marker, color=color, markersize=7, zorder=3)
         first = "never first" if rank.first == 0 else f"first in {_percent(rank.first)}"
         ax.text(1.02, row, first, transform=ax.get_yaxis_transform(), va="center", fontsize=8.5)
     ax.set_yticks(range(len(ranked)), [short(one.label) for one in ranked])

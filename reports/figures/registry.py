@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from matplotlib.figure import Figure
+
 from harness.reports.figures.accuracy import (
     accuracy_and_cost,
     accuracy_and_flops,
@@ -25,12 +27,10 @@ from harness.reports.figures.style import house_style
 from harness.reports.page.elements import Drawn
 from harness.reports.results.comparison import Comparison
 from harness.reports.results.ranking import FEATURED
-from matplotlib.figure import Figure
-
 from harness.search.operation_latency import BATCH
 
 
-class Entry(NamedTuple):
+class Plugin(NamedTuple):
     """A figure: its file stem, the function that draws it or gives None, its alternative text and its caption."""
 
     name: str
@@ -57,19 +57,19 @@ _SCALE = (
 _NAMED = f"Of more than {FEATURED} methods the {FEATURED} best by mean accuracy are named."
 
 FIGURES = [
-    Entry(
+    Plugin(
         "accuracy-over-epochs",
         _headline(accuracy_over_epochs),
         "Accuracy of the derived cell over the epochs, a panel a method",
         f"Test accuracy of the cell derived after each epoch, looked up after the search. {_SCALE}",
     ),
-    Entry(
+    Plugin(
         "table-distribution",
         _headline(table_distribution),
         "Every seed's accuracy under the distribution of all cells",
         f"Every finished seed, and above it all cells of the space. {_SCALE}",
     ),
-    Entry(
+    Plugin(
         "regret-profiles",
         _headline(regret_profiles),
         "Share of each method's seeds whose regret is within a bound",
@@ -77,7 +77,7 @@ FIGURES = [
         "better. A failed seed never gets there, so a method that fails does not reach 100 %. The axis is logarithmic; "
         f"in the grey part, where retraining alone makes such differences, and down to zero it is linear. {_NAMED}",
     ),
-    Entry(
+    Plugin(
         "critical-difference",
         critical_difference,
         "Mean rank of each method over the search seeds, with bars over methods not told apart",
@@ -86,13 +86,13 @@ FIGURES = [
         "which are not told apart: to be, Friedman's test and then the exact Wilcoxon signed-rank test of the pair "
         "with Holm's correction must reject at 5 %, and the means lie further apart than retraining moves them.",
     ),
-    Entry(
+    Plugin(
         "accuracy-and-cost",
         _headline(accuracy_and_cost),
         "Accuracy against search cost",
         f"Small: a finished seed. Large and open: a method's mean. The line is the Pareto front of means. {_SCALE}",
     ),
-    Entry(
+    Plugin(
         "accuracy-over-seconds",
         _headline(accuracy_over_seconds),
         "Accuracy of the derived cell against the search cost so far",
@@ -100,21 +100,21 @@ FIGURES = [
         f"from {ENOUGH} seeds on, the middle half of them is shaded. A point of a curve is no shorter search, since "
         f"schedules such as that of the learning rate belong to the whole one. {_NAMED} {_SCALE}",
     ),
-    Entry(
+    Plugin(
         "accuracy-over-cells",
         _headline(accuracy_over_cells),
         "Accuracy of the best cell so far against the cells looked up",
         "Query-based methods that a table answered: mean over finished seeds of the test accuracy of the cell they "
         f"would return then; from {ENOUGH} seeds on, the middle half of them is shaded. {_SCALE}",
     ),
-    Entry(
+    Plugin(
         "accuracy-and-flops",
         _headline(accuracy_and_flops),
         "Accuracy against the FLOPs of the derived cell",
         "Small: a finished seed's cell. Large and open: a method's mean. The line is the Pareto front of means. FLOPs "
         f"are of the network with C=16, N=5 and ten classes, for one image of 32×32 pixels. {_SCALE}",
     ),
-    Entry(
+    Plugin(
         "accuracy-and-latency",
         _headline(accuracy_and_latency),
         "Accuracy against the latency of the derived cell",
@@ -122,7 +122,7 @@ FIGURES = [
         "Latency is the sum over edges of what the chosen operation added to a forward pass of "
         f"{BATCH} images when the study was planned, above the fastest operation of the edge. {_SCALE}",
     ),
-    Entry(
+    Plugin(
         "rank-intervals",
         _headline(rank_intervals),
         "Rank of each method with its interval",
@@ -130,7 +130,7 @@ FIGURES = [
         "again with replacement; at the right how often it is then first. Any difference counts here, even one within "
         "the noise of retraining.",
     ),
-    Entry(
+    Plugin(
         "alpha-heatmaps",
         alpha_heatmaps,
         "Weight of each operation on each edge at four epochs, a row a method",
@@ -139,14 +139,14 @@ FIGURES = [
         "Mean over the seeds that reached the epoch, so that a seed can be surer than its mean. The dot marks the "
         "largest mean of an edge. An edge in one even shade has decided nothing. Methods without α are left out.",
     ),
-    Entry(
+    Plugin(
         "operations-over-epochs",
         operations_over_epochs,
         "Operations of the derived cell over the epochs, a panel a method",
         "Number of edges that hold each operation after each epoch, mean over the seeds that reached it. A cell that "
         "fills with skip connections is the known way in which DARTS collapses.",
     ),
-    Entry(
+    Plugin(
         "edge-ablation",
         edge_ablation,
         "Change in test accuracy by each other operation on each edge of the derived cells, a panel a method",
@@ -155,7 +155,7 @@ FIGURES = [
         "chose; a dot: all did. An equals sign: the cell computes the same function as before. The colours are "
         "logarithmic beyond the noise of retraining.",
     ),
-    Entry(
+    Plugin(
         "perturbations",
         perturbations,
         "Accuracy that the supernet loses without each operation of each edge, a panel a method",
@@ -163,7 +163,7 @@ FIGURES = [
         "out of an edge's mixture and all else stays, mean over seeds: the score by which DARTS-PT selects (Wang et "
         "al., ICLR 2021). Framed: the operation that most seeds chose. Methods that recorded none are left out.",
     ),
-    Entry(
+    Plugin(
         "eigenvalues-over-epochs",
         eigenvalues_over_epochs,
         "Largest eigenvalue of the Hessian with respect to α over the epochs, a panel a method",
@@ -171,7 +171,7 @@ FIGURES = [
         "without weight decay. Zela et al. (ICLR 2020) saw it grow while DARTS collapses. Methods that recorded none "
         "are left out.",
     ),
-    Entry(
+    Plugin(
         "derived-cells",
         derived_cells,
         "The most frequent derived cell of each method",

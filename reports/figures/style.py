@@ -11,12 +11,13 @@ from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
-from harness.reports.statistics.summary import Floats
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from harness.reports.statistics.summary import Floats
 
 WIDTH = 6.0
 """Inches. Narrow enough for 9-point text to stay legible on a telephone."""
@@ -37,7 +38,7 @@ LineStyle = str | tuple[int, tuple[float, ...]]
 class Stroke:
     """How one operation is drawn."""
 
-    colour: str
+    color: str
     line: LineStyle
     width: float
     marker: str

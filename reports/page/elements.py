@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import jinja2
+from matplotlib.figure import Figure
+
 from harness.reports.figures.style import save
 from harness.reports.tables.report_table import Sheet
-from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
+
 from harness.reports.results.comparison import Comparison
 from harness.reports.results.ranking import by_accuracy
 from harness.reports.statistics.significance import rank_sum_counts, smallest_p

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from harness import __version__
 from harness.reports.figures.alpha_heatmaps import without_alpha
 from harness.reports.page.elements import Block, Commands, Facts, Heading, Items, Picture, Section, Table, Words, flat
 from harness.reports.page.power_text import power_words
@@ -18,8 +19,6 @@ from harness.reports.tables.published import published_sheet
 from harness.reports.tables.rankings import accuracy_sheet, cost_sheet, stability_sheet
 from harness.reports.tables.retrained import retrained_sheets, retrained_words
 from harness.reports.tables.runs import outcomes_sheet, runs_sheet
-
-from harness import __version__
 
 
 def sections(comparison: Comparison) -> list[Section]:

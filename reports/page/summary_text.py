@@ -15,7 +15,7 @@ from harness.reports.results.ranking import (
     mean_seconds,
     mean_with_failures,
     on_front,
-    separated,
+    tell_apart,
 )
 from harness.reports.statistics.significance import smallest_p
 from harness.reports.statistics.summary import smallest_paired_p
@@ -102,14 +102,14 @@ def _ties(comparison: Comparison, dataset: str, ranked: list[Ranked]) -> list[st
         return [f"Every finished run of every method reaches the same {_mean(ranked[0])} on {dataset}: all are tied."]
     leader, others = ranked[0], ranked[1:]
     pairs = list(combinations(ranked, 2))
-    apart = [pair for pair in pairs if separated(comparison, dataset, *pair)]
+    apart = [pair for pair in pairs if tell_apart(comparison, dataset, *pair)]
     if not apart:
         sentences = [
             f"On {dataset} these seeds tell no method from any other: all are tied, though {leader.label} has the "
             f"highest mean ({_mean(leader)})."
         ]
     else:
-        beaten = [one for one in others if separated(comparison, dataset, leader, one)]
+        beaten = [one for one in others if tell_apart(comparison, dataset, leader, one)]
         tied = [one for one in others if one not in beaten]
         sentences = [f"On {dataset}, {leader.label} has the highest mean accuracy, {_mean(leader)}."]
         if beaten:

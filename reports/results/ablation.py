@@ -11,13 +11,13 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
+
 from harness.reports.results.alphas import last_alpha
 from harness.reports.results.comparison import Comparison, MethodResults, SeedResult
 from harness.reports.statistics.summary import Floats
-from harness.spaces.base import Architecture, SearchSpace
-from scipy import stats
-
 from harness.runs.folder import RunFolder
+from harness.spaces.base import Architecture, SearchSpace
 
 NONE = "none"
 """The operation that takes an edge away."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from harness.reports.results.comparison import Comparison, SeedResult
-from harness.reports.statistics.summary import Floats
 from scipy.special import softmax
 
+from harness.reports.results.comparison import Comparison, SeedResult
+from harness.reports.statistics.summary import Floats
 from harness.runs.folder import RunFolder
 
 

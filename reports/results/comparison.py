@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.reports.statistics.summary import Floats
-from harness.spaces.base import SearchSpace
-
 from harness.benchmarks.load import load_table
 from harness.benchmarks.retraining_noise import retraining_noise
 from harness.benchmarks.table import Table
 from harness.errors import HarnessError
+from harness.reports.statistics.summary import Floats
 from harness.runs.folder import RunFolder
 from harness.runs.results import Run, Study
+from harness.spaces.base import SearchSpace
 
 HEADLINE = "cifar10"
 """The dataset whose ranking is printed first, where the table has it."""

@@ -8,10 +8,9 @@ from statistics import fmean
 
 from harness.reports.results.comparison import Comparison, MethodResults, SeedResult
 from harness.reports.statistics.significance import RankUncertainty, rank_uncertainty
-from harness.reports.statistics.summary import Summary, pareto_front, summarise, told_apart
-from harness.spaces.base import Architecture, SearchSpace
-
+from harness.reports.statistics.summary import Summary, pareto_front, significantly_different, summarize
 from harness.runs.schema import TraceRow, search_seconds
+from harness.spaces.base import Architecture, SearchSpace
 
 FEATURED = 8
 """Curves in one panel that can still be told from each other."""
@@ -32,7 +31,7 @@ class Ranked:
 
 def by_accuracy(comparison: Comparison, dataset: str) -> list[Ranked]:
     """Methods with finished runs on a dataset, the highest mean first."""
-    ranked = [Ranked(method, summarise(finals)) for method in comparison.methods if (finals := method.finals(dataset))]
+    ranked = [Ranked(method, summarize(finals)) for method in comparison.methods if (finals := method.finals(dataset))]
     return sorted(ranked, key=lambda one: (-one.summary.mean, one.label))
 
 
@@ -43,9 +42,9 @@ def featured(comparison: Comparison, dataset: str) -> list[MethodResults]:
     return [one.method for one in by_accuracy(comparison, dataset)[:FEATURED]]
 
 
-def separated(comparison: Comparison, dataset: str, a: Ranked, b: Ranked) -> bool:
+def tell_apart(comparison: Comparison, dataset: str, a: Ranked, b: Ranked) -> bool:
     """Whether the seeds tell two methods apart on a dataset; see :mod:`harness.reports.statistics.summary`."""
-    return told_apart(a.summary, b.summary, comparison.noise(dataset))
+    return significantly_different(a.summary, b.summary, comparison.noise(dataset))
 
 
 def common_seeds(comparison: Comparison) -> int:

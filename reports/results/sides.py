@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.errors import HarnessError
 from harness.reports.page.elements import flat
 from harness.reports.results.comparison import Comparison, MethodResults, compare
-
-from harness.errors import HarnessError
 from harness.runs.results import Study, find_study, load_study
 
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from harness.reports.statistics.summary import CONFIDENCE, RESAMPLES, Floats
 from scipy import stats
+
+from harness.reports.statistics.summary import CONFIDENCE, RESAMPLES, Floats
 
 
 def superiority(a: Sequence[float], b: Sequence[float]) -> float:

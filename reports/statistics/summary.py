@@ -35,7 +35,7 @@ class Summary:
     interval: tuple[float, float] | None
 
 
-def summarise(values: Sequence[float]) -> Summary:
+def summarize(values: Sequence[float]) -> Summary:
     """Summarise one value a seed. Raises ValueError where there is none."""
     if not values:
         raise ValueError("no values to summarise")
@@ -83,7 +83,7 @@ def smallest_paired_p(seeds: int) -> float:
     return min(1.0, 2.0 ** (1 - seeds))
 
 
-def told_apart(a: Summary, b: Summary, noise: float) -> bool:
+def significantly_different(a: Summary, b: Summary, noise: float) -> bool:
     """Whether these seeds separate two means: disjoint 95 % intervals, and a difference above the retraining noise.
 
     One seed has no interval and is never told apart. Disjoint intervals are a stricter demand than p < 0.05.
@@ -99,7 +99,7 @@ def percentile(table: Floats, values: Sequence[float]) -> float:
     return 100 * float(worse.mean()) / len(table)
 
 
-def normalised(table: Floats, value: float) -> float | None:
+def normalized(table: Floats, value: float) -> float | None:
     """The scale on which 0 is the table's mean cell and 1 its best, unbounded below; None for a constant table."""
     mean, best = float(table.mean()), float(table.max())
     return (value - mean) / (best - mean) if best > mean else None

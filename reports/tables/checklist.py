@@ -11,11 +11,10 @@ from collections.abc import Callable
 from statistics import fmean
 from typing import NamedTuple
 
+from harness import __version__, registry
 from harness.reports.results.comparison import Comparison
 from harness.reports.results.ranking import mean_seconds
 from harness.reports.tables.report_table import Column, Sheet
-
-from harness import __version__, registry
 
 YES, NO, NOT_APPLICABLE, AUTHOR = "yes", "no", "not applicable", "for the author to answer"
 
@@ -176,7 +175,7 @@ def _setup(comparison: Comparison) -> Answer:
     return Answer(YES, "Protocol, hyper-parameters, environment, digests and commands are on this page.")
 
 
-def _released(name: str, entry: registry.Entry | None) -> Answer:
+def _released(name: str, entry: registry.Plugin | None) -> Answer:
     if entry is None:
         return Answer(AUTHOR, f"{name} is not installed here.")
     if entry.provider == "the harness":

@@ -11,16 +11,16 @@ from functools import cache
 from statistics import fmean
 
 import numpy as np
+from scipy import stats
+
 from harness.reports.results.alphas import last_margin
 from harness.reports.results.comparison import Comparison, MethodResults, SeedResult
 from harness.reports.results.ranking import COLLAPSE, collapse_history
 from harness.reports.statistics.summary import agreement
 from harness.reports.tables.report_table import Column, Sheet, Value
-from harness.spaces.base import Architecture, SearchSpace
-from scipy import stats
-
 from harness.runs.folder import RunFolder
 from harness.runs.schema import TraceRow
+from harness.spaces.base import Architecture, SearchSpace
 
 SKIP = "skip_connect"
 """The operation that hands its input on as it is."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 import numpy as np
+
 from harness.reports.results.ablation import (
     NONE,
     Ablation,
@@ -19,7 +20,7 @@ from harness.reports.results.ablation import (
     perturbation_agreement,
 )
 from harness.reports.results.comparison import Comparison, MethodResults
-from harness.reports.statistics.summary import Floats, summarise
+from harness.reports.statistics.summary import Floats, summarize
 from harness.reports.tables.report_table import Column, Sheet, Value
 
 
@@ -105,7 +106,7 @@ def _carries(comparison: Comparison, found: Sequence[Ablation]) -> str:
 
 def _says(name: str, taus: Sequence[float]) -> str:
     """Whether a judgement of the search agrees with the table."""
-    summary = summarise(taus)
+    summary = summarize(taus)
     tau = f"τ {_signed(summary.mean)}"
     if summary.interval is None:
         return f"{_first(name)} agrees with the table to {tau} in one seed, from which nothing follows."

@@ -12,11 +12,12 @@ from itertools import combinations
 
 import networkx
 import numpy as np
+from scipy import stats
+
 from harness.reports.results.comparison import Comparison
 from harness.reports.statistics.significance import holm, print_p, signed_rank_p
 from harness.reports.statistics.summary import Floats, smallest_paired_p
 from harness.reports.tables.report_table import Column, Sheet, Value
-from scipy import stats
 
 LEAST_METHODS = 3
 LEAST_BLOCKS = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 
 from harness.reports.results.comparison import Comparison
-from harness.reports.results.ranking import by_accuracy, separated
+from harness.reports.results.ranking import by_accuracy, tell_apart
 from harness.reports.statistics.significance import holm, permutation_p, seeds_needed, smallest_p, superiority
 from harness.reports.tables.report_table import Column, Sheet, Value
 
@@ -22,7 +22,7 @@ def pairs_sheet(comparison: Comparison, dataset: str) -> Sheet | None:
         better = superiority(x, y)
         row: list[Value] = [a.label, b.label, f"{len(x)} and {len(y)}", a.summary.mean - b.summary.mean]
         row += [better, alone, adjusted, smallest_p(len(x), len(y)), seeds_needed(better)]
-        rows.append([*row, "told apart" if separated(comparison, dataset, a, b) else "tie"])
+        rows.append([*row, "told apart" if tell_apart(comparison, dataset, a, b) else "tie"])
     return Sheet(
         f"pairs-{dataset}",
         f"Differences on {dataset}, pair by pair",

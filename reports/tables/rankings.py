@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import fmean
 
 import numpy as np
+
 from harness.reports.results.comparison import Comparison
 from harness.reports.results.ranking import (
     COLLAPSE,
@@ -22,12 +23,11 @@ from harness.reports.statistics.summary import (
     Floats,
     agreement,
     interquartile_mean,
-    normalised,
+    normalized,
     percentile,
-    summarise,
+    summarize,
 )
 from harness.reports.tables.report_table import Column, Sheet, Value
-
 from harness.runs.schema import TraceRow
 
 
@@ -92,14 +92,14 @@ def accuracy_sheet(comparison: Comparison, dataset: str) -> Sheet:
 
 def _measures(values: list[float], column: Floats | None) -> list[Value]:
     """The accuracy sheet's measures of some seeds, from mean to normalised score."""
-    summary = summarise(values)
+    summary = summarize(values)
     low, high = summary.interval or (None, None)
     spread: list[Value] = [summary.mean, summary.sd, low, high, summary.median, summary.iqm]
     spread += [summary.worst, summary.best]
     if column is None:
         return [*spread, None, None, None]
     regret = float(column.max()) - summary.mean
-    return [*spread, percentile(column, values), regret, normalised(column, summary.mean)]
+    return [*spread, percentile(column, values), regret, normalized(column, summary.mean)]
 
 
 def _random_cell(column: Floats) -> list[Value]:
@@ -107,7 +107,7 @@ def _random_cell(column: Floats) -> list[Value]:
     mean, best = float(column.mean()), float(column.max())
     spread: list[Value] = [mean, float(column.std()), None, None, float(np.median(column)), interquartile_mean(column)]
     spread += [float(column.min()), best]
-    return [*spread, percentile(column, column.tolist()), best - mean, normalised(column, mean)]
+    return [*spread, percentile(column, column.tolist()), best - mean, normalized(column, mean)]
 
 
 def cost_sheet(comparison: Comparison) -> Sheet:
@@ -192,7 +192,7 @@ def stability_sheet(comparison: Comparison) -> Sheet:
         free = fmean(parameter_free(comparison.space, cell) for cell in parsed)
         trajectories = [seed.accuracy[dataset] for seed in method.finished if dataset in seed.accuracy]
         lost = [max(values) - values[-1] for values in trajectories]
-        spread: list[Value] = [min(finals), summarise(finals).sd] if finals else [None, None]
+        spread: list[Value] = [min(finals), summarize(finals).sd] if finals else [None, None]
         verdicts = [verdict for seed in method.finished if (verdict := collapsed(comparison, seed)) is not None]
         if verdicts:
             low, high = rate_interval(sum(verdicts), len(verdicts))

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from statistics import fmean, variance
 
 import numpy as np
-from harness.reports.results.comparison import Comparison, MethodResults, SeedResult
-from harness.reports.statistics.summary import BOOTSTRAP_FROM, summarise
-from harness.reports.tables.report_table import Column, Sheet, Value
 from scipy import stats
+
+from harness.reports.results.comparison import Comparison, MethodResults, SeedResult
+from harness.reports.statistics.summary import BOOTSTRAP_FROM, summarize
+from harness.reports.tables.report_table import Column, Sheet, Value
 
 FEWEST_CELLS = 5
 """Distinct cells below which no correlation is given."""
@@ -56,7 +57,7 @@ def _sheet(comparison: Comparison, dataset: str, recipe: str) -> Sheet:
         if not retrained:
             rows.append((float("inf"), [*head, *[None] * 9]))
             continue
-        summary = summarise([fmean(values) for values in retrained])
+        summary = summarize([fmean(values) for values in retrained])
         low, high = summary.interval or (None, None)
         measures: list[Value] = [summary.mean, summary.sd, low, high, summary.median, summary.worst, summary.best]
         trainings = sorted({len(values) for values in retrained})

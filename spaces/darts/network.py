@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor, nn
+
 from harness.spaces.base import Architecture, NetworkConfig
 from harness.spaces.darts.encoding import CELL_EDGES, INPUTS, NODES, NONE, OPERATIONS
 from harness.spaces.darts.operations import make
 from harness.spaces.darts.skeleton import Inputs, Place, Skeleton
-from torch import Tensor, nn
 
 
 class DiscreteCell(nn.Module):

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor, nn
+
 from harness.spaces.base import NetworkConfig
 from harness.spaces.darts.encoding import INPUTS, NODES
 from harness.spaces.darts.operations import FactorizedReduce, Norm, relu_conv_bn
-from torch import Tensor, nn
 
 STEM_WIDENING = 3
 CONCATENATED = NODES - INPUTS

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor, nn
+
 from harness.spaces.base import Architecture, InvalidArchitecture, NetworkConfig, SearchSpace, Supernet
 from harness.spaces.darts import encoding
 from harness.spaces.darts.network import DiscreteNetwork
 from harness.spaces.darts.supernet import DARTSSupernet
-from torch import Tensor, nn
 
 
 class DARTSSpace(SearchSpace):
@@ -67,7 +68,7 @@ class DARTSSpace(SearchSpace):
     def sample(self, generator: torch.Generator) -> Architecture:
         return encoding.genotype_at(int(torch.randint(self.size, (), generator=generator)))
 
-    def discretise(self, scores: Tensor, strengths: Tensor | None = None) -> Architecture:
+    def discretize(self, scores: Tensor, strengths: Tensor | None = None) -> Architecture:
         """The best operation of every edge but ``none``, and of every node the two edges where it is strongest.
 
         The strength of an operation is its share in the softmax of the edge's scores, ``none`` included (section 2.4),

@@ -16,11 +16,12 @@ from dataclasses import replace
 from functools import partial
 
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
 from harness.spaces.base import Mixture, NetworkConfig, SpaceError, Supernet
 from harness.spaces.darts.encoding import CELL_EDGES, INPUTS, NODES, OPERATIONS
 from harness.spaces.darts.skeleton import Inputs, Place, Skeleton
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 OUTGOING = [[edge for edge, (source, _) in enumerate(CELL_EDGES) if source == node] for node in range(NODES - 1)]
 """Edges of a cell that leave each node, in order of their target."""

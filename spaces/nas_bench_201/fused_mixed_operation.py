@@ -16,10 +16,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from harness.spaces.nas_bench_201.encoding import CONV1, CONV3, POOL, SKIP
-from harness.spaces.nas_bench_201.pooling import AveragePool, average, spread
 from torch import Tensor
 from torch.nn import functional as F
+
+from harness.spaces.nas_bench_201.encoding import CONV1, CONV3, POOL, SKIP
+from harness.spaces.nas_bench_201.pooling import AveragePool, average, spread
 
 EPSILON = 1e-5
 """Of batch normalisation; PyTorch's."""
@@ -60,7 +61,7 @@ class MixedEdges(torch.autograd.Function):
         x, rectified, threes = map(channels_last, inputs[:3])
         scale = weights.t().repeat_interleave(x.shape[1], 1)
         rows = pixels(rectified)
-        ones = normalise(rows, u.flatten(1), scale[CONV1])
+        ones = normalize(rows, u.flatten(1), scale[CONV1])
         shift = ones.kernel.mv(ones.mean).neg_()
         y, mean, deviation = torch.native_batch_norm(threes, scale[CONV3], shift, None, None, True, 0.0, EPSILON)
         several = abreast(rows)
@@ -131,7 +132,7 @@ class Normalised(NamedTuple):
     gain: Tensor  # scale · deviation
 
 
-def normalise(rows: Tensor, u: Tensor, scale: Tensor) -> Normalised:
+def normalize(rows: Tensor, u: Tensor, scale: Tensor) -> Normalised:
     """``scale`` · BN(rows @ uᵀ) as one product.
 
     Args:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch import Tensor, nn
+
 from harness.spaces.base import Architecture, NetworkConfig
 from harness.spaces.nas_bench_201.encoding import CONV1, CONV3, EDGES, NONE, POOL, SKIP
 from harness.spaces.nas_bench_201.skeleton import Skeleton
-from torch import Tensor, nn
 
 
 def relu_conv_bn(channels: int, kernel: int) -> nn.Sequential:

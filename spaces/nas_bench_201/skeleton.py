@@ -6,8 +6,9 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from harness.spaces.base import NetworkConfig
 from torch import Tensor, nn
+
+from harness.spaces.base import NetworkConfig
 
 
 class ReductionBlock(nn.Module):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor, nn
+
 from harness.spaces.base import Architecture, NetworkConfig, SearchSpace, Supernet
 from harness.spaces.nas_bench_201 import encoding
 from harness.spaces.nas_bench_201.network import DiscreteNetwork
 from harness.spaces.nas_bench_201.supernet import NASBench201Supernet
-from torch import Tensor, nn
 
 
 class NASBench201(SearchSpace):
@@ -46,7 +47,7 @@ class NASBench201(SearchSpace):
     def sample(self, generator: torch.Generator) -> Architecture:
         return tuple(torch.randint(len(self.operations), (len(self.edges),), generator=generator).tolist())
 
-    def discretise(self, scores: Tensor, strengths: Tensor | None = None) -> Architecture:
+    def discretize(self, scores: Tensor, strengths: Tensor | None = None) -> Architecture:
         """The best operation of every edge, ``none`` included; all six edges stay."""
         return tuple(scores.argmax(dim=1).tolist())
 

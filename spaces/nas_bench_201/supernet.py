@@ -21,13 +21,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
 from harness.spaces.base import Mixture, NetworkConfig, SpaceError, Supernet
 from harness.spaces.nas_bench_201.encoding import CONV1, CONV3, EDGES, POOL, SKIP
 from harness.spaces.nas_bench_201.fused_mixed_operation import MixedEdges
 from harness.spaces.nas_bench_201.pooling import AveragePool
 from harness.spaces.nas_bench_201.skeleton import Skeleton
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 NODES = 4
 OUTGOING = [[edge for edge, (source, _) in enumerate(EDGES) if source == node] for node in range(NODES - 1)]

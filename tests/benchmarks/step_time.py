@@ -17,15 +17,14 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-from harness.methods.base import GradientMethod
-from harness.methods.darts import DARTS
-from harness.methods.search_state import Batch, Search
-from harness.spaces.base import Mixture, NetworkConfig
 from torch import Tensor
 
 from harness import registry
 from harness.execution.local import worker_environment
+from harness.methods.base import Batch, SearchState, WeightSharingMethod
+from harness.methods.darts import DARTS
 from harness.runs.environment import compute_reproducibly
+from harness.spaces.base import Mixture, NetworkConfig
 from tests.textbook import TextbookSupernet
 from tests.toy import build_search, gradient_methods
 
@@ -41,35 +40,35 @@ class Size(NamedTuple):
 SIZES = [Size(8, 1, 16, 64, 10), Size(16, 1, 32, 64, 4), Size(16, 5, 32, 16, 3)]
 
 
-def build(method: GradientMethod, config: NetworkConfig) -> Search:
+def build(method: WeightSharingMethod, config: NetworkConfig) -> SearchState:
     """A search in its last epoch, when no method is still warming up."""
     return build_search(method, config=config, epochs=10, epoch=9)
 
 
-def build_textbook(config: NetworkConfig) -> Search:
+def build_textbook(config: NetworkConfig) -> SearchState:
     """A search of DARTS with the textbook supernet."""
     supernet = TextbookSupernet(config)
     optimizer = torch.optim.SGD(supernet.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
     return replace(build(DARTS(), config), supernet=supernet, weight_optimizer=optimizer)  # type: ignore[arg-type]
 
 
-def timed(method: GradientMethod, search: Search, data: Batch) -> tuple[float, float]:
+def timed(method: WeightSharingMethod, state: SearchState, data: Batch) -> tuple[float, float]:
     """CPU seconds of a weight step, and of a whole step, after a step that leaves the caches as a search does."""
-    method.weight_step(search, data)
+    method.weight_step(state, data)
     start = time.process_time()
-    method.weight_step(search, data)
+    method.weight_step(state, data)
     between = time.process_time()
     if method.bilevel:
-        method.alpha_step(search, data, data)
+        method.alpha_step(state, data, data)
     return between - start, time.process_time() - start
 
 
-def timed_jointly(search: Search, data: Batch) -> float:
+def timed_jointly(state: SearchState, data: Batch) -> float:
     """CPU seconds of a weight step of DARTS that computes the gradient over α too, after one that is not timed."""
 
     def step() -> None:
-        loss = search.forward(data, Mixture(search.alpha.softmax(dim=1))).loss
-        search.step_weights(search.gradients(loss, [*search.weights, search.alpha])[:-1])
+        loss = state.forward(data, Mixture(state.alpha.softmax(dim=1))).loss
+        state.step_weights(state.gradients(loss, [*state.weights, state.alpha])[:-1])
 
     step()
     start = time.process_time()
@@ -77,9 +76,9 @@ def timed_jointly(search: Search, data: Batch) -> float:
     return time.process_time() - start
 
 
-def kept_bytes(method: GradientMethod, search: Search, images: Batch) -> int:
+def kept_bytes(method: WeightSharingMethod, state: SearchState, images: Batch) -> int:
     """Bytes that the forward pass of a weight step keeps for the backward pass, without the weights themselves."""
-    weights = {parameter.data_ptr() for parameter in search.supernet.parameters()}
+    weights = {parameter.data_ptr() for parameter in state.supernet.parameters()}
     kept: dict[int, Tensor] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -87,16 +86,16 @@ def kept_bytes(method: GradientMethod, search: Search, images: Batch) -> int:
         return tensor
 
     with torch.no_grad():
-        mixture = method.mixture(search)
+        mixture = method.mixture(state)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        search.forward(images, mixture)
+        state.forward(images, mixture)
     return sum(tensor.untyped_storage().nbytes() for place, tensor in kept.items() if place not in weights)
 
 
 def measure(size: Size) -> None:
     """Print the rows of one size."""
     config = NetworkConfig(size.channels, size.cells, 10)
-    methods: dict[str, GradientMethod] = {"textbook": DARTS()}
+    methods: dict[str, WeightSharingMethod] = {"textbook": DARTS()}
     methods |= {name: registry.get_method(name)() for name in gradient_methods()}  # type: ignore[misc]
     searches = {name: build(method, config) for name, method in methods.items()}
     searches["textbook"] = build_textbook(config)

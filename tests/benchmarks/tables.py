@@ -20,12 +20,12 @@ from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
-from harness.spaces.nas_bench_201.encoding import SIZE
 
 from harness.benchmark_import.nas_bench_201 import MAGIC, PROTOCOL
 from harness.benchmarks.load import load_table
 from harness.benchmarks.store import stored_tables
 from harness.registry import get_space
+from harness.spaces.nas_bench_201.encoding import SIZE
 from tests import nb201_files as files
 
 SHARES = (2225, 5439, 7961)

@@ -37,7 +37,7 @@ def work(task: Task) -> None:
     def send(what: str, *particulars: Any) -> None:
         worker.log_event(task.meeting.folder.name, (key, what, particulars))
 
-    def called_off() -> bool:
+    def cancelled() -> bool:
         """Dask cannot stop a thread; the thread sees that nobody wants the task, or that the Dask worker ends."""
         state = worker.state.tasks.get(key)
         ends = worker.status in {Standing.closing, Standing.closed, Standing.failed}
@@ -54,7 +54,7 @@ def work(task: Task) -> None:
     send("begun", worker.address)
     attempted = Attempted(RunFolder(task.run), task.deaths, task.seconds)
     try:
-        task.workers.go_on([attempted], _Forward(send), called_off)
+        task.workers.go_on([attempted], _Forward(send), cancelled)
     except HarnessError as error:
         send("refused", str(error))
 
