@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from generated import fill
 
-from harness import __version__
+from harness._version import __version__
 
 project = "nas-harness"
 version = release = __version__

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from harness._version import __version__
+
 if TYPE_CHECKING:
     from harness.runs.results import load_results
 
-__version__ = "0.1.0"
+
 __all__ = ["__version__", "load_results"]
 
 

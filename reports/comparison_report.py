@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import __version__
+from harness._version import __version__
 from harness.errors import HarnessError
 from harness.reports.figures.paired_differences import Pair, paired_differences
 from harness.reports.figures.style import house_style

@@ -20,9 +20,9 @@ from harness.cli.main import harness
 from harness.config import protocol
 from harness.methods.base import WeightSharingMethod
 from harness.runs.schema import TraceRow
-from tests.small_search import gradient_search
+from tests.support.paths import ROOT
+from tests.support.small_search import gradient_search
 
-ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 FENCE = re.compile(r"^```(\w*).*?^```$", re.MULTILINE | re.DOTALL)

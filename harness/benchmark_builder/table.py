@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from harness import __version__
+from harness._version import __version__
 from harness.benchmark_builder.measuring import CellRow, Plan, remove_measurements
 from harness.benchmarks.store import read_parquet, write_table
 from harness.benchmarks.table import Table

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from harness import __version__
+from harness._version import __version__
 from harness.errors import HarnessError
 
 VERBS = {

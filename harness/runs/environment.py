@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from harness import __version__
+from harness._version import __version__
 from harness.errors import HarnessError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness import __version__
+from harness._version import __version__
 from harness.reports.figures.alpha_heatmaps import without_alpha
 from harness.reports.page.elements import Block, Commands, Facts, Heading, Items, Picture, Section, Table, Words, flat
 from harness.reports.page.power_text import power_words

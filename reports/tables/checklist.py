@@ -11,7 +11,8 @@ from collections.abc import Callable
 from statistics import fmean
 from typing import NamedTuple
 
-from harness import __version__, registry
+from harness import registry
+from harness._version import __version__
 from harness.reports.results.comparison import Comparison
 from harness.reports.results.ranking import mean_seconds
 from harness.reports.tables.report_table import Column, Sheet

@@ -25,8 +25,8 @@ from harness.methods.base import Batch, SearchState, WeightSharingMethod
 from harness.methods.darts import DARTS
 from harness.runs.environment import compute_reproducibly
 from harness.spaces.base import Mixture, NetworkConfig
-from tests.textbook import TextbookSupernet
-from tests.toy import build_search, gradient_methods
+from tests.support.textbook import TextbookSupernet
+from tests.support.toy import build_search, gradient_methods
 
 
 class Size(NamedTuple):

@@ -26,7 +26,7 @@ from harness.benchmarks.load import load_table
 from harness.benchmarks.store import stored_tables
 from harness.registry import get_space
 from harness.spaces.nas_bench_201.encoding import SIZE
-from tests import nb201_files as files
+from tests.support import nb201_files as files
 
 SHARES = (2225, 5439, 7961)
 """Cells of the file of version 1.1 with one, two and three training seeds."""

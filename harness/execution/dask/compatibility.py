@@ -12,7 +12,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from harness import __version__, registry
+from harness import registry
+from harness._version import __version__
 
 
 @dataclass(frozen=True)
