@@ -1,18 +1,51 @@
-"""A benchmark harness that compares gradient-based neural architecture search methods under one protocol."""
+"""Compare gradient-based neural architecture search methods under one protocol.
+
+The public names are loaded on first use, so that ``import harness`` costs nothing.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
 from harness._version import __version__
 
 if TYPE_CHECKING:
+    from harness.api.cells import load_table, retrain
+    from harness.api.searches import estimate, plan, retry, run
+    from harness.api.studies import Study, evaluate, load_study
+    from harness.errors import HarnessError
     from harness.runs.results import load_results
 
+__all__ = [
+    "HarnessError",
+    "Study",
+    "__version__",
+    "estimate",
+    "evaluate",
+    "load_results",
+    "load_study",
+    "load_table",
+    "plan",
+    "retrain",
+    "retry",
+    "run",
+]
 
-__all__ = ["__version__", "load_results"]
-
+_MODULES = {
+    "HarnessError": "harness.errors",
+    "Study": "harness.api.studies",
+    "estimate": "harness.api.searches",
+    "evaluate": "harness.api.studies",
+    "load_results": "harness.runs.results",
+    "load_study": "harness.api.studies",
+    "load_table": "harness.api.cells",
+    "plan": "harness.api.searches",
+    "retrain": "harness.api.cells",
+    "retry": "harness.api.searches",
+    "run": "harness.api.searches",
+}
 
 if not os.path.isdir(os.path.join(os.path.dirname(__file__), "methods")):
     from harness import _checkout
@@ -21,9 +54,12 @@ if not os.path.isdir(os.path.join(os.path.dirname(__file__), "methods")):
 
 
 def __getattr__(name: str) -> Any:
-    """Load the public API on first use, so that importing ``harness`` costs nothing."""
-    if name == "load_results":
-        from harness.runs.results import load_results
-
-        return load_results
+    """A public name, loaded on first use."""
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'harness' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names, for completion."""
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""``harness estimate``: what ``harness run`` with the same options would cost."""
+"""``harness estimate``: the cost of what ``harness run`` with the same options would do."""
 
 from __future__ import annotations
 
@@ -6,34 +6,35 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.search_options import SearchOptions, asked, search_options
+from harness.cli.study_options import takes_study_options
 
 if TYPE_CHECKING:
+    from harness.config.study_options import StudyOptions
     from harness.study.estimating import Estimate, Part
 
 
 @click.command("estimate")
-@search_options
-def estimate_command(given: SearchOptions) -> None:
+@takes_study_options
+def estimate_command(options: StudyOptions) -> None:
     """Measure a few steps of each method and print what harness run with the same options would cost.
 
-    Nothing is searched and no run folder is written. Finished runs of the study are not counted again.
+    Nothing is searched and no run folder is written. Finished runs of the study are not counted again. Retraining is
+    not measured.
     """
-    from harness.execution.backend import LocalMachine
-    from harness.study.estimating import estimate
-    from harness.study.folder import check_comparable
+    from harness.api.searches import estimate_options
 
-    found = asked(given, given.overrides, LocalMachine())
-    study, planned, rules, threads = found.study, found.planned, found.rules, found.threads
-    check_comparable(study, planned)
-    todo = sum(not run.cached for run in planned)
-    click.echo(f"study {study.name}: {len(planned)} runs, {todo} of them to do; protocol {rules.name}, {rules.dataset}")
+    planned, estimate = estimate_options(options)
+    protocol, todo = planned.protocol, len(planned.to_do)
+    click.echo(
+        f"study {planned.path.name}: {len(planned.runs)} runs, {todo} of them to do; protocol {protocol.name}, "
+        f"{protocol.dataset}"
+    )
     if todo:
-        worker = f"{threads} thread{'s' if threads > 1 else ''} of the CPU" if given.device == "cpu" else given.device
-        _print(estimate(planned, threads, given.device, given.data_dir), found.at_once, worker)
+        threads = f"{planned.threads} thread{'s' if planned.threads > 1 else ''} of the CPU"
+        _print(estimate, planned.jobs, threads if options.device == "cpu" else options.device)
 
 
-def _print(found: Estimate, jobs: int, worker: str) -> None:
+def _print(estimate: Estimate, jobs: int, worker: str) -> None:
     """The table of methods, the total, and how long workers would take."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -42,11 +43,11 @@ def _print(found: Estimate, jobs: int, worker: str) -> None:
     grid = Grid("method", box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("runs", "to do", "one run", "memory of one", "all to do"):
         grid.add_column(heading, justify="right")
-    for part in found.parts:
+    for part in estimate.parts:
         grid.add_row(*_row(part))
     Console(highlight=False, soft_wrap=True).print(grid)
-    click.echo(f"total: {_hours(sum(found.queue))}, a device being {worker}")
-    click.echo(f"time until all are done, by workers at once: {', '.join(_makespans(found, jobs))}")
+    click.echo(f"total: {sum(estimate.queue) / 3600:.2f} device-hours, a device being {worker}")
+    click.echo(f"time until all are done, by workers at once: {', '.join(_makespans(estimate, jobs))}")
     click.echo(
         "measured in a few steps of each method alone on this machine, diagnostics included; start-up, checkpoints and "
         "evaluation are not. Workers beyond this machine's cores or memory need machines of their own, and workers "
@@ -62,15 +63,11 @@ def _row(part: Part) -> list[str]:
     return [part.label, str(part.runs), str(len(part.left)), *costs, duration(part.seconds)]
 
 
-def _makespans(found: Estimate, jobs: int) -> list[str]:
-    """The time until all are done of 1, 2, 4, … workers up to one a run, and of as many as there would be here."""
+def _makespans(estimate: Estimate, jobs: int) -> list[str]:
+    """Time until all are done with 1, 2, 4, … workers up to one a run, and with as many as there would be here."""
     from harness.study.progress import duration
 
-    counts = {1, len(found.queue), min(jobs, len(found.queue))}
-    counts |= {2**power for power in range(1, len(found.queue).bit_length()) if 2**power < len(found.queue)}
+    runs = len(estimate.queue)
+    counts = {1, runs, min(jobs, runs)} | {2**power for power in range(1, runs.bit_length()) if 2**power < runs}
     here = " (--jobs)"
-    return [f"{count}{here if count == jobs else ''}: {duration(found.makespan(count))}" for count in sorted(counts)]
-
-
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.2f} device-hours"
+    return [f"{count}{here if count == jobs else ''}: {duration(estimate.makespan(count))}" for count in sorted(counts)]

@@ -15,6 +15,7 @@ VERBS = {
     "retry": "begin the failed runs of a study again",
     "estimate": "measure a few steps and say what a run would cost",
     "retrain": "train a cell from scratch and test it",
+    "evaluate": "look the cells of a study up in another table",
     "report": "rank the methods of a study: HTML, figures and tables",
     "compare": "put two methods, or two studies, side by side",
     "list": "the methods, spaces, datasets, protocols or recipes there are",

@@ -6,12 +6,21 @@ ranked together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from harness.config.settings import Named, Section, changed, hash_of, read_settings, shipped, split_override, validated
+from harness.config.settings import (
+    Named,
+    Overrides,
+    Section,
+    changed,
+    hash_of,
+    pairs_of,
+    read_settings,
+    shipped,
+    validated,
+)
 from harness.errors import HarnessError
 from harness.registry import choose, methods
 
@@ -167,15 +176,14 @@ def names() -> list[str]:
     return shipped("protocol")
 
 
-def load_protocol(name: str, overrides: Iterable[str] = ()) -> Protocol:
+def load_protocol(name: str, overrides: Overrides = ()) -> Protocol:
     """A protocol by name, or from a YAML file, with ``section.field=value`` overrides applied.
 
     Raises:
         HarnessError: unknown name or field, malformed file, or a value out of range; the valid ones are listed.
     """
     protocol = _checked(validated(Protocol, "protocol", name, read_settings("protocol", name)))
-    for override in overrides:
-        key, value = split_override(override)
+    for key, value in pairs_of(overrides):
         section, _, method = key.rpartition(".")
         if section in {"search.epochs", "search.order"} and method != "default":
             choose("method", method, methods())

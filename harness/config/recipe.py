@@ -5,13 +5,22 @@ A recipe file is complete: no field has a default here. Accuracies of different 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from harness.config.protocol import Pixels
-from harness.config.settings import Named, Section, changed, hash_of, read_settings, shipped, split_override, validated
+from harness.config.settings import (
+    Named,
+    Overrides,
+    Section,
+    changed,
+    hash_of,
+    pairs_of,
+    read_settings,
+    shipped,
+    validated,
+)
 
 
 class Network(Section):
@@ -66,13 +75,13 @@ def names() -> list[str]:
     return shipped("recipe")
 
 
-def load_recipe(name: str, overrides: Iterable[str] = ()) -> Recipe:
+def load_recipe(name: str, overrides: Overrides = ()) -> Recipe:
     """A recipe by name, or from a YAML file, with ``section.field=value`` overrides applied.
 
     Raises:
         HarnessError: unknown name or field, malformed file, or a value out of range; the valid ones are listed.
     """
     recipe = validated(Recipe, "recipe", name, read_settings("recipe", name))
-    for override in overrides:
-        recipe = validated(Recipe, "recipe", name, changed(recipe, *split_override(override)))
+    for key, value in pairs_of(overrides):
+        recipe = validated(Recipe, "recipe", name, changed(recipe, key, value))
     return recipe

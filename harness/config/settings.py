@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
@@ -46,7 +46,42 @@ def shipped(kind: str) -> list[str]:
 
 
 def read_settings(kind: str, name: str) -> dict[str, Any]:
-    """What a file of a kind holds, shipped under this name or at this path. Raises as :func:`load_protocol` does."""
+    """The settings in a file of a kind: shipped under this name, or at this path.
+
+    A file that says ``extends: NAME`` (a shipped name, or a path from the file's folder) holds what differs from that
+    one; without ``name``, ``version`` and ``description`` of its own it gets them from its file name.
+
+    Raises:
+        HarnessError: unknown name, malformed file, or a file that extends itself.
+    """
+    return _read_settings(kind, name, ())
+
+
+def _read_settings(kind: str, name: str, below: tuple[str, ...]) -> dict[str, Any]:
+    settings = _read_file(kind, name)
+    base = settings.pop("extends", None)
+    if base is None:
+        return settings
+    if not isinstance(base, str):
+        raise HarnessError(f"{name}: extends must name one {kind}, such as {shipped(kind)[-1]}; got {base!r}")
+    if base not in shipped(kind):
+        base = str(Path(name).parent / base)
+    if base == name or base in below:
+        raise HarnessError(f"{name} extends itself, through {' and '.join([*below, base])}; name another {kind}")
+    own = {"name": Path(name).stem, "version": 1, "description": f"{Path(base).stem}, changed by {Path(name).name}"}
+    return merged(merged(_read_settings(kind, base, (*below, name)), own), settings)
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Two mappings as one, mappings in them too; ``above`` goes first."""
+    content = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(content.get(key), Mapping)
+        content[key] = merged(content[key], value) if both else value
+    return content
+
+
+def _read_file(kind: str, name: str) -> dict[str, Any]:
     path = Path(name)
     if name in shipped(kind):
         text = (resources.files("harness.config") / f"{kind}s" / f"{name}.yaml").read_text(encoding="utf-8")
@@ -64,6 +99,17 @@ def read_settings(kind: str, name: str) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise HarnessError(f"{name} is no {kind}: it must be a mapping with the fields of {shipped(kind)[-1]}.yaml")
     return settings
+
+
+Overrides = Mapping[str, Any] | Iterable[str]
+"""Changes of settings: by dotted name, or as texts ``section.field=value``."""
+
+
+def pairs_of(overrides: Overrides) -> list[tuple[str, Any]]:
+    """Overrides as dotted names and values. Raises :class:`HarnessError` where a text is not of that form."""
+    if isinstance(overrides, Mapping):
+        return list(overrides.items())
+    return [split_override(text) for text in overrides]
 
 
 def validated(model: type[File], kind: str, name: str, settings: dict[str, Any]) -> File:

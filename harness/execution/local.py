@@ -11,13 +11,14 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Protocol
 
+from harness.config.study_options import RETRIES
 from harness.errors import HarnessError
 from harness.runs import checkpoint
 from harness.runs.folder import RunFolder, write_atomically
@@ -45,9 +46,6 @@ A step of DARTS allocates the same feature maps again and again. Of five alterna
 68 ms with the first two and 70 ms without at C=8 and 16×16 pixels, 463 and 501 ms at C=16 and 32×32, with 590 MiB and
 575 MiB of memory at most. Without that list it took 1 to 3 % less at C=8.
 """
-
-RETRIES = 2
-"""How often a run whose process died without a result is tried again."""
 
 
 def worker_environment() -> dict[str, str]:
@@ -135,6 +133,7 @@ class Workers:
         program: the module whose ``main`` a worker calls.
         retries: how often a run is tried again whose process died without a result, killed by a signal say. A
             method's own error, divergence and time-out are results.
+        contents: bytes for the standard input of a run's worker, by the run's folder: a method by value.
     """
 
     jobs: int
@@ -143,6 +142,7 @@ class Workers:
     timeout: float | None
     program: str = "harness.search.worker"
     retries: int = RETRIES
+    contents: Mapping[Path, bytes] = field(default_factory=dict, repr=False)
 
     def execute(self, runs: Sequence[RunFolder], listener: Listener) -> None:
         """Run all folders; see :class:`Executor`."""
@@ -158,7 +158,9 @@ class Workers:
                 while waiting and len(running) < self.jobs:
                     due = waiting.popleft()
                     try:
-                        running.append(_Worker(due.run, self._start(due), events, due))
+                        running.append(
+                            _Worker(due.run, self._start(due), events, due, self.contents.get(due.run.path, b""))
+                        )
                     except HarnessError as error:  # of its folder; the others go on
                         listener.started(due.run)
                         listener.refused(due.run, str(error))
@@ -204,6 +206,8 @@ class Workers:
         command = [sys.executable, "-c", code, str(run.path), "--device", self.device]
         if self.data_directory is not None:
             command += ["--data-dir", str(self.data_directory)]
+        if content := self.contents.get(run.path):
+            command += ["--content-bytes", str(len(content))]
         if not due.deaths:  # else the log says what came before
             write_atomically(run.path / "log.txt", b"")
         with self._log(run) as log:
@@ -232,6 +236,7 @@ class _Worker:
     process: subprocess.Popen[str]
     events: queue.Queue[tuple[_Worker, Event | None]]
     attempted: Attempted
+    content: bytes = field(repr=False)
     settled: bool = False  # whether it has said how it ended
     late: bool = False
     begun: float = field(default_factory=time.monotonic)
@@ -240,6 +245,11 @@ class _Worker:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
+        assert self.process.stdin is not None
+        if self.content:  # in this thread: a pipe takes 64 KiB and then waits for the worker to read
+            with suppress(OSError, ValueError):
+                self.process.stdin.buffer.write(self.content)
+                self.process.stdin.flush()
         assert self.process.stdout is not None
         for line in self.process.stdout:
             with suppress(ValueError):

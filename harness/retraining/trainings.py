@@ -6,14 +6,13 @@ one: the cell of the lowest official index stands for all. Its folder lies besid
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
 from harness.config.recipe import Recipe, load_recipe
+from harness.config.settings import Overrides
 from harness.data.batches import check_size
 from harness.data.training_set import TrainingSet
 from harness.errors import HarnessError
@@ -21,16 +20,41 @@ from harness.execution.backend import Place
 from harness.execution.local import Workers
 from harness.retraining.test_set import TestSet, load_test_set
 from harness.runs.folder import RunFolder, folder_name
+from harness.runs.identity import training_identity
 from harness.runs.schema import SCHEMA_VERSION, TRAININGS, RunEvaluation, TrainingConfig, TrainingResult
 from harness.spaces.base import Architecture, SearchSpace, isomorphic_groups
 from harness.study.planned_run import PlannedRun, state_of
-from harness.study.running import conduct, mirror_added
+from harness.study.running import mirror_added, run_planned
+from harness.tracking.delivery import Draw
 
 EXPERIMENT = "retrained"
 """Name of MLflow's experiment for trainings."""
 
 PROGRAM = "harness.retraining.worker"
 """Module of the worker process."""
+
+
+@dataclass(frozen=True)
+class HowToTrain:
+    """The circumstances of trainings, which change no result.
+
+    Attributes:
+        backend: where the trainings run.
+        jobs: trainings at once; None: as many as the backend has cores or workers for.
+        device: PyTorch's name.
+        data_directory: as given by the user.
+        timeout: seconds after which a training is stopped; None: never.
+        track: mirror the trainings into MLflow.
+        draw: draws a cell for MLflow.
+    """
+
+    backend: Place
+    jobs: int | None = None
+    device: str = "cpu"
+    data_directory: Path | None = None
+    timeout: float | None = None
+    track: bool = True
+    draw: Draw | None = None
 
 
 @dataclass(frozen=True)
@@ -70,61 +94,31 @@ class Retraining:
             seed=seed,
             threads=threads,
         )
-        config["identity"] = identity(config)
+        config["identity"] = training_identity(config)
         place = folder_name(config["label"])
         folder = RunFolder(self.runs / TRAININGS / place / f"seed-{seed}-{config['identity']}")
         return PlannedRun(folder, folder.read_json("config.json") or config, state_of(folder))
 
-    def carry_out(
-        self,
-        cells: Sequence[Architecture],
-        jobs: int | None,
-        device: str,
-        data_directory: Path | None,
-        timeout: float | None,
-        track: bool,
-        place: Place,
-    ) -> None:
-        """Train whatever is not finished, one training seed after another. Raises as :func:`conduct` does.
-
-        Args:
-            jobs: trainings at once; None: as many as the place has cores or workers for.
-            device: PyTorch's name.
-            data_directory: as given by the user.
-            timeout: seconds after which a training is stopped; None: never.
-            track: mirror the trainings into MLflow.
-            place: where the trainings run.
-        """
-        at_once, threads = place.share(jobs, len(cells) * len(self.seeds))
+    def carry_out(self, cells: Sequence[Architecture], how: HowToTrain) -> None:
+        """Train what is not finished, one training seed after another. Raises as :func:`run_planned` does."""
+        jobs, threads = how.backend.share(how.jobs, len(cells) * len(self.seeds))
         planned = [self.plan(cell, seed, threads) for seed in self.seeds for cell in cells]
         trainings = list({run.folder.path: run for run in planned}.values())
-        executor = place.executor(Workers(at_once, device, data_directory, timeout, PROGRAM))
-        conduct(trainings, None, executor, place.facts(device, at_once, threads), fresh=False, track=track)
+        executor = how.backend.executor(Workers(jobs, how.device, how.data_directory, how.timeout, PROGRAM))
+        facts = how.backend.facts(how.device, jobs, threads)
+        run_planned(trainings, None, executor, facts, fresh=False, track=how.track, draw=how.draw)
 
-    def final_cells(
-        self,
-        runs: Sequence[PlannedRun],
-        jobs: int | None,
-        device: str,
-        data_directory: Path | None,
-        timeout: float | None,
-        track: bool,
-        place: Place,
-    ) -> None:
-        """Retrain the final cells of the searches that finished, and join the accuracies to the searches.
-
-        Arguments and errors are those of :meth:`carry_out`.
-        """
-        found = self.derived(runs)
-        if not found:
+    def final_cells(self, runs: Sequence[PlannedRun], how: HowToTrain) -> None:
+        """Retrain the final cells of the searches that finished, and join the accuracies to the searches."""
+        derived = self.derived(runs)
+        if not derived:
             return
         try:
-            cells = list(dict.fromkeys(cell for _, cell in found))
-            self.carry_out(cells, jobs, device, data_directory, timeout, track, place)
+            self.carry_out(list(dict.fromkeys(cell for _, cell in derived)), how)
         finally:
-            joined = [run.folder for run, cell in found if self._join(run.folder, cell)]
-        if track and joined:
-            mirror_added(joined)
+            joined = [run.folder for run, cell in derived if self._join(run.folder, cell)]
+        if how.track and joined:
+            mirror_added(joined, how.draw)
 
     def derived(self, runs: Sequence[PlannedRun]) -> list[tuple[PlannedRun, Architecture]]:
         """The searches that have finished, with their final cells."""
@@ -159,7 +153,7 @@ def prepare(
     space: SearchSpace,
     training: TrainingSet,
     recipe: str | None,
-    overrides: Sequence[str],
+    overrides: Overrides,
     seeds: Sequence[int],
     data_directory: Path | None,
 ) -> Retraining:
@@ -177,7 +171,7 @@ def prepare(
     return Retraining(runs, space, found, training, test, seeds)
 
 
-def recipe_for(training: TrainingSet, name: str | None, overrides: Sequence[str]) -> Recipe:
+def recipe_for(training: TrainingSet, name: str | None, overrides: Overrides) -> Recipe:
     """The recipe named, or the default for a data set. Raises :class:`HarnessError` as :func:`prepare` does."""
     found = load_recipe(name or ("short" if training.name == "digits" else "nas-bench-201"), overrides)
     check_trainable(training, found)
@@ -192,13 +186,6 @@ def check_trainable(training: TrainingSet, recipe: Recipe) -> None:
             f"training.batch_size={recipe.training.batch_size} leaves one image of {training.name} alone in the last "
             "batch, where 4 pixels are too few for batch normalisation; change it by one"
         )
-
-
-def identity(config: TrainingConfig) -> str:
-    """Twelve hexadecimal digits that change with everything that can change a training's result."""
-    apart = {"identity", "study", "label", "threads", "recipe"}  # its hash stands for the recipe
-    content = {key: value for key, value in config.items() if key not in apart}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def representative(space: SearchSpace, cell: Architecture) -> Architecture:

@@ -8,7 +8,7 @@ import json
 import sys
 
 from harness.methods.base import Method
-from harness.runs.schema import RunConfig
+from harness.runs.schema import RunConfig, TrainingConfig
 
 
 def method_source(method: type[Method]) -> str:
@@ -31,3 +31,10 @@ def identity(config: RunConfig) -> str:
     no_matter = {"name", "version", "description", "diagnostics"}
     protocol = {key: value for key, value in config["protocol"].items() if key not in no_matter}
     return hashlib.sha256(json.dumps(content | {"protocol": protocol}, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def training_identity(config: TrainingConfig) -> str:
+    """Twelve hexadecimal digits that change with everything that can change a training's result."""
+    apart = {"identity", "study", "label", "threads", "recipe"}  # its hash stands for the recipe
+    content = {key: value for key, value in config.items() if key not in apart}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]

@@ -73,11 +73,13 @@ def main(work: Work) -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--content-bytes", type=int, default=0, help="length of what comes on standard input")
     arguments = parser.parse_args()
     emit = _events_only_on_stdout()
+    content = sys.stdin.buffer.read(arguments.content_bytes)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        run(RunFolder(arguments.folder), arguments.data_dir, arguments.device, emit, work)
+        run(RunFolder(arguments.folder), arguments.data_dir, arguments.device, emit, work, content)
     except HarnessError as error:
         emit({"kind": "refused", "reason": str(error)})
 
@@ -101,20 +103,22 @@ def _end_with_parent() -> None:
     os._exit(INTERRUPTED)
 
 
-def run(folder: RunFolder, data_directory: Path | None, device: str, emit: Emit, work: Work) -> None:
-    """Work until the run has a result. Raises :class:`HarnessError` where the run could go on after a repair."""
+def run(
+    folder: RunFolder, data_directory: Path | None, device: str, emit: Emit, work: Work, content: bytes = b""
+) -> None:
+    """Work until the run has a result; ``content`` is handed to the work. Raises :class:`HarnessError` where the run could go on after a repair."""
     lock = FileLock(folder.path / ".lock", timeout=0)
     try:
         with lock:
-            _run(folder, data_directory, device, emit, work)
+            _run(folder, data_directory, device, emit, work, content)
     except Timeout:
         raise HarnessError(f"another process is working in {folder.path}; wait for it or stop it") from None
 
 
-def _run(folder: RunFolder, data_directory: Path | None, device: str, emit: Emit, work: Work) -> None:
+def _run(folder: RunFolder, data_directory: Path | None, device: str, emit: Emit, work: Work, content: bytes) -> None:
     folder.check_there()
     _record_environment(folder, device)
-    progress = Progress(folder)
+    progress = Progress(folder, content)
     status: Status = "finished"
     reason = ""
     more: dict[str, Any] = {}
@@ -164,10 +168,14 @@ def result(status: Status, reason: str, rows: list[TraceRow], started: str, seco
 
 
 class Progress:
-    """How far a run is: its trace, α history, clock and checkpoint."""
+    """How far a run is: its trace, α history, clock and checkpoint.
 
-    def __init__(self, folder: RunFolder) -> None:
-        self.folder = folder
+    Attributes:
+        content: bytes that came with the run, such as a method by value.
+    """
+
+    def __init__(self, folder: RunFolder, content: bytes = b"") -> None:
+        self.folder, self.content = folder, content
         self.rows: list[TraceRow] = []
         self.alphas: list[Any] = []
         self.started = now()

@@ -23,6 +23,14 @@ def runs_directory(given: str | Path | None = None) -> Path:
     return Path(given or os.environ.get("HARNESS_RUNS_DIR") or DEFAULT_RUNS)
 
 
+def check_folder(runs: Path) -> Path:
+    """The folder of the studies, which may not exist yet. Raises :class:`HarnessError` where it cannot."""
+    for folder in (runs, *runs.parents):
+        if folder.exists() and not folder.is_dir():
+            raise HarnessError(f"{folder} is not a folder; choose another one with --runs")
+    return runs
+
+
 @dataclass(frozen=True)
 class Run:
     """One search run, as read from its folder. Failed and interrupted runs are runs too."""
@@ -48,6 +56,15 @@ class Run:
         """How the run ended; ``interrupted`` where it has no result (yet)."""
         return self.result["status"] if self.result else "interrupted"
 
+    @property
+    def table(self) -> str | None:
+        """Name and digest of the table that the run's cells were looked up in; None where they were not."""
+        table = self.evaluation["table"] if self.evaluation else {}
+        if not table:
+            return None
+        known = str(table.get("digest") or table.get("sha256") or "")
+        return f"{table.get('name', 'unnamed')} {known[:12]}".strip()
+
     def accuracy(self, dataset: str) -> float | None:
         """Test accuracy (%) of the final derived cell on a dataset of the table; None unless finished and looked up."""
         if self.status != "finished" or self.evaluation is None or dataset not in self.evaluation["accuracy"]:
@@ -63,13 +80,13 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Study:
+class StudyRuns:
     """A set of runs compared together.
 
     Attributes:
         info: ``study.json``: ``name``, ``created`` (ISO 8601), ``commands`` (every command line that added runs),
-            ``table`` (None for the embedded table, or the path given with --table) and ``common`` (what all runs
-            share: protocol hash, space, data set, schema).
+            ``table`` (None for the embedded table, else its name or path), ``table_digest`` and ``common`` (what all
+            runs share: protocol hash, space, data set, schema).
         superseded: runs left out because a newer run has the same label and seed (the method's source has changed).
     """
 
@@ -87,6 +104,9 @@ class Study:
     def labels(self) -> list[str]:
         """The printed names of its methods, sorted."""
         return sorted({run.label for run in self.runs})
+
+
+Study = StudyRuns
 
 
 def find_study(name: str | Path | None = None, runs: str | Path | None = None) -> Path:
@@ -108,7 +128,7 @@ def find_study(name: str | Path | None = None, runs: str | Path | None = None) -
     raise HarnessError(f"no study {str(name)!r} in {root}; there are: {', '.join(f.parent.name for f in known)}")
 
 
-def load_study(name: str | Path | None = None, runs: str | Path | None = None) -> Study:
+def load_study(name: str | Path | None = None, runs: str | Path | None = None) -> StudyRuns:
     """Read a study; see :func:`find_study`."""
     path = find_study(name, runs)
     found: list[Run] = []
@@ -120,31 +140,36 @@ def load_study(name: str | Path | None = None, runs: str | Path | None = None) -
         newest[run.label, run.seed] = run
     kept = sorted(newest.values(), key=lambda run: (run.label, run.seed))
     info = RunFolder(path).read_json("study.json")
-    return Study(path, info, kept, [run for run in found if run not in kept])
+    return StudyRuns(path, info, kept, [run for run in found if run not in kept])
 
 
-def load_results(study: str | Path | None = None, runs: str | Path | None = None) -> pd.DataFrame:
+def frame(study: StudyRuns) -> pd.DataFrame:
     """A study as a tidy pandas frame: a row per run and epoch, failed runs included.
 
     Columns: ``study``, ``method`` (the printed label), ``seed``, ``status``, ``protocol_hash``, ``dataset`` (searched
-    on), ``search_seconds`` (total of the run), all fields of :class:`harness.runs.schema.TraceRow` (operation counts as
-    ``edges_<operation>``), ``test_<dataset>`` (%), the table's test accuracy of the cell derived after that epoch, and
+    on), ``search_seconds`` (total of the run), ``table`` (name and digest of the table that the accuracies come from),
+    all fields of :class:`harness.runs.schema.TraceRow` (operation counts as ``edges_<operation>``),
+    ``test_<dataset>`` (%), the table's test accuracy of the cell derived after that epoch, and
     ``retrained_<dataset>`` (%), the mean test accuracy of the run's final cell after training from scratch.
     A run that ended before its first epoch has one row whose epoch is missing.
+
+    Raises:
+        HarnessError: runs of the study were looked up in different tables.
     """
     import pandas as pd
 
-    loaded = load_study(study, runs)
+    check_one_table(study)
     rows: list[dict[str, Any]] = []
-    for run in loaded.runs:
+    for run in study.runs:
         common = {
-            "study": loaded.name,
+            "study": study.name,
             "method": run.label,
             "seed": run.seed,
             "status": run.status,
             "protocol_hash": run.config["protocol_hash"],
             "dataset": run.config["dataset"],
             "search_seconds": run.result["search_seconds"] if run.result else None,
+            "table": run.table,
         }
         common |= {f"retrained_{dataset}": fmean(values) for dataset, values in run.retrained.items()}
         accuracy = run.evaluation["accuracy"] if run.evaluation else {}
@@ -155,5 +180,19 @@ def load_results(study: str | Path | None = None, runs: str | Path | None = None
             rows.append(row)
         if not run.trace:
             rows.append(common)
-    frame: pd.DataFrame = pd.DataFrame(rows)
-    return frame
+    return pd.DataFrame(rows)
+
+
+def check_one_table(study: StudyRuns) -> None:
+    """Raise :class:`HarnessError` where runs of a study were looked up in different tables."""
+    tables = sorted({run.table for run in study.runs if run.table})
+    if len(tables) > 1:
+        raise HarnessError(
+            f"runs of study {study.name!r} were looked up in {len(tables)} different tables ({'; '.join(tables)}), whose "
+            f"accuracies must not be compared; look all of them up in one: harness evaluate {study.name} --table NAME"
+        )
+
+
+def load_results(study: str | Path | None = None, runs: str | Path | None = None) -> pd.DataFrame:
+    """A study as a pandas frame: short for ``harness.load_study(study, runs).frame()``; see :func:`frame`."""
+    return frame(load_study(study, runs))

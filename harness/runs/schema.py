@@ -8,7 +8,7 @@ TRAININGS = ".retrained"
 """Folder of the trainings, among the studies; no study can have this name."""
 
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Raised whenever the same configuration would give another result than before; part of every run's identity."""
 
 
@@ -25,6 +25,7 @@ class OptionalFields(TypedDict, total=False):
 
     answers: str  # SHA-256 of ``answers.npy``, where a table answers
     oracle_on_test: bool  # there, and true, where ``valid_accuracy`` is the table's test accuracy
+    by_value: bool  # there, and true, where the method was handed in as a class or an object
     latencies: list[list[float]]  # seconds by edge and operation, where the loss of α pays for them
 
 

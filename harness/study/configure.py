@@ -2,74 +2,128 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from pydantic import ValidationError
 
 from harness.config.protocol import Protocol
-from harness.config.settings import fields_of, split_override
+from harness.config.settings import Overrides, fields_of, pairs_of
 from harness.data.batches import check_data
 from harness.data.training_set import TrainingSet
 from harness.errors import HarnessError, explain, failure, unknown
-from harness.methods.base import Method, WeightSharingMethod
-from harness.registry import get_method, methods
+from harness.methods.base import Method, QueryMethod, WeightSharingMethod
+from harness.registry import GROUPS, check_complete, get_method, methods, methods_of_group
+from harness.runs.custom_method import source_of
 from harness.search.epoch import network_config, returned
 from harness.spaces.base import SearchSpace, SpaceError
 
+MethodLike = str | type[Method] | Method
+"""A method as a user names it: by its name or a group of names, or as a class or an object."""
 
-def split_overrides(overrides: Iterable[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """``--set`` options as hyper-parameters by method, and the rest, which are settings of the protocol.
 
-    Raises :class:`HarnessError` for what can be neither, with both kinds of names.
+def split_overrides(
+    overrides: Overrides, names: Iterable[str] = ()
+) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Overrides as hyper-parameters by method, and the rest, which are settings of the protocol.
+
+    ``names`` are methods beside the registered ones. Raises :class:`HarnessError` for an override of neither kind, with
+    the names of both kinds.
     """
-    known, fields = methods(), fields_of(Protocol)
+    known, fields = {*methods(), *names}, fields_of(Protocol)
     sections = {field.partition(".")[0] for field in fields if "." in field}
     hyperparameters: dict[str, dict[str, Any]] = {}
-    settings = []
-    for override in overrides:
-        key, value = split_override(override)
+    settings = {}
+    for key, value in pairs_of(overrides):
         first, dot, rest = key.partition(".")
         if dot and first in known:
             hyperparameters.setdefault(first, {})[rest] = value
         elif dot and first not in sections:
-            raise HarnessError(f"--set {override}: {unknown('method or section', first, {*known, *sections})}")
+            raise HarnessError(f"--set {key}={value}: {unknown('method or section', first, {*known, *sections})}")
         elif not dot and key not in fields:
             hint = "a hyper-parameter begins with its method, such as gdas.tau_max"
             raise HarnessError(f"{unknown('setting', key, fields)}; {hint}")
         else:
-            settings.append(override)
+            settings[key] = value
     return hyperparameters, settings
 
 
-def configure(names: Sequence[str], hyperparameters: dict[str, dict[str, Any]]) -> list[Method]:
-    """The methods with their hyper-parameters.
+def configure(chosen: Sequence[MethodLike], hyperparameters: Mapping[str, Mapping[str, Any]]) -> list[Method]:
+    """The methods with their hyper-parameters, each once.
 
-    Raises :class:`HarnessError` for unknown methods, and for hyper-parameters that are unknown, out of range or of a
-    method that is not run; the valid ones are listed.
+    Raises:
+        HarnessError: an unknown method, a class that is no complete method, or a hyper-parameter that is unknown, out
+            of range or of a method that is not run; the valid ones are listed.
     """
+    expanded = [each for method in chosen for each in _expanded(method)]
+    names = [method if isinstance(method, str) else name_of(method) for method in expanded]
     for name in hyperparameters:
         if name not in names:
             raise HarnessError(f"--set {name}.… changes {name}, which is not run; add --method {name}")
-    found = []
-    for name in names:
-        method = get_method(name)
-        changes = hyperparameters.get(name, {})
-        for key in changes:
-            if key not in method.model_fields:
-                raise HarnessError(unknown(f"hyper-parameter of {name}", key, method.model_fields))
-        try:
-            found.append(method(**changes))
-        except ValidationError as error:
-            raise HarnessError(f"{name}: {explain(error)}; see: harness info {name}") from None
-    return found
+    configured: dict[str, Method] = {}
+    for name, each in zip(names, expanded, strict=True):
+        method = _configured(each, hyperparameters.get(name, {}))
+        other = configured.setdefault(method.label(), method)
+        if type(other) is not type(method):
+            raise HarnessError(f"two methods are called {method.label()!r}; give one of the classes another name")
+    return list(configured.values())
+
+
+def is_custom(method: Method) -> bool:
+    """Whether a method was handed in as a class or an object that no name stands for."""
+    return method.name not in methods()
+
+
+def name_of(method: type[Method] | Method) -> str:
+    """The name of a method that is handed in.
+
+    Raises:
+        HarnessError: it is no complete method, or has the name of another one.
+    """
+    cls = method if isinstance(method, type) else type(method)
+    if not issubclass(cls, WeightSharingMethod | QueryMethod):
+        raise HarnessError(
+            f"{method!r} is no method: give a name, or a class that derives from WeightSharingMethod or QueryMethod"
+        )
+    name: str = getattr(cls, "name", cls.__name__)
+    check_complete(cls, name, ("paper", "summary"))
+    if name in methods() and get_method(name) is not cls:
+        raise HarnessError(
+            f"{cls.__name__} calls itself {name!r}, which is another method already; give it another name"
+        )
+    if name not in methods():
+        source_of(cls)  # refuses now what could not be recorded later
+    return name
+
+
+def _expanded(method: MethodLike) -> list[MethodLike]:
+    """The methods of a group; any other method alone, under its registered name."""
+    if not isinstance(method, str):
+        return [method]
+    if method in GROUPS:
+        return list(methods_of_group(method))
+    return [get_method(method).name]
+
+
+def _configured(method: MethodLike, changes: Mapping[str, Any]) -> Method:
+    """One method with its changes over those that an object has already."""
+    cls = get_method(method) if isinstance(method, str) else method if isinstance(method, type) else type(method)
+    for key in changes:
+        if key not in cls.model_fields:
+            raise HarnessError(unknown(f"hyper-parameter of {cls.name}", key, cls.model_fields))
+    present = method.model_dump() if isinstance(method, Method) else {}
+    try:
+        return cls(**{**present, **changes})
+    except ValidationError as error:
+        raise HarnessError(f"{cls.name}: {explain(error)}; see: harness info {cls.name}") from None
 
 
 def check_possible(method: Method, space: SearchSpace, protocol: Protocol, training: TrainingSet) -> None:
-    """Raise :class:`HarnessError` where the data or the space cannot give what a method and the protocol need.
+    """Check that the data and the space give a method what it and the protocol need.
 
-    Also where a hook of the method fails that says what it needs.
+    Raises:
+        HarnessError: they do not, or a hook of the method fails that says what it needs.
     """
     check_data(training, protocol)
     if isinstance(method, WeightSharingMethod):

@@ -7,17 +7,15 @@ warm-up without α steps, counts by its share.
 
 from __future__ import annotations
 
+import argparse
 import heapq
-import json
-import multiprocessing
-import os
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -27,7 +25,6 @@ from harness.data.batches import AT_ONCE, Images
 from harness.errors import Diverged, HarnessError, failure
 from harness.execution.local import worker_environment
 from harness.runs.folder import RunFolder, write_atomically
-from harness.runs.schema import RunConfig
 from harness.search.cost import resident_peak
 from harness.search.diagnostics import Diagnosis, sample_cells, single_path, steady_mixture
 from harness.search.query_by_lookup import LookupQuerySearch
@@ -98,7 +95,7 @@ class Estimate:
         return max(busy)
 
 
-def estimate(runs: Sequence[PlannedRun], threads: int, device: str, data_directory: Path | None) -> Estimate:
+def measure_runs(runs: Sequence[PlannedRun], threads: int, device: str, data_directory: Path | None) -> Estimate:
     """Measure every method that has a run left to do.
 
     Args:
@@ -132,64 +129,66 @@ def _left(run: PlannedRun) -> float:
 
 
 def _measured(run: PlannedRun, threads: int, device: str, data_directory: Path | None) -> Measured:
-    """Measure in a process of its own, whose memory is then that of a run."""
-    config = {**run.config, "threads": threads}
-    answers = run.answers.to_bytes() if run.answers else None
-    context = multiprocessing.get_context("spawn")
-    with _as_in_a_worker(), ProcessPoolExecutor(1, mp_context=context) as pool:
-        try:
-            found, reason = pool.submit(measure, json.dumps(config), answers, device, data_directory).result()
-        except BrokenProcessPool:
-            found, reason = None, "its process died, perhaps because memory ran out"
-    if found is None:
+    """Measure in a process of its own, whose memory and environment variables are then those of a run."""
+    with tempfile.TemporaryDirectory() as path:
+        folder = RunFolder(Path(path))
+        folder.write_json("config.json", {**run.config, "threads": threads})
+        if run.answers is not None:
+            write_atomically(folder.path / "answers.npy", run.answers.to_bytes())
+        code = f"import sys; sys.path[:] = {sys.path!r}; from harness.study.estimating import main; main()"
+        command = [sys.executable, "-c", code, path, "--device", device]
+        if data_directory is not None:
+            command += ["--data-dir", str(data_directory)]
+        content = run.custom.content if run.custom else b""
+        done = subprocess.run(command, input=content, capture_output=True, env=worker_environment(), check=False)
+        outcome = folder.read_json("measured.json") or {}
+    if "seconds" not in outcome:
+        reason = (
+            outcome.get("reason") or f"its process died with code {done.returncode}, perhaps because memory ran out"
+        )
         raise HarnessError(f"{run.config['label']} cannot be measured: {reason}")
-    return found
+    return Measured(outcome["seconds"], outcome["memory_mib"])
 
 
-@contextmanager
-def _as_in_a_worker() -> Iterator[None]:
-    """Processes started inside have the environment variables of workers."""
-    before = dict(os.environ)
-    os.environ.update(worker_environment())
+def main() -> None:
+    """Measure the run whose folder is named on the command line; a custom method comes on standard input."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    folder, content = RunFolder(arguments.folder), sys.stdin.buffer.read()
     try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+        measured = measure(folder, content, arguments.device, arguments.data_dir)
+    except HarnessError as error:
+        folder.write_json("measured.json", {"reason": str(error)})
+    except Exception as error:
+        folder.write_json("measured.json", {"reason": failure(error)})
+    else:
+        folder.write_json("measured.json", asdict(measured))
 
 
-def measure(
-    config: str, answers: bytes | None, device: str, data_directory: Path | None
-) -> tuple[Measured | None, str]:
-    """Measure one method in this process; None, and the reason in a line, where that fails.
+def measure(folder: RunFolder, content: bytes, device: str, data_directory: Path | None) -> Measured:
+    """Measure the run of a folder in this process.
 
     Args:
-        config: a run's configuration (:class:`harness.runs.schema.RunConfig`) as JSON.
-        answers: the bytes of ``answers.npy``, for a search that a table answers.
+        folder: with ``config.json`` and, where a table answers, ``answers.npy``.
+        content: the method by value, where it was handed in; else empty.
         device: PyTorch's name.
         data_directory: as given by the user.
     """
-    try:
-        with tempfile.TemporaryDirectory() as place:
-            folder = RunFolder(Path(place))
-            content: RunConfig = json.loads(config)
-            diagnostics = stored_protocol(content["protocol"]).diagnostics
-            content["protocol"]["diagnostics"] = NO_DIAGNOSTICS.model_dump(mode="json")  # measured apart
-            folder.write_json("config.json", content)
-            if answers is not None:
-                write_atomically(folder.path / "answers.npy", answers)
-            search = build(folder, data_directory, device)
-        if isinstance(search, WeightSharingSearch):
-            seconds = _gradient_seconds(search, content["epochs"], diagnostics, content["seed"])
-        elif isinstance(search, TrainingQuerySearch):
-            seconds = _query_seconds(search, content["epochs"])
-        else:
-            seconds = _table_seconds(search, content["epochs"])
-        return Measured(seconds, _peak_mib(torch.device(device))), ""
-    except HarnessError as error:
-        return None, str(error)
-    except Exception as error:
-        return None, failure(error)
+    config = folder.config
+    diagnostics = stored_protocol(config["protocol"]).diagnostics
+    config["protocol"]["diagnostics"] = NO_DIAGNOSTICS.model_dump(mode="json")  # measured apart
+    folder.write_json("config.json", config)
+    search = build(folder, data_directory, device, content)
+    if isinstance(search, WeightSharingSearch):
+        seconds = _gradient_seconds(search, config["epochs"], diagnostics, config["seed"])
+    elif isinstance(search, TrainingQuerySearch):
+        seconds = _query_seconds(search, config["epochs"])
+    else:
+        seconds = _table_seconds(search, config["epochs"])
+    return Measured(seconds, _peak_mib(torch.device(device)))
 
 
 def _gradient_seconds(search: WeightSharingSearch, epochs: int, diagnostics: Diagnostics, seed: int) -> float:

@@ -1,45 +1,86 @@
-"""The folder of a study: its ``study.json``, and the check that all its runs can be compared."""
+"""The folder of a study: its ``study.json``, its one table, and the check that all its runs can be compared."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
+from harness.benchmarks.load import load_table, table_reference
+from harness.benchmarks.table import Table
 from harness.errors import HarnessError
 from harness.runs.folder import RunFolder
+from harness.runs.results import check_folder
 from harness.runs.schema import RunConfig, TrainingConfig
+from harness.spaces.base import SearchSpace
 from harness.study.planned_run import PlannedRun
 
 
-def known_table(study: Path) -> str | None:
-    """The table that a study is looked up in; None for the embedded one, and for a study that does not exist yet."""
-    info = RunFolder(study).read_json("study.json")
-    return info["table"] if info else None
+def study_folder(runs: Path, name: str) -> Path:
+    """The folder of the study of this name. Raises :class:`HarnessError` where a study cannot have the name."""
+    if not name or name.startswith(".") or "/" in name or os.sep in name:
+        raise HarnessError(f"--study {name!r} is no name; give one without a slash that does not begin with a dot")
+    return check_folder(runs) / name
 
 
-def open_study(path: Path, runs: Sequence[PlannedRun], command: str, table: str | None) -> None:
+def open_table(study: Path, given: str | None, space: SearchSpace) -> Table:
+    """The table of a study: the recorded one; of a study without one, the table that is given, else the embedded one.
+
+    Raises:
+        HarnessError: the study has another table than the given one, or its table has changed since.
+    """
+    info: dict[str, Any] = RunFolder(study).read_json("study.json") or {}
+    recorded = info.get("table_digest")
+    reference = info.get("table") if given is None else table_reference(given)
+    table = load_table(reference, space)
+    if recorded is None or table.digest == recorded:
+        return table
+    again = f"harness evaluate {study.name}"
+    if given is None or reference == info["table"]:
+        raise HarnessError(
+            f"the table {reference or table.name} has changed since study {study.name!r} was looked up in it (digest "
+            f"{recorded[:12]}, now {table.digest[:12]}); restore it, or look all runs up in it again: {again}"
+        )
+    raise HarnessError(
+        f"study {study.name!r} is looked up in the table {info['table'] or 'embedded'}; to look all its runs up in "
+        f"{given} instead: {again} --table {given}; to keep both, name another study with --study"
+    )
+
+
+def open_study(path: Path, runs: Sequence[PlannedRun], command: str, table: tuple[str | None, str] | None) -> None:
     """Create or extend a study's ``study.json``. Raises as :func:`check_comparable` does.
 
     Args:
         path: the study's folder.
-        runs: what is to be run in it.
-        command: the command line, recorded so that the report can say how to reproduce the study.
-        table: path of the table to look up in; None: the embedded one.
+        runs: the runs that are planned in it.
+        command: the command line or the call, recorded so that the report can say how to reproduce the study.
+        table: reference and digest of the table that cells are looked up in; None: cells are not looked up.
     """
+
+    def extend(info: dict[str, Any]) -> dict[str, Any]:
+        check_comparable(path, runs)
+        info["commands"] = [known for known in info["commands"] if known != command] + [command]
+        if table is not None:
+            info |= {"table": table[0], "table_digest": table[1]}
+        return info | {"common": _common(runs[0].config)}
+
+    change_study(path, extend)
+
+
+def change_study(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Replace ``study.json`` by what ``change`` makes of it, one process at a time; create it where there is none."""
     folder = RunFolder(path)
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
     try:
         path.mkdir(parents=True, exist_ok=True)
-        with FileLock(path / ".lock"):  # two commands at once: each adds its own, and the first decides for both
-            check_comparable(path, runs)
+        with FileLock(path / ".lock"):  # of two commands at once each adds its own, and the first decides for both
             info = folder.read_json("study.json")
             info = info or {"name": path.name, "created": created, "commands": [], "table": None}
-            info["commands"] = [known for known in info["commands"] if known != command] + [command]
-            folder.write_json("study.json", info | {"table": table, "common": _common(runs[0].config)})
+            folder.write_json("study.json", change(info))
     except OSError as error:
         raise HarnessError(
             f"cannot write in {path}: {error.strerror}; make room or choose another --runs folder"
@@ -64,6 +105,6 @@ def check_comparable(path: Path, runs: Sequence[PlannedRun]) -> None:
 
 
 def _common(config: RunConfig | TrainingConfig) -> dict[str, Any]:
-    """What all runs of a study have in common."""
+    """The facts that all runs of a study have in common."""
     named: dict[str, Any] = {**config}
     return {key: named.get(key) for key in ("protocol_hash", "space", "dataset", "dataset_digest", "schema")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.errors import HarnessError
@@ -12,21 +12,38 @@ from harness.runs.schema import OVER, Attempt, RunConfig, TrainingConfig
 from harness.search.benchmark_query import BenchmarkQuery
 
 ORACLE = "+oracle-on-test"
-"""What the labels of runs end with that were answered by test accuracies."""
+"""Ends the labels of runs in which test accuracies answered."""
 
 
 State = Literal["new", "goes on", "finished", "diverged"]
-"""Of a planned run. A failed or timed out run goes on; a finished or diverged one would only repeat itself."""
+"""State of a planned run. A failed or timed out run goes on; a finished or diverged one would only repeat itself."""
+
+SOURCE = "method_source.txt"
+"""File of a run folder with the source of a method that was handed in."""
+
+
+@dataclass(frozen=True)
+class CustomMethod:
+    """A method that was handed in: its source as text, and the method by value (never written to disk)."""
+
+    source: str
+    content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A search, or a training, that a command line asks for, and where it stands."""
+    """A search, or a training, that is planned, and its state.
+
+    Attributes:
+        answers: the part of a table that the search may see; None where it sees none.
+        custom: the method, where it was handed in as a class or an object.
+    """
 
     folder: RunFolder
     config: RunConfig | TrainingConfig
     state: State
     answers: BenchmarkQuery | None = None
+    custom: CustomMethod | None = None
 
     @property
     def cached(self) -> bool:
@@ -49,10 +66,10 @@ def state_of(folder: RunFolder) -> State:
     return "goes on"
 
 
-def begin(run: PlannedRun, environment: dict[str, Any], fresh: bool) -> None:
-    """Make a run's folder ready for a worker: configuration and environment; with ``fresh``, nothing of before.
+def prepare_folder(run: PlannedRun, environment: dict[str, Any], fresh: bool) -> None:
+    """Write a run's configuration and environment for its worker; with ``fresh``, delete what was there before.
 
-    How the run has ended is added to its attempts. Raises :class:`HarnessError` where the folder cannot be changed.
+    An earlier end of the run is added to its attempts. Raises :class:`HarnessError` where the folder cannot be changed.
     """
     try:
         if fresh and run.folder.path.exists():
@@ -68,5 +85,7 @@ def begin(run: PlannedRun, environment: dict[str, Any], fresh: bool) -> None:
     if run.folder.config is None:
         if run.answers is not None:
             write_atomically(run.folder.path / "answers.npy", run.answers.to_bytes())
+        if run.custom is not None:
+            write_atomically(run.folder.path / SOURCE, run.custom.source.encode())
         run.folder.write_json("config.json", run.config)
     run.folder.write_json("environment.json", {**environment, "threads": run.folder.config["threads"]})

@@ -1,4 +1,4 @@
-"""Which runs of a study are begun again on demand: those that did not finish and would not just repeat themselves."""
+"""The runs of a study that are started again on demand: those that did not finish and would not just repeat."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from harness.runs.schema import SCHEMA_VERSION, Status
 from harness.study.planned_run import PlannedRun, state_of
 
 FAILED: tuple[Status, ...] = ("failed", "timed out")
-"""How runs ended that may end otherwise the next time. A run that diverged would diverge again, bit for bit."""
+"""Ends that may be others the next time. A run that diverged would diverge again, bit for bit."""
 
 
 def to_retry(study: Study, failed_only: bool, training: TrainingSet) -> list[PlannedRun]:
     """The runs of a study that failed or timed out and, without ``failed_only``, those that have no result yet.
 
-    They go on from their last good checkpoint, or start again where there is none, with what they were configured
-    with; nothing else of the study is touched. ``training`` is what the study searches on.
+    They go on from their last good checkpoint, or start again where there is none, with the configuration that they
+    have; nothing else of the study is touched. ``training`` is the data set that the study searches on.
 
-    Raises :class:`HarnessError` where a run could not go on as what it is: its method's source, the data or the
-    harness have changed since.
+    Raises:
+        HarnessError: a run could not go on as it is: its method's source, the data or the harness have changed since,
+            or its method was handed in from Python.
     """
     wanted = FAILED if failed_only else (*FAILED, "interrupted")
     runs = [run for run in study.runs if run.status in wanted]
@@ -43,6 +44,11 @@ def _check_unchanged(run: Run, training: TrainingSet) -> None:
     name = f"{run.label} seed {run.seed}"
     if run.config["schema"] != SCHEMA_VERSION:
         raise HarnessError(f"{name} is of another version of the harness; start a new study with: harness run")
+    if run.config.get("by_value"):
+        raise HarnessError(
+            f"{name} uses a method that was handed in from Python; to go on with it, hand the class in again: "
+            f'harness.run(methods=[…], study="{run.path.parents[1].name}")'
+        )
     if run.config["dataset_digest"] != training.digest:
         raise HarnessError(f"the images of {training.name} are not those that {name} searched on; restore them")
     if run.config["method_source"] != method_source(get_method(run.config["method"])):

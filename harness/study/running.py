@@ -1,4 +1,4 @@
-"""Conducting a study's runs: workers search, cells are looked up, MLflow mirrors, the user watches."""
+"""Working on planned runs: workers search, cells are looked up, MLflow mirrors, a display shows the progress."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from harness.execution.local import Executor
 from harness.runs import checkpoint
 from harness.runs.folder import RunFolder
 from harness.runs.schema import OVER, Status, TraceRow, TrainingResult
-from harness.study.lookup import look_up
-from harness.study.planned_run import PlannedRun, begin, state_of
+from harness.study.lookup import record_accuracies
+from harness.study.planned_run import PlannedRun, prepare_folder, state_of
 from harness.study.progress import Display, Line, display
+from harness.tracking.delivery import Draw
 from harness.tracking.metrics import Accuracy
 from harness.tracking.mirror import Mirror
 
 
-def conduct(
+def run_planned(
     runs: Sequence[PlannedRun],
     table: Table | None,
     executor: Executor,
@@ -32,32 +33,44 @@ def conduct(
     *,
     fresh: bool,
     track: bool,
+    draw: Draw | None = None,
 ) -> int:
-    """Run everything that is not finished; how many runs did not finish.
+    """Work on every planned run that is not finished; returns the number of runs that did not finish.
 
     Args:
-        runs: what is planned; with ``fresh``, what they left before is deleted first.
+        runs: searches or trainings; with ``fresh``, what they left before is deleted first.
         table: where derived cells are looked up; None: nowhere.
-        executor: what works on them.
+        executor: works on the runs.
         environment: facts recorded with every run.
+        fresh: start over.
         track: mirror the runs into MLflow.
+        draw: draws a cell for MLflow; None: no pictures.
 
-    Raises :class:`HarnessError` where another process conducts runs of the same methods in the same study, and where a
+    Raises :class:`HarnessError` where another process works on runs of the same methods in the same study, and where a
     folder cannot be written.
     """
     folders = {run.folder.path.parent for run in runs if fresh or not run.cached}
-    with ExitStack() as claims:
-        for folder in sorted(folders):
-            claims.enter_context(_claim(folder))
+    with claim(*folders):
         # between plan and claim another command may have ended some of them
         runs = [replace(run, state=state_of(run.folder)) for run in runs]
         todo = [run for run in runs if fresh or not run.cached]
-        return _conduct(runs, todo, table, executor, environment, fresh, track)
+        return _work(runs, todo, table, executor, environment, fresh, track, draw)
+
+
+@contextmanager
+def claim(*folders: Path) -> Iterator[None]:
+    """Keep other commands from working in label folders meanwhile; with ``--fresh`` they would delete them.
+
+    Raises :class:`HarnessError` where another command works in one of them.
+    """
+    with ExitStack() as claims:
+        for folder in sorted(folders):
+            claims.enter_context(_claim(folder))
+        yield
 
 
 @contextmanager
 def _claim(folder: Path) -> Iterator[None]:
-    """Keep other commands from conducting runs in a label's folder: with ``fresh`` they would delete what we write."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock", timeout=0)
@@ -74,7 +87,7 @@ def _claim(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _conduct(
+def _work(
     runs: Sequence[PlannedRun],
     todo: Sequence[PlannedRun],
     table: Table | None,
@@ -82,15 +95,16 @@ def _conduct(
     environment: dict[str, Any],
     fresh: bool,
     track: bool,
+    draw: Draw | None,
 ) -> int:
     screen = display(Console(stderr=True, highlight=False), len(todo), sum(run.config["epochs"] for run in todo))
     mirror = Mirror(screen.say, draw, _by_dataset(table) if table else None) if track else None
-    session = _Session(runs, table, screen, mirror)
+    session = _StudyListener(runs, table, screen, mirror)
     try:
         with screen:
             session.report_cached(todo)
             for run in todo:
-                begin(run, environment, fresh)
+                prepare_folder(run, environment, fresh)
             executor.execute([run.folder for run in todo], session)
     finally:
         late = mirror.close() if mirror else []
@@ -100,7 +114,7 @@ def _conduct(
     return session.unfinished
 
 
-def mirror_added(runs: Sequence[RunFolder]) -> None:
+def mirror_added(runs: Sequence[RunFolder], draw: Draw | None = None) -> None:
     """Deliver what has been added to runs that have ended; an outage delays it until ``harness sync``."""
     screen = display(Console(stderr=True, highlight=False), 0, 0)
     mirror = Mirror(screen.say, draw)
@@ -113,14 +127,7 @@ def _by_dataset(table: Table) -> Accuracy:
     return lambda index: {dataset: float(table.test_accuracy(dataset)[index]) for dataset in table.datasets}
 
 
-def draw(space: str, architecture: str) -> bytes:
-    """A cell as a PNG."""
-    from harness.reports.figures.cells import cell_png  # takes a second to import, and only ended runs are drawn
-
-    return cell_png(space, architecture)
-
-
-class _Session:
+class _StudyListener:
     """The listener of a study's workers.
 
     Attributes:
@@ -192,7 +199,7 @@ class _Session:
 
     def _look_up(self, run: RunFolder) -> None:
         if self._table:
-            look_up(run, self._table)
+            record_accuracies(run, self._table)
 
     def _accuracy(self, run: RunFolder, row: TraceRow) -> str:
         """The table's accuracies of a row's cell, for print: on its first dataset, and on the one searched on."""

@@ -38,7 +38,16 @@ ENDED = {
 }
 """Status of a run: what MLflow calls it."""
 
-ARTIFACTS = ("config.json", "trace.jsonl", "alphas.json", "result.json", "evaluation.json", "attempts.json", "log.txt")
+ARTIFACTS = (
+    "config.json",
+    "trace.jsonl",
+    "alphas.json",
+    "result.json",
+    "evaluation.json",
+    "attempts.json",
+    "method_source.txt",
+    "log.txt",
+)
 MAX_METRICS, MAX_PARAMS, MAX_TAG = 1000, 100, 5000
 """MLflow's limits: metrics and parameters a request, characters a tag."""
 

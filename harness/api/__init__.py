@@ -1,0 +1,1 @@
+"""The library behind the command line: a function a verb. ``import harness`` names the public ones."""
