@@ -1,7 +1,7 @@
-"""Imports from a checkout that is not installed: ``harness.methods`` is the folder ``methods`` beside it.
+"""Imports from a checkout: ``harness.methods`` is the folder ``methods`` beside ``harness``.
 
-An installed package has ``methods``, ``spaces`` and ``reports`` inside ``harness`` and does not import this module. In
-a checkout they stand at the top level. This finder maps them, whichever way the checkout got on the path: an editable
+In an installed package ``methods``, ``spaces`` and ``reports`` lie in ``harness``, and this module is not imported. In a
+checkout they lie at the top level, and this finder maps them, however the checkout came on the path: by an editable
 installation, ``python -m`` in its root, pytest or a notebook. See ``docs/decisions/001-one-import-name.md``.
 """
 
@@ -20,20 +20,23 @@ FOLDERS = {f"harness.{name}": ROOT / name for name in ("methods", "spaces", "rep
 
 
 class CheckoutFinder:
-    """Finds the packages of :data:`FOLDERS`; everything below them is found as usual."""
+    """Finds the packages of :data:`FOLDERS`; Python finds everything below them."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """The package of this name, or None."""
+        """The package of this name, or None. Raises :class:`ModuleNotFoundError` where its folder is missing."""
         folder = FOLDERS.get(name)
         if folder is None:
             return None
-        return importlib.util.spec_from_file_location(
-            name, folder / "__init__.py", submodule_search_locations=[str(folder)]
-        )
+        file = folder / "__init__.py"
+        if not file.is_file():
+            raise ModuleNotFoundError(
+                f"{name} is missing: there is no {file}; take the whole checkout of nas-harness, or install it", name=name
+            )
+        return importlib.util.spec_from_file_location(name, file, submodule_search_locations=[str(folder)])
 
 
 def install() -> None:
-    """Add the finder, once."""
+    """Add the finder, once, and first: an editable installation of another checkout maps the same names."""
     if CheckoutFinder not in sys.meta_path:
-        sys.meta_path.append(CheckoutFinder)
+        sys.meta_path.insert(0, CheckoutFinder)
