@@ -47,7 +47,7 @@ _MODULES = {
     "run": "harness.api.searches",
 }
 
-if not os.path.isdir(os.path.join(os.path.dirname(__file__), "methods")):
+if not os.path.exists(os.path.join(os.path.dirname(__file__), "methods", "__init__.py")):  # a checkout
     from harness import _checkout
 
     _checkout.install()

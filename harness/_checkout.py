@@ -1,7 +1,7 @@
 """Imports from a checkout: ``harness.methods`` is the folder ``methods`` beside ``harness``.
 
-In an installed package ``methods``, ``spaces`` and ``reports`` lie in ``harness``, and this module is not imported. In a
-checkout they lie at the top level, and this finder maps them, however the checkout came on the path: by an editable
+In an installed package ``methods``, ``spaces`` and ``reports`` lie in ``harness``, and this module is not imported. In
+a checkout they lie at the top level, and this finder maps them, however the checkout came on the path: by an editable
 installation, ``python -m`` in its root, pytest or a notebook. See ``docs/decisions/001-one-import-name.md``.
 """
 
@@ -30,9 +30,8 @@ class CheckoutFinder:
             return None
         file = folder / "__init__.py"
         if not file.is_file():
-            raise ModuleNotFoundError(
-                f"{name} is missing: there is no {file}; take the whole checkout of nas-harness, or install it", name=name
-            )
+            advice = "take the whole checkout of nas-harness, or install it"
+            raise ModuleNotFoundError(f"{name} is missing: there is no {file}; {advice}", name=name)
         return importlib.util.spec_from_file_location(name, file, submodule_search_locations=[str(folder)])
 
 

@@ -47,6 +47,8 @@ class Method(BaseModel, abc.ABC):
         name: the name users type.
         paper: the publication, with arXiv number.
         summary: one line for ``harness list methods``.
+        group: ``gradient`` (α is learnt by gradient and the cell derived from it), ``weight-sharing`` (the trained
+            supernet chooses the cell) or ``query``: ``--method GROUP`` runs every method of one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
@@ -54,6 +56,7 @@ class Method(BaseModel, abc.ABC):
     name: ClassVar[str]
     paper: ClassVar[str]
     summary: ClassVar[str]
+    group: ClassVar[str]
 
     def label(self) -> str:
         """The name printed in reports: the method's, with every hyper-parameter that differs from its default."""
@@ -76,6 +79,7 @@ class WeightSharingMethod(Method):
     of the dearest cell.
     """
 
+    group = "gradient"
     bilevel: ClassVar[bool] = True
 
     flops_weight: float = Field(0.0, ge=0, description="what the loss of α pays for the FLOPs of the dearest cell")
@@ -172,6 +176,7 @@ class QueryMethod(Method):
     whether it also asks for trainings shorter than the full one, in :meth:`query`.
     """
 
+    group = "query"
     multi_fidelity: ClassVar[bool] = False
 
     epochs_per_cell: int = Field(10, ge=1, description="epochs each proposed cell is trained before it is validated")

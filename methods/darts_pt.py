@@ -29,6 +29,7 @@ class DARTSPT(WeightSharingMethod):
     name = "darts-pt"
     paper = "Wang, Cheng, Chen, Tang & Hsieh: DARTS-PT. ICLR 2021, arXiv:2108.04392"
     summary = "DARTS that chooses the operations without which the supernet is worst"
+    group = "weight-sharing"
 
     selection: float = Field(
         0.2, gt=0, le=1, description="fraction of the epochs, the last ones, in which edges are decided (paper: 25/125)"

@@ -33,6 +33,7 @@ class ENAS(WeightSharingMethod):
     name = "enas"
     paper = "Pham, Guan, Zoph, Le & Dean: ENAS. ICML 2018, arXiv:1802.03268"
     summary = "LSTM controller trained by REINFORCE on one-shot accuracy; the best of the cells it draws"
+    group = "weight-sharing"
 
     hidden: int = Field(32, ge=1, description="units of each of the two LSTM layers")
     temperature: float = Field(5.0, gt=0, description="the logits are divided by it")

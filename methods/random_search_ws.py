@@ -23,6 +23,7 @@ class RandomSearchWS(WeightSharingMethod):
     name = "random-search-ws"
     paper = "Li & Talwalkar: Random search and reproducibility for NAS. UAI 2019, arXiv:1902.07638"
     summary = "supernet trained on uniformly drawn cells; the best of newly drawn cells by one-shot accuracy"
+    group = "weight-sharing"
     bilevel: ClassVar[bool] = False
 
     candidates: int = Field(100, ge=1, description="cells drawn after the last epoch, of which the best is the result")

@@ -22,6 +22,7 @@ class SETN(WeightSharingMethod):
     name = "setn"
     paper = "Dong & Yang: One-shot NAS via self-evaluated template network. ICCV 2019, arXiv:1910.05733"
     summary = "w trained on uniformly drawn cells, α on the softmax mixture; the best of α's top cells by validation"
+    group = "weight-sharing"
 
     candidates: int = Field(100, ge=1, description="most probable cells scored after the last epoch")
 

@@ -28,6 +28,7 @@ class SPOS(WeightSharingMethod):
     name = "spos"
     paper = "Guo, Zhang, Mu, Heng, Liu, Wei & Sun: Single path one-shot. ECCV 2020, arXiv:1904.00420"
     summary = "supernet trained on uniformly drawn cells; evolution by one-shot accuracy"
+    group = "weight-sharing"
     bilevel: ClassVar[bool] = False
 
     population: int = Field(50, ge=1, description="cells of the first generation, drawn uniformly")

@@ -33,6 +33,7 @@ FLOORS = [
     {"reports"},
     {"api"},
     {"cli"},
+    {"__main__"},
 ]
 """The rooms, from the bottom up. A room imports rooms of lower floors alone."""
 

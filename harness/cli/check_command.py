@@ -18,9 +18,9 @@ def check_command(names: tuple[str, ...]) -> None:
 
     Exit code: 0 all kept to it, 1 some did not, 2 wrong usage or input.
     """
-    from harness.registry import choose, methods
+    from harness.registry import get_plugin, methods
 
-    entries = [choose("method", name, methods()) for name in dict.fromkeys(names)]
+    entries = dict.fromkeys(get_plugin("method", name, methods()) for name in names)
     kept = [_keeps(entry.name, f"{entry.provider}, {entry.target.rstrip(':')}") for entry in entries]
     if not all(kept):
         sys.exit(1)

@@ -31,7 +31,7 @@ def list_command(kind: str | None) -> None:
     for each in [kind] if kind else KINDS:
         if not kind:
             click.echo(f"{each}:")
-        lines = _summaries(each)
+        lines = _summaries(each) or {f"no {each}": "install nas-harness again: it is incomplete"}
         width = max(map(len, lines))
         for name, summary in lines.items():
             click.echo(f"{'' if kind else '  '}{name:{width}}  {summary}")
@@ -42,10 +42,11 @@ def list_command(kind: str | None) -> None:
 def info_command(name: str) -> None:
     """Say what a method, space, data set, protocol or recipe is, with every setting."""
     from harness.errors import unknown
-    from harness.registry import OF_YOUR_OWN
+    from harness.registry import OF_YOUR_OWN, match
 
-    known = {each: kind for kind in KINDS for each in _summaries(kind)}
-    if name not in known:
+    known = {each for kind in KINDS for each in _summaries(kind)}
+    canonical = match(name, known)
+    if canonical is None:
         raise HarnessError(f"{unknown('name', name, known)}; {OF_YOUR_OWN}")
     describe: dict[str, Callable[[str], None]] = {
         "methods": _method,
@@ -55,8 +56,8 @@ def info_command(name: str) -> None:
         "recipes": _recipe,
     }
     for kind in KINDS:  # a protocol and a recipe may have the name of a space
-        if name in _summaries(kind):
-            describe[kind](name)
+        if canonical in _summaries(kind):
+            describe[kind](canonical)
 
 
 def _summaries(kind: str) -> dict[str, str]:

@@ -108,22 +108,16 @@ def takes_study_options(command: Callable[..., None]) -> Callable[..., None]:
         from harness.api.options import options_of
 
         context = click.get_current_context()
-        named = {option for option, value in values.items() if option in _NAMES}
-        typed = {name: values[name] for name in named if _is_given(context, name)}
-        options: StudyOptions = options_of(values["config"], typed)
-        command(options, **{name: value for name, value in values.items() if name not in named and name != "config"})
+        rest = {name: values.pop(name) for name in own}
+        config = values.pop("config")
+        typed = {name: value for name, value in values.items() if _is_given(context, name)}
+        options: StudyOptions = options_of(config, typed)
+        command(options, **rest)
 
+    own = [str(parameter.name) for parameter in getattr(command, "__click_params__", [])]
     for option in reversed(_OPTIONS):
         with_options = option(with_options)
-    _NAMES.update(
-        parameter.name
-        for parameter in with_options.__click_params__
-        if parameter.name  # type: ignore[attr-defined]
-    )
     return with_options
-
-
-_NAMES: set[str] = set()
 
 
 def _is_given(context: click.Context, name: str) -> bool:

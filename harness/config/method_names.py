@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
+from harness.registry import GROUPS
 
 
 def name_fault(name: str) -> str | None:
@@ -17,4 +15,6 @@ def name_fault(name: str) -> str | None:
         return f"{name!r} is not of lower-case words and digits joined by hyphens, such as my-darts"
     if name in {*Protocol.model_fields, "recipe"}:
         return f"{name!r} is a section of the settings already: --set {name}.… would be ambiguous"
+    if name in GROUPS:
+        return f"{name!r} is a group of methods already: --method {name} would be ambiguous"
     return None

@@ -22,7 +22,7 @@ from harness.config.settings import (
     validated,
 )
 from harness.errors import HarnessError
-from harness.registry import choose, methods
+from harness.registry import get_plugin, methods
 
 Order = Literal["alpha-first", "weights-first"]
 
@@ -186,7 +186,7 @@ def load_protocol(name: str, overrides: Overrides = ()) -> Protocol:
     for key, value in pairs_of(overrides):
         section, _, method = key.rpartition(".")
         if section in {"search.epochs", "search.order"} and method != "default":
-            choose("method", method, methods())
+            key = f"{section}.{get_plugin('method', method, methods()).name}"
         protocol = _checked(validated(Protocol, "protocol", name, changed(protocol, key, value)))
     return protocol
 

@@ -14,7 +14,7 @@ from harness.data.batches import check_data
 from harness.data.training_set import TrainingSet
 from harness.errors import HarnessError, explain, failure, unknown
 from harness.methods.base import Method, QueryMethod, WeightSharingMethod
-from harness.registry import GROUPS, check_complete, get_method, methods, methods_of_group
+from harness.registry import check_complete, expand, get_method, match, methods
 from harness.runs.custom_method import source_of
 from harness.search.epoch import network_config, returned
 from harness.spaces.base import SearchSpace, SpaceError
@@ -37,8 +37,8 @@ def split_overrides(
     settings = {}
     for key, value in pairs_of(overrides):
         first, dot, rest = key.partition(".")
-        if dot and first in known:
-            hyperparameters.setdefault(first, {})[rest] = value
+        if dot and (name := match(first, known)):
+            hyperparameters.setdefault(name, {})[rest] = value
         elif dot and first not in sections:
             raise HarnessError(f"--set {key}={value}: {unknown('method or section', first, {*known, *sections})}")
         elif not dot and key not in fields:
@@ -98,12 +98,8 @@ def name_of(method: type[Method] | Method) -> str:
 
 
 def _expanded(method: MethodLike) -> list[MethodLike]:
-    """The methods of a group; any other method alone, under its registered name."""
-    if not isinstance(method, str):
-        return [method]
-    if method in GROUPS:
-        return list(methods_of_group(method))
-    return [get_method(method).name]
+    """The methods of a name or a group of names; a class or an object as it is."""
+    return list(expand([method])) if isinstance(method, str) else [method]
 
 
 def _configured(method: MethodLike, changes: Mapping[str, Any]) -> Method:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import methods, registry
+from harness.config.method_names import name_fault
 from harness.errors import HarnessError
 from harness.methods.base import QueryMethod, WeightSharingMethod
 from harness.registry import get_method, get_space
@@ -38,9 +39,9 @@ Install = Callable[..., None]
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
     """Look for plug-ins anew in and after every test."""
-    registry._collect.cache_clear()
+    registry.refresh()
     yield
-    registry._collect.cache_clear()
+    registry.refresh()
 
 
 @pytest.fixture
@@ -107,6 +108,65 @@ def test_names_are_found_without_importing_torch() -> None:
     )
     root = ROOT
     subprocess.run([sys.executable, "-c", code], check=True, cwd=root, env=os.environ | {"PYTHONPATH": str(root)})
+
+
+@pytest.mark.parametrize("name", ["DARTS", "darts", "Darts"])
+def test_case_does_not_count(name: str) -> None:
+    assert get_method(name).name == "darts"
+    assert get_space(name).name == "darts"
+
+
+def test_an_underscore_is_a_hyphen() -> None:
+    assert get_method("PC_DARTS").name == "pc-darts"
+    assert get_space("nas_bench_201").name == "nas-bench-201"
+
+
+def test_the_exact_name_goes_before_one_that_differs_in_case(install: Install) -> None:
+    install(GOOD.replace('"uniform"', '"GDAS"'), "GDAS = :Uniform")
+    assert get_method("GDAS").summary == "every operation weighs the same"
+    assert get_method("gdas").summary != "every operation weighs the same"
+    with pytest.raises(HarnessError, match="unknown method 'Gdas'"):
+        get_method("Gdas")
+
+
+WEIGHT_SHARING = ["darts-pt", "enas", "random-search-ws", "setn", "spos"]
+
+
+def test_groups_are_the_lists_of_the_readme() -> None:
+    listed = {
+        "gradient": r"^\* gradient methods: (.*?)^\*",
+        "weight-sharing": r"^\* those that choose the cell by the trained supernet: (.*?)^\*",
+        "query": r"^\* query-based, without a supernet: (.*?)^$",
+    }
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for group, pattern in listed.items():
+        section = re.search(pattern, readme, re.DOTALL | re.MULTILINE)
+        assert section
+        assert registry.methods_of_group(group) == sorted(re.findall(r"`([a-z0-9-]+)`", section[1]))
+    assert registry.methods_of_group("weight-sharing") == WEIGHT_SHARING
+    assert registry.methods_of_group("all") == list(registry.methods())
+
+
+def test_the_source_says_the_group_that_the_class_has() -> None:
+    for name, plugin in registry.methods().items():
+        assert plugin.group == get_method(name).group, name
+
+
+def test_a_name_and_its_group_are_one_method() -> None:
+    assert registry.expand(["Weight_Sharing", "GDAS", "spos"]) == [*WEIGHT_SHARING, "gdas"]
+    with pytest.raises(HarnessError, match="unknown group of methods 'evolution'"):
+        registry.methods_of_group("evolution")
+
+
+@pytest.mark.parametrize("name", registry.GROUPS)
+def test_no_method_can_have_the_name_of_a_group(name: str) -> None:
+    assert "is a group of methods already" in str(name_fault(name))
+
+
+def test_a_method_of_another_package_has_the_group_of_its_class(install: Install) -> None:
+    install(GOOD + '    group = "weight-sharing"\n', "uniform = :Uniform")
+    assert registry.methods_of_group("weight-sharing") == [*WEIGHT_SHARING, "uniform"]
+    assert "uniform" not in registry.methods_of_group("gradient")
 
 
 def test_a_near_miss_is_told_the_right_name() -> None:
@@ -216,7 +276,7 @@ def test_a_file_adds_a_method(folder: Path) -> None:
 def test_classes_without_a_name_are_no_methods(folder: Path) -> None:
     before = set(registry.methods())
     (folder / "helpers.py").write_text("class Helper:\n    size = 3\n\nclass Other:\n    name: str\n")
-    registry._collect.cache_clear()
+    registry.refresh()
     assert set(registry.methods()) == before
 
 
@@ -225,9 +285,22 @@ def test_the_summary_of_a_method_without_one_is_its_docstring(folder: Path) -> N
     assert registry.methods()["uniform"].summary == "Every operation weighs the same."
 
 
-def test_lock_files_of_editors_are_passed_over(folder: Path) -> None:
+def test_lock_files_of_editors_and_checkpoints_of_notebooks_are_passed_over(folder: Path) -> None:
+    before = registry.methods()
+    registry.refresh()
     (folder / ".#uniform.py").symlink_to("somebody@somewhere.1234")
-    assert "darts" in registry.methods()
+    (folder / ".ipynb_checkpoints").mkdir()
+    (folder / ".ipynb_checkpoints" / "darts-checkpoint.py").write_text('class DARTS:\n    name = "darts"\n')
+    assert registry.methods() == before
+
+
+def test_a_file_that_cannot_be_read_says_so(folder: Path) -> None:
+    (folder / "a_folder.py").mkdir()
+    (folder / "gone.py").symlink_to("nowhere")
+    (folder / "deep.py").write_text(f"x = {'-' * 100_000}1\n")
+    for name in ("a-folder", "gone", "deep"):
+        assert registry.methods()[name].summary.startswith("broken: ")
+    assert get_method("darts").name == "darts"
 
 
 @pytest.mark.parametrize(

@@ -34,12 +34,17 @@ def software() -> dict[str, str]:
 
     Nothing heavy is imported for it. Which build of PyTorch it is (``+cu128``) does not count.
     """
-    digest = hashlib.sha256()
-    for package in ("harness", "methods", "spaces"):
+    sources: dict[str, bytes] = {}  # by name, which is the same in a checkout and installed
+    for package in ("harness", "harness.methods", "harness.spaces"):
         spec = importlib.util.find_spec(package)
-        for place in (spec and spec.submodule_search_locations) or ():
-            for file in sorted(Path(place).rglob("[!.]*.py")):
-                digest.update(f"{package}/{file.relative_to(place).as_posix()}\0".encode() + file.read_bytes())
+        for folder in map(Path, (spec and spec.submodule_search_locations) or ()):
+            for file in folder.rglob("[!.]*.py"):
+                name = f"{package.replace('.', '/')}/{file.relative_to(folder).as_posix()}"
+                if not name.startswith("harness/reports/"):  # no run imports them
+                    sources[name] = file.read_bytes()
+    digest = hashlib.sha256()
+    for name in sorted(sources):
+        digest.update(f"{name}\0".encode() + sources[name])
     entries = [*registry.methods().values(), *registry.spaces().values()]
     plugins = sorted({entry.provider for entry in entries if entry.provider.startswith("package ")})
     return {

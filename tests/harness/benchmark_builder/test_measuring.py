@@ -76,9 +76,9 @@ def small_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
     monkeypatch.setenv("PYTHONPATH", str(folder))
     monkeypatch.setenv("HARNESS_TABLES_DIR", str(tmp_path / "tables"))
-    registry._collect.cache_clear()
+    registry.refresh()
     yield
-    registry._collect.cache_clear()
+    registry.refresh()
 
 
 def recipe() -> Recipe:

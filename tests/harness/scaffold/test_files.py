@@ -22,9 +22,9 @@ work = command_line.work
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
     """Look for plug-ins anew in and after every test."""
-    registry._collect.cache_clear()
+    registry.refresh()
     yield
-    registry._collect.cache_clear()
+    registry.refresh()
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, **points: str) -> None:
@@ -37,7 +37,7 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, **points: str) -> Non
     monkeypatch.syspath_prepend(folder)
     for target in points.values():
         monkeypatch.delitem(sys.modules, target.partition(":")[0], raising=False)
-    registry._collect.cache_clear()
+    registry.refresh()
 
 
 def plug_in(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, source: str) -> None:
