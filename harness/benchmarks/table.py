@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,6 +47,15 @@ class Table:
     def datasets(self) -> list[str]:
         """Datasets with a test accuracy, in the table's order."""
         return [dataset for dataset, metric in self.columns if metric == "test_accuracy"]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of names and values of all columns, whatever file they came from."""
+        digest = hashlib.sha256(self.space.encode())
+        for dataset, metric in sorted(self.columns):
+            digest.update(f"{dataset}:{metric}".encode())
+            digest.update(np.ascontiguousarray(self.columns[dataset, metric]).tobytes())
+        return digest.hexdigest()
 
     def test_accuracy(self, dataset: str) -> npt.NDArray[np.float64]:
         """Test accuracy (%) of every cell, by official index. Raises HarnessError where the table has none."""

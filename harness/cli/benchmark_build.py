@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from harness.cli.options import (
-    Seeds,
     data_option,
     device_option,
     recipe_option,
@@ -24,7 +23,7 @@ from harness.cli.options import (
 @space_option
 @click.option("--dataset", metavar="NAME", default="digits", show_default=True)
 @recipe_option
-@click.option("--seeds", type=Seeds(), default="3", show_default=True, help="Training seeds of every cell.")
+@click.option("--seeds", default="3", show_default=True, metavar="SEEDS", help="Training seeds of every cell.")
 @click.option("--short", type=click.IntRange(min=1), metavar="EPOCHS", help="The short budget.  [default: a quarter]")
 @recipe_settings_option
 @click.option("--name", metavar="NAME", help="What to call the table.  [default: data set and recipe]")
@@ -35,7 +34,7 @@ def build(
     space_name: str,
     dataset: str,
     recipe_name: str | None,
-    seeds: list[int],
+    seeds: str,
     short: int | None,
     overrides: tuple[str, ...],
     name: str | None,
@@ -67,7 +66,7 @@ def build(
     warn(training.warning, test.warning)
     called = name or f"{dataset}-{recipe.name}"
     free_place(called)
-    planned = plan(called, space, training, test, recipe, short, seeds)
+    planned = plan(called, space, training, test, recipe, short, read_seeds(seeds))
     with stoppable(), _progress(called) as progress:
         rows = measure_cells(planned, jobs or cores(), device, data_dir, progress)
     table = built_table(planned, space, rows)

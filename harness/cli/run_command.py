@@ -59,7 +59,8 @@ def _print(outcome: Outcome, runs: Path | None) -> None:
         for planned, cell in retraining.derived(outcome.runs):
             line = summary(retraining.accuracies(cell))
             click.echo(f"{planned.name}: retrained on {retraining.training.name}, {line}")
-    click.echo(f"protocol {outcome.protocol.name}: {outcome.protocol.description}")
+    if outcome.protocol is not None:
+        click.echo(f"protocol {outcome.protocol.name}: {outcome.protocol.description}")
     if outcome.table is not None:
         click.echo(f"table {outcome.table.name}: {outcome.table.provenance['description']}")
     where = f" --runs {shlex.quote(str(runs))}" if runs else ""

@@ -23,7 +23,7 @@ from harness.cli.options import (
 if TYPE_CHECKING:
     from harness.config.study_options import StudyOptions
 
-_OPTIONS = [
+_OPTIONS: list[Callable[[Any], Any]] = [
     click.option(
         "--method",
         "methods",
@@ -104,7 +104,7 @@ def takes_study_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of a study; it gets a :class:`StudyOptions` as its first argument."""
 
     @functools.wraps(command)
-    def with_options(**values: Any) -> None:
+    def bundled(**values: Any) -> None:
         from harness.api.options import options_of
 
         context = click.get_current_context()
@@ -115,9 +115,7 @@ def takes_study_options(command: Callable[..., None]) -> Callable[..., None]:
         command(options, **rest)
 
     own = [str(parameter.name) for parameter in getattr(command, "__click_params__", [])]
-    for option in reversed(_OPTIONS):
-        with_options = option(with_options)
-    return with_options
+    return functools.reduce(lambda decorated, option: option(decorated), reversed(_OPTIONS), bundled)
 
 
 def _is_given(context: click.Context, name: str) -> bool:

@@ -24,7 +24,7 @@ from harness.runs.schema import TraceRow
 from harness.search import worker
 from harness.search.query_by_training import TrainingQuerySearch
 from harness.search.weight_sharing import WeightSharingSearch
-from harness.study.planning import plan
+from harness.study.planning import plan_runs
 
 SPACE = "nas-bench-201"
 EPOCHS = 6
@@ -80,7 +80,7 @@ def small_search(method: WeightSharingMethod, epoch: int = 0, epochs: int = EPOC
 
 def prepare(place: Path, method: Method, space: str = SPACE) -> RunFolder:
     """The folder of a small run in a study, ready for a worker. The method must be known by its name."""
-    run = plan(place, [method], [0], get_space(space), protocol(), training_set(), 1)[0]
+    run = plan_runs(place, [method], [0], get_space(space), protocol(), training_set(), 1)[0]
     run.folder.write_json("config.json", run.config)
     return run.folder
 

@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Protocol, cast
 
 from harness.config.study_options import RETRIES
 from harness.errors import HarnessError
@@ -248,7 +249,7 @@ class _Worker:
         assert self.process.stdin is not None
         if self.content:  # in this thread: a pipe takes 64 KiB and then waits for the worker to read
             with suppress(OSError, ValueError):
-                self.process.stdin.buffer.write(self.content)
+                cast(TextIOWrapper, self.process.stdin).buffer.write(self.content)
                 self.process.stdin.flush()
         assert self.process.stdout is not None
         for line in self.process.stdout:

@@ -108,8 +108,8 @@ class _Collector:
             text = textwrap.dedent(inspect.getsource(part))
         except (OSError, TypeError):
             raise HarnessError(
-                f"the source of {part.__qualname__}, which {self.method.__name__} needs, cannot be read; define it in a "
-                "file or in a cell of a notebook"
+                f"the source of {part.__qualname__}, which {self.method.__name__} needs, cannot be read; define it in "
+                "a file or in a cell of a notebook"
             ) from None
         self.parts[name] = text.rstrip()
         self.modules[part.__module__] = None

@@ -106,7 +106,10 @@ def _end_with_parent() -> None:
 def run(
     folder: RunFolder, data_directory: Path | None, device: str, emit: Emit, work: Work, content: bytes = b""
 ) -> None:
-    """Work until the run has a result; ``content`` is handed to the work. Raises :class:`HarnessError` where the run could go on after a repair."""
+    """Work until the run has a result; ``content`` is handed to the work.
+
+    Raises :class:`HarnessError` where the run could go on after a repair.
+    """
     lock = FileLock(folder.path / ".lock", timeout=0)
     try:
         with lock:

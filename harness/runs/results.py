@@ -188,7 +188,7 @@ def check_one_table(study: StudyRuns) -> None:
     tables = sorted({run.table for run in study.runs if run.table})
     if len(tables) > 1:
         raise HarnessError(
-            f"runs of study {study.name!r} were looked up in {len(tables)} different tables ({'; '.join(tables)}), whose "
+            f"runs of study {study.name!r} were looked up in {len(tables)} tables ({'; '.join(tables)}), whose "
             f"accuracies must not be compared; look all of them up in one: harness evaluate {study.name} --table NAME"
         )
 

@@ -85,9 +85,10 @@ class StudyPlan:
 
     def __str__(self) -> str:
         """The plan for print: a line a run, and their number."""
+        states = ["new" if self.options.fresh else run.state for run in self.runs]
         lines = [
-            f"{run.name}: {run.config['epochs']} epochs, {'new' if self.options.fresh else run.state}, {run.folder.path}"
-            for run in self.runs
+            f"{run.name}: {run.config['epochs']} epochs, {state}, {run.folder.path}"
+            for run, state in zip(self.runs, states, strict=True)
         ]
         total = f"study {self.path.name}: {len(self.to_do)} of {len(self.runs)} runs to do, {self.jobs} at once"
         return "\n".join([*lines, total])
