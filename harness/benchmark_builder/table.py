@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def _provenance(planned: Plan, rows: Mapping[int, CellRow]) -> dict[str, Any]:
         "source": f"nas-harness {__version__}, harness benchmark build",
         "sha256": hashlib.sha256(content).hexdigest(),
         "version": recipe.hash,
-        "date": datetime.now(timezone.utc).date().isoformat(),
+        "date": datetime.now(UTC).date().isoformat(),
         "licence": "that of the data set",
         "torch": str(torch.__version__),
         "plan": asdict(planned),

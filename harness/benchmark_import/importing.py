@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ def import_table(path: Path, space: SearchSpace, name: str | None = None) -> tup
             f"cannot read a table from {path} ({error.strerror or error}); give the official NAS-Bench-201 file "
             "(.pth), a NATS-Bench topology folder, or a CSV file"
         ) from None
-    date = datetime.now(timezone.utc).date().isoformat()
+    date = datetime.now(UTC).date().isoformat()
     table = replace(table, name=called, provenance={**table.provenance, "name": called, "date": date})
     return table, write_table(table, space)
 

@@ -52,6 +52,7 @@ def build(
     from harness.benchmark_builder.measuring import measure_cells, plan
     from harness.benchmark_builder.table import built_table, store_built
     from harness.benchmarks.store import free_place
+    from harness.config.seeds import read_seeds
     from harness.data.training_set import load_training_set
     from harness.registry import get_space
     from harness.retraining.test_set import load_test_set

@@ -184,11 +184,16 @@ def load_protocol(name: str, overrides: Overrides = ()) -> Protocol:
     """
     protocol = _checked(validated(Protocol, "protocol", name, read_settings("protocol", name)))
     for key, value in pairs_of(overrides):
-        section, _, method = key.rpartition(".")
-        if section in {"search.epochs", "search.order"} and method != "default":
-            key = f"{section}.{get_plugin('method', method, methods()).name}"
-        protocol = _checked(validated(Protocol, "protocol", name, changed(protocol, key, value)))
+        protocol = _checked(validated(Protocol, "protocol", name, changed(protocol, _canonical(key), value)))
     return protocol
+
+
+def _canonical(key: str) -> str:
+    """A setting's name, in which a method has its registered name."""
+    section, _, method = key.rpartition(".")
+    if section in {"search.epochs", "search.order"} and method != "default":
+        return f"{section}.{get_plugin('method', method, methods()).name}"
+    return key
 
 
 def _checked(protocol: Protocol) -> Protocol:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Protocol, cast
@@ -112,7 +112,7 @@ class Attempted:
 
     def end(self, status: Status, reason: str, listener: Listener) -> None:
         """Record the end of a run that did not do so itself, and tell."""
-        begun = datetime.fromtimestamp(time.time() - self.seconds, timezone.utc).isoformat(timespec="seconds")
+        begun = datetime.fromtimestamp(time.time() - self.seconds, UTC).isoformat(timespec="seconds")
         self.run.write_json("result.json", result(status, reason, self.run.read_trace(), begun, self.seconds))
         listener.ended(self.run, status, reason)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def open_study(path: Path, runs: Sequence[PlannedRun], command: str, table: tupl
 def change_study(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Replace ``study.json`` by what ``change`` makes of it, one process at a time; create it where there is none."""
     folder = RunFolder(path)
-    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    created = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         path.mkdir(parents=True, exist_ok=True)
         with FileLock(path / ".lock"):  # of two commands at once each adds its own, and the first decides for both
