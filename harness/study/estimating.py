@@ -131,10 +131,7 @@ def _left(run: PlannedRun) -> float:
 def _measured(run: PlannedRun, threads: int, device: str, data_directory: Path | None) -> Measured:
     """Measure in a process of its own, whose memory and environment variables are then those of a run."""
     with tempfile.TemporaryDirectory() as path:
-        folder = RunFolder(Path(path))
-        folder.write_json("config.json", {**run.config, "threads": threads})
-        if run.answers is not None:
-            write_atomically(folder.path / "answers.npy", run.answers.to_bytes())
+        folder = prepare(run, Path(path), threads)
         code = f"import sys; sys.path[:] = {sys.path!r}; from harness.study.estimating import main; main()"
         command = [sys.executable, "-c", code, path, "--device", device]
         if data_directory is not None:
@@ -148,6 +145,15 @@ def _measured(run: PlannedRun, threads: int, device: str, data_directory: Path |
         )
         raise HarnessError(f"{run.config['label']} cannot be measured: {reason}")
     return Measured(outcome["seconds"], outcome["memory_mib"])
+
+
+def prepare(run: PlannedRun, path: Path, threads: int) -> RunFolder:
+    """A run's configuration in a folder of its own."""
+    folder = RunFolder(path)
+    folder.write_json("config.json", {**run.config, "threads": threads})
+    if run.answers is not None:
+        write_atomically(folder.path / "answers.npy", run.answers.to_bytes())
+    return folder
 
 
 def main() -> None:

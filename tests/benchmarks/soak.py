@@ -27,9 +27,9 @@ from harness.config.protocol import load_protocol
 from harness.data.training_set import load_training_set
 from harness.registry import get_method
 from harness.runs.results import load_study
-from harness.study.lookup import look_up
+from harness.study.lookup import record_accuracies
 from harness.study.planned_run import PlannedRun
-from harness.study.planning import plan
+from harness.study.planning import plan_runs
 from tests.support.small_search import TINY, outcome
 from tests.support.small_search import run as search
 from tests.support.toy import NAS_BENCH_201
@@ -97,7 +97,7 @@ def faults(study: Path, alone: list[PlannedRun], said: str) -> list[str]:
         search(run.folder)
         if outcome(there) != outcome(run.folder):
             found.append(f"{run.name}: differs from the undisturbed run")
-        look_up(run.folder, table)
+        record_accuracies(run.folder, table)
         if there.evaluation != run.folder.evaluation:
             found.append(f"{run.name}: its accuracies are others")
     return found
@@ -119,7 +119,7 @@ def main() -> None:
         rules, training = load_protocol("quick", SETTINGS), load_training_set("digits")
         threads = load_study(study).runs[0].config["threads"]
         methods = [get_method(name)() for name in METHODS]
-        alone = plan(Path(place) / "alone", methods, list(range(seeds)), NAS_BENCH_201, rules, training, threads)
+        alone = plan_runs(Path(place) / "alone", methods, list(range(seeds)), NAS_BENCH_201, rules, training, threads)
         wrong = faults(study, alone, said)
         if attempts > count["workers killed"]:
             wrong.append(f"{attempts} deaths are recorded, and {count['workers killed']} workers were killed")

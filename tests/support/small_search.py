@@ -15,7 +15,7 @@ from harness.data.training_set import load_training_set
 from harness.methods.base import WeightSharingMethod
 from harness.runs.folder import RunFolder
 from harness.search.weight_sharing import WeightSharingSearch
-from harness.study.planning import plan
+from harness.study.planning import plan_runs
 from tests.support.toy import NAS_BENCH_201
 
 __all__ = ["CPU", "PLAIN", "TIMING", "TINY", "Killed", "data", "gradient_search", "outcome", "protocol", "quiet", "run"]
@@ -55,6 +55,7 @@ def without(row: Any, apart: set[str]) -> dict[str, Any]:
 def start(folder: Path, name: str, *overrides: str, seed: int = 0) -> RunFolder:
     """A run's folder, ready for the worker."""
     method = registry.get_method(name)(**CHEAPER.get(name, {}))
-    planned = plan(folder, [method], [seed], NAS_BENCH_201, protocol(*overrides), load_training_set("digits"), 1)[0]
+    training = load_training_set("digits")
+    (planned,) = plan_runs(folder, [method], [seed], NAS_BENCH_201, protocol(*overrides), training, 1)
     planned.folder.write_json("config.json", planned.config)
     return planned.folder

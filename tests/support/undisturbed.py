@@ -11,7 +11,7 @@ from harness.config.protocol import load_protocol
 from harness.data.training_set import load_training_set
 from harness.registry import get_method
 from harness.study.planned_run import PlannedRun
-from harness.study.planning import plan
+from harness.study.planning import plan_runs
 from tests.support.small_search import outcome
 from tests.support.small_search import run as search
 from tests.support.toy import NAS_BENCH_201
@@ -25,7 +25,7 @@ TINY = [
 
 def planned(study: Path) -> PlannedRun:
     rules, training = load_protocol("quick", TINY), load_training_set("digits")
-    (run,) = plan(study, [get_method("gdas")()], [0], NAS_BENCH_201, rules, training, 1)
+    (run,) = plan_runs(study, [get_method("gdas")()], [0], NAS_BENCH_201, rules, training, 1)
     return run
 
 

@@ -30,9 +30,9 @@ from harness.execution.local import Workers
 from harness.registry import get_method
 from harness.runs.folder import RunFolder, write_atomically
 from harness.search.benchmark_query import BenchmarkQuery
-from harness.study.planned_run import PlannedRun, begin
-from harness.study.planning import plan
-from harness.study.running import conduct
+from harness.study.planned_run import PlannedRun, prepare_folder
+from harness.study.planning import plan_runs
+from harness.study.running import run_planned
 from tests.support.command_line import call, refusal
 from tests.support.heard import Heard
 from tests.support.paths import ROOT
@@ -154,13 +154,13 @@ def planned(study: Path) -> list[PlannedRun]:
     rules = load_protocol("quick", [*TINY, "search.epochs=4", "queries.answers=table", "queries.evaluations=40"])
     methods = [get_method("regularized-evolution")(), get_method("random-search")()]
     told = BenchmarkQuery(np.linspace(20, 90, NAS_BENCH_201.size), None)
-    return plan(study, methods, [0, 1], NAS_BENCH_201, rules, load_training_set("digits"), 1, told)[:3]
+    return plan_runs(study, methods, [0, 1], NAS_BENCH_201, rules, load_training_set("digits"), 1, told)[:3]
 
 
 def check_undisturbed(runs: list[PlannedRun], tmp_path: Path) -> None:
     """Hold runs to the bits of the same ones in this process."""
     for run, alone in zip(runs, planned(tmp_path / "undisturbed"), strict=True):
-        begin(alone, {}, fresh=False)
+        prepare_folder(alone, {}, fresh=False)
         search(alone.folder)
         assert outcome(run.folder) == outcome(alone.folder)
 
@@ -181,7 +181,7 @@ def test_a_killed_dask_worker_costs_a_retry_and_no_bit(place: Path, address: str
             striking = threading.Thread(target=strike)
             striking.start()
             executor = cluster.executor(Workers(3, "cpu", None, None, "waits_half_way"))
-            assert conduct(runs, None, executor, {"jobs": 3, "threads": 1}, fresh=False, track=False) == 0
+            assert run_planned(runs, None, executor, {"jobs": 3, "threads": 1}, fresh=False, track=False) == 0
             striking.join()
     check_undisturbed(runs, tmp_path)
     for run in runs:
@@ -240,7 +240,7 @@ def test_under_a_new_scheduler_runs_go_on_and_end_bit_for_bit(place: Path, addre
             striking.start()
             executor = cluster.executor(Workers(1, "cpu", None, None, "waits_half_way"))
             with pytest.raises(HarnessError, match=r"^the Dask scheduler is gone .* the same command goes on$"):
-                conduct(runs, None, executor, facts, fresh=False, track=False)
+                run_planned(runs, None, executor, facts, fresh=False, track=False)
             striking.join()
     assert not list(tmp_path.glob(".dask-*"))
     assert [run.folder.result is not None for run in runs] == [True, False, False]
@@ -253,7 +253,7 @@ def test_under_a_new_scheduler_runs_go_on_and_end_bit_for_bit(place: Path, addre
         await_workers(address, 1)
         with connect(address, tmp_path, {"GPU": 1}, no_warning) as cluster:
             executor = cluster.executor(Workers(3, "cpu", None, None))
-            assert conduct(runs, None, executor, facts, fresh=False, track=False) == 0
+            assert run_planned(runs, None, executor, facts, fresh=False, track=False) == 0
     assert (runs[0].folder.path / "result.json").read_bytes() == finished
     assert not list(tmp_path.glob("study/*/*/attempts.json"))  # no run had a fault of its own
     check_undisturbed(runs, tmp_path)

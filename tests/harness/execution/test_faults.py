@@ -17,7 +17,7 @@ from harness.errors import HarnessError
 from harness.registry import get_method
 from harness.runs import process
 from harness.runs.folder import RunFolder
-from harness.study.planning import plan
+from harness.study.planning import plan_runs
 from tests.support import data_files, undisturbed
 from tests.support.data_files import store
 from tests.support.small_search import Killed, outcome
@@ -124,7 +124,7 @@ def test_a_run_whose_data_is_taken_away_goes_on_once_it_is_back(
     rules, training = load_protocol("quick", settings), load_training_set("cifar10")
     runs = []
     for study in ("whole", "broken"):
-        (run,) = plan(tmp_path / study, [get_method("gdas")()], [0], NAS_BENCH_201, rules, training, 1)
+        (run,) = plan_runs(tmp_path / study, [get_method("gdas")()], [0], NAS_BENCH_201, rules, training, 1)
         run.folder.write_json("config.json", run.config)
         runs.append(run.folder)
     whole, broken = runs

@@ -14,7 +14,7 @@ from harness.execution.local import MEMORY, SPIN, Listener, Workers
 from harness.runs import process
 from harness.runs.folder import RunFolder
 from harness.runs.schema import Attempt
-from harness.study.running import conduct
+from harness.study.running import run_planned
 from tests.support import undisturbed
 from tests.support.heard import Heard
 from tests.support.small_search import outcome
@@ -107,7 +107,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint_and_ends_bit_for_bit(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"https://bob:{SECRET}@host.invalid")
     run = planned(tmp_path / "study")
-    unfinished = conduct([run], None, Workers(1, "cpu", None, None, "dies_once"), {}, fresh=False, track=False)
+    unfinished = run_planned([run], None, Workers(1, "cpu", None, None, "dies_once"), {}, fresh=False, track=False)
     assert unfinished == 0
     lines = capsys.readouterr().err
     assert "gdas seed 0: its process was killed by SIGKILL, perhaps because memory ran out; goes on from its" in lines
@@ -206,7 +206,7 @@ def test_what_another_command_ended_since_the_plan_is_left_as_it_is(tmp_path: Pa
         def execute(self, runs: Sequence[RunFolder], listener: Listener) -> None:
             assert list(runs) == []
 
-    assert conduct([run], None, Idle(), {}, fresh=False, track=False) == 1
+    assert run_planned([run], None, Idle(), {}, fresh=False, track=False) == 1
     assert (run.folder.path / "result.json").read_bytes() == kept
     assert {file.name for file in run.folder.path.iterdir()} == {"config.json", "result.json"}
 

@@ -24,7 +24,7 @@ from harness.runs import process
 from harness.runs.folder import RunFolder
 from harness.spaces.base import Architecture, NetworkConfig, initialize
 from harness.spaces.nas_bench_201.encoding import NONE, SKIP
-from harness.study.planned_run import begin
+from harness.study.planned_run import prepare_folder
 from tests.support import small_training
 from tests.support.small_training import CELL, SMALL, TINY, retraining, training_set
 from tests.support.toy import NAS_BENCH_201 as SPACE
@@ -149,7 +149,7 @@ class Killed(BaseException):
 def train(how: Retraining, cell: Architecture, seed: int = 0, break_at: int | None = None) -> RunFolder:
     """Train a cell in this process; break off in the midst of the epoch after ``break_at`` epochs."""
     planned = how.plan(cell, seed, 1)
-    begin(planned, {}, fresh=False)
+    prepare_folder(planned, {}, fresh=False)
 
     def emit(event: process.Event) -> None:
         if break_at is not None and event["kind"] == "progress" and event["done"] > break_at:

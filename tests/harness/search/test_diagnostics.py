@@ -21,7 +21,7 @@ from harness.search.cost import Cost
 from harness.search.weight_sharing import WeightSharingSearch
 from harness.spaces.base import Mixture
 from harness.study.folder import check_comparable, open_study
-from harness.study.planning import plan
+from harness.study.planning import plan_runs
 from tests.support.diagnosed import APART, CHEAP, ON, RECORDED, epochs
 from tests.support.small_search import (
     CHEAPER,
@@ -209,7 +209,7 @@ def test_memory_of_diagnostics_is_not_counted() -> None:
 
 def identities(study: Path, overrides: Sequence[str]) -> list[Any]:
     training = load_training_set("digits")
-    return plan(study, [DARTS()], [0], NAS_BENCH_201, protocol(*overrides), training, 1)
+    return plan_runs(study, [DARTS()], [0], NAS_BENCH_201, protocol(*overrides), training, 1)
 
 
 def test_diagnostics_change_neither_hash_nor_identity_and_such_runs_are_comparable(tmp_path: Path) -> None:

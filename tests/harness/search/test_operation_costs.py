@@ -31,7 +31,7 @@ from harness.search.operation_costs import (
 )
 from harness.spaces.base import NetworkConfig
 from harness.study.configure import check_possible
-from harness.study.planning import plan
+from harness.study.planning import plan_runs
 from tests.support.small_search import CPU, gradient_search, protocol, quiet
 from tests.support.toy import NAS_BENCH_201, batch, build_again, build_search, gradient_methods, identical, step
 
@@ -216,7 +216,7 @@ def test_without_a_weight_the_settings_that_enter_an_identity_are_those_of_befor
 
 def test_a_weight_changes_label_and_identity_and_survives_in_the_configuration(tmp_path: Any) -> None:
     methods = [DARTS(), DARTS(flops_weight=0.5)]
-    runs = plan(tmp_path, methods, [0], NAS_BENCH_201, protocol(), load_training_set("digits"), 1)
+    runs = plan_runs(tmp_path, methods, [0], NAS_BENCH_201, protocol(), load_training_set("digits"), 1)
     plain, weighed = (run.config for run in runs)
     assert weighed["label"] == "darts[flops_weight=0.5]"
     assert plain["identity"] != weighed["identity"]

@@ -22,7 +22,7 @@ from harness.search.operation_costs import operation_costs
 from harness.search.operation_latency import Latencies, latencies
 from harness.spaces.base import NetworkConfig
 from harness.spaces.network_size import flops
-from harness.study.planning import plan
+from harness.study.planning import plan_runs
 from tests.support import studies
 from tests.support.small_search import protocol, run
 from tests.support.toy import NAS_BENCH_201
@@ -97,7 +97,7 @@ def test_a_run_holds_what_it_pays_for(tmp_path: Path) -> None:
     rules = protocol("alpha.learning_rate=0.3")
 
     def planned(timed: Latencies) -> list[Any]:
-        return plan(tmp_path, methods, [0], NAS_BENCH_201, rules, training, 1, latencies=timed)
+        return plan_runs(tmp_path, methods, [0], NAS_BENCH_201, rules, training, 1, latencies=timed)
 
     plain, sized, timed = planned(MADE_UP)
     assert "latencies" not in plain.config

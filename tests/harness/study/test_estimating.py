@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
+import subprocess
+import tempfile
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,9 +23,9 @@ from harness.registry import get_method
 from harness.runs.schema import RunResult
 from harness.search.benchmark_query import BenchmarkQuery
 from harness.study import estimating
-from harness.study.estimating import Estimate, Measured, measure
+from harness.study.estimating import Estimate, Measured, measure, prepare
 from harness.study.planned_run import PlannedRun
-from harness.study.planning import plan
+from harness.study.planning import plan_runs
 from tests.support import command_line
 from tests.support.command_line import call, files, refusal
 from tests.support.toy import NAS_BENCH_201
@@ -37,15 +40,13 @@ work = command_line.work
 
 def planned(folder: Path, name: str, seeds: int = 1) -> list[PlannedRun]:
     rules, training = load_protocol("quick", TINY), load_training_set("digits")
-    return plan(folder, [get_method(name)()], range(seeds), NAS_BENCH_201, rules, training, 1)
+    return plan_runs(folder, [get_method(name)()], range(seeds), NAS_BENCH_201, rules, training, 1)
 
 
-def measured(run: PlannedRun, answers: bytes | None) -> Measured:
-    """What a few steps of a run come to, measured in this process."""
-    found, reason = measure(json.dumps(run.config), answers, "cpu", None)
-    assert reason == ""
-    assert found is not None
-    return found
+def measured(run: PlannedRun) -> Measured:
+    """A run measured in this process, by a few steps."""
+    with tempfile.TemporaryDirectory() as path:
+        return measure(prepare(run, Path(path), 1), b"", "cpu", None)
 
 
 def test_a_method_is_measured_in_a_process_of_its_own_and_nothing_is_left(work: Path) -> None:
@@ -107,7 +108,7 @@ def test_ended_runs_are_not_counted_again_and_begun_ones_by_what_is_left(
         ("--method darts --set search.epoch=3", "unknown setting 'search.epoch'"),
         ("--method darts --device tpu", "--device tpu cannot be used"),
         ("--method darts --study ..", r"--study '\.\.' is no name"),
-        ("", "Missing option '--method'"),
+        ("", "no method is named; add --method"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(arguments: str, message: str, work: Path) -> None:
@@ -120,7 +121,7 @@ def test_a_study_under_other_rules_is_refused_before_anything_is_measured(
 ) -> None:
     (run,) = planned(work / "runs" / "s", "darts")
     run.folder.write_json("config.json", run.config)
-    command = ("estimate", "--method", "darts", "--study", "s", *SETS, "--set", "search.epochs=5")
+    command = ("estimate", "--method", "darts", "--study", "s", *(word.replace("epochs=4", "epochs=5") for word in SETS))
     assert "holds runs of another protocol hash" in refusal(call(*command))
     assert no_other_process == []
 
@@ -130,33 +131,25 @@ def test_a_method_is_measured_as_workers_run_and_where_that_fails_named_in_one_l
 ) -> None:
     seen = {}
 
-    class Pool:
-        """In the place of a process: one that has no memory."""
+    def no_memory(command: list[str], *, input: bytes, env: dict[str, str], **_: object) -> SimpleNamespace:
+        """In the place of a process: one that dies."""
+        seen.update(env)
+        assert input == b""
+        return SimpleNamespace(returncode=-9)
 
-        def __init__(self, *_: object, **__: object) -> None: ...
-        def __enter__(self) -> Pool:
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
-        def submit(self, *_: object) -> Pool:
-            seen.update(os.environ)
-            return self
-
-        def result(self) -> tuple[None, str]:
-            return None, "RuntimeError: out of memory at search.py:1"
-
-    monkeypatch.setattr(estimating, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(subprocess, "run", no_memory)
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
     before = dict(os.environ)
-    with pytest.raises(HarnessError, match=r"^darts cannot be measured: RuntimeError: out of memory"):
-        estimating.estimate(planned(tmp_path, "darts"), 1, "cpu", None)
+    message = r"^darts cannot be measured: its process died with code -9, perhaps because memory ran out"
+    with pytest.raises(HarnessError, match=message):
+        estimating.measure_runs(planned(tmp_path, "darts"), 1, "cpu", None)
     assert seen == worker_environment() != before == os.environ
 
 
 @pytest.mark.parametrize("name", ["pc-darts", "random-search"])
 def test_every_kind_of_method_is_measured_without_a_trace_in_its_folder(name: str, tmp_path: Path) -> None:
     (run,) = planned(tmp_path, name)
-    found = measured(run, None)
+    found = measured(run)
     assert found.memory_mib > 50  # PyTorch alone
     assert found.seconds >= 0
     assert files(tmp_path) == []
@@ -167,7 +160,7 @@ def test_a_curvature_counts_for_each_epoch_that_asks_for_it_and_not_for_each_ima
 ) -> None:
     (run,) = planned(tmp_path, "darts-es")
     monkeypatch.setattr(estimating, "_seconds", lambda work: 1000.0)
-    found = measured(run, None)
+    found = measured(run)
     assert 3000 <= found.seconds < 3500  # between any two of four epochs
 
 
@@ -175,19 +168,17 @@ def test_a_search_that_a_table_answers_is_measured_by_its_own_seconds(tmp_path: 
     answers = BenchmarkQuery(np.linspace(10, 90, NAS_BENCH_201.size), np.full(NAS_BENCH_201.size, 1000.0))
     rules = load_protocol("quick", [*TINY, "queries.answers=table", "queries.seconds=20000"])
     method = get_method("random-search")()
-    (run,) = plan(tmp_path, [method], [0], NAS_BENCH_201, rules, load_training_set("digits"), 1, answers)
-    found = measured(run, answers.to_bytes())
+    (run,) = plan_runs(tmp_path, [method], [0], NAS_BENCH_201, rules, load_training_set("digits"), 1, answers)
+    found = measured(run)
     assert 0 < found.seconds < 20000  # twenty look-ups, and not the seconds they stand for
     assert files(tmp_path) == []
 
 
 def test_what_fails_in_a_measurement_is_told_with_its_reason(tmp_path: Path) -> None:
     (run,) = planned(tmp_path, "darts")
-    config = {**run.config, "dataset": "cifar10"}
-    found, reason = measure(json.dumps(config), None, "cpu", tmp_path)
-    assert found is None
-    assert "cifar10" in reason
-    assert "\n" not in reason
+    elsewhere = replace(run, config={**run.config, "dataset": "cifar10"})
+    with pytest.raises(HarnessError, match=r"^darts cannot be measured: cifar10 is neither in .*$"):
+        estimating.measure_runs([elsewhere], 1, "cpu", tmp_path)
 
 
 @given(st.lists(st.floats(0.1, 1e5), min_size=1, max_size=12), st.integers(1, 14))

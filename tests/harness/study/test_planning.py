@@ -20,7 +20,7 @@ from harness.runs.identity import identity
 from harness.study.configure import configure, split_overrides
 from harness.study.folder import open_study
 from harness.study.planned_run import PlannedRun
-from harness.study.planning import plan
+from harness.study.planning import plan_runs
 from tests.support.toy import NAS_BENCH_201
 
 TRAINING = load_training_set("digits")
@@ -34,7 +34,8 @@ def planned(
     training: TrainingSet = TRAINING,
     threads: int = 1,
 ) -> list[PlannedRun]:
-    return plan(study, methods or [DARTS()], seeds, NAS_BENCH_201, load_protocol("quick", protocol), training, threads)
+    rules = load_protocol("quick", protocol)
+    return plan_runs(study, methods or [DARTS()], seeds, NAS_BENCH_201, rules, training, threads)
 
 
 def one_identity(study: Path, *methods: Method, **options: Any) -> str:
@@ -97,13 +98,13 @@ def test_only_what_would_repeat_itself_is_cached(tmp_path: Path, status: str | N
 
 def test_overrides_go_to_methods_and_to_the_protocol() -> None:
     found = split_overrides(["gdas.tau_max=5", "search.epochs=3", "gdas.tau_min=0.1", "dataset=cifar10"])
-    assert found == ({"gdas": {"tau_max": 5, "tau_min": 0.1}}, ["search.epochs=3", "dataset=cifar10"])
+    assert found == ({"gdas": {"tau_max": 5, "tau_min": 0.1}}, {"search.epochs": 3, "dataset": "cifar10"})
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("pc_darts.K=2", r"--set pc_darts\.K=2: unknown method or section 'pc_darts', did you mean 'pc-darts'\?"),
+        ("pcdarts.K=2", r"--set pcdarts\.K=2: unknown method or section 'pcdarts', did you mean 'pc-darts'\?"),
         ("serch.epochs=2", "unknown method or section 'serch', did you mean 'search'"),
         ("tau_max=5", r"unknown setting 'tau_max'.*; a hyper-parameter begins with its method, such as gdas\.tau_max"),
     ],
@@ -141,7 +142,7 @@ def test_a_study_remembers_its_commands_and_holds_one_protocol(tmp_path: Path) -
     first = planned(study)
     open_study(study, first, "harness run --method darts", None)
     open_study(study, first, "harness run --method darts", None)
-    open_study(study, planned(study, GDAS()), "harness run --method gdas", "/a/table.csv")
+    open_study(study, planned(study, GDAS()), "harness run --method gdas", ("/a/table.csv", "0" * 64))
     info = RunFolder(study).read_json("study.json")
     assert info["commands"] == ["harness run --method darts", "harness run --method gdas"]
     assert info["table"] == "/a/table.csv"

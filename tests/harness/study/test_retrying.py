@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from harness.runs.folder import RunFolder
 from harness.runs.schema import Status
 from harness.spaces.base import Mixture
 from harness.study.folder import open_study
-from harness.study.planning import plan
+from harness.study.planning import plan_runs
 from tests.support import command_line
 from tests.support.command_line import call, folders, refusal
 from tests.support.small_search import outcome
@@ -143,15 +144,16 @@ class Elsewhere:
 def test_a_cluster_retries_what_was_run_on_it(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, place, options = ended(work, "failed"), Elsewhere(), []
 
-    def working_place(*given: Any) -> Elsewhere:
+    @contextmanager
+    def open_backend(*given: Any) -> Iterator[Elsewhere]:
         options.append(given)
-        return place
+        yield place
 
-    monkeypatch.setattr("harness.cli.retry_command.working_place", working_place)
+    monkeypatch.setattr("harness.api.searches.open_backend", open_backend)
     dask = ("--executor", "dask", "--scheduler", "tcp://127.0.0.1:9", "--worker-resources", "GPU=1")
     again = call("retry", "s", "--device", "cuda:7", "--retries", "9", *dask, "--no-mlflow")
     assert "gdas seed 0: diverged: elsewhere\n" in again.output
-    assert options == [("dask", "tcp://127.0.0.1:9", ("GPU=1",), Path("runs"))]
+    assert options == [("dask", "tcp://127.0.0.1:9", {"GPU": 1.0}, Path("runs"))]
     assert place.asked == [(None, 1)]  # no bound by the memory of this machine
     assert run.read_json("environment.json") == {"jobs": 1, "threads": 1}
     assert run.result is not None
@@ -172,7 +174,7 @@ def test_interrupted_runs_go_on_unless_failed_ones_alone_are_asked_for(work: Pat
 def ended(work: Path, status: Status, **config: Any) -> RunFolder:
     """A study ``s`` of one run that ended so, without the search."""
     rules = load_protocol("quick", TINY[1:-1:2])
-    (run,) = plan(work / "runs" / "s", [GDAS()], [0], NAS_BENCH_201, rules, load_training_set("digits"), 1)
+    (run,) = plan_runs(work / "runs" / "s", [GDAS()], [0], NAS_BENCH_201, rules, load_training_set("digits"), 1)
     open_study(work / "runs" / "s", [run], "harness run", None)
     run.folder.write_json("config.json", {**run.config, **config})
     run.folder.write_json("result.json", process.result(status, "its own fault", [], process.now(), 1.0))
