@@ -1,11 +1,20 @@
-"""What every test leaves behind."""
+"""Fixtures of all tests, and a line that says which harness they test."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+
+from harness import __version__
+from tests.support.paths import ROOT, TESTED
+
+
+def pytest_report_header() -> str:
+    where = "of the checkout" if TESTED == ROOT / "harness" else "installed"
+    return f"harness {__version__}, {where}: {TESTED}"
 
 
 @pytest.fixture(autouse=True)
@@ -16,3 +25,14 @@ def computes_as_before() -> Iterator[None]:
     torch.set_num_threads(threads)
     torch.set_deterministic_debug_mode("default")
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory."""
+    for name in ("HARNESS_RUNS_DIR", "HARNESS_DATA_DIR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder

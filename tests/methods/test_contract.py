@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from functools import cache
 from typing import Any
 
@@ -16,7 +13,7 @@ from harness.contract import MethodContract
 from harness.contract.small_runs import Outcome
 from harness.methods.base import Batch, Forward, SearchState, WeightSharingMethod
 from harness.spaces.base import Mixture
-from tests.support.paths import ROOT
+from tests.support.paths import printed
 from tests.support.small_search import CHEAPER
 from tests.support.toy import build_search, gradient_methods, step
 
@@ -37,11 +34,8 @@ print(json.dumps({name: whole(name) for name in registry.methods()}))
 
 @cache
 def in_a_fresh_process() -> dict[str, Outcome]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", ALL_IN_ONE]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    found: dict[str, Outcome] = json.loads(done.stdout)
-    return found
+    outcomes: dict[str, Outcome] = json.loads(printed(ALL_IN_ONE))
+    return outcomes
 
 
 @pytest.mark.parametrize("name", registry.methods())

@@ -18,12 +18,12 @@ from harness.reports.comparison_report import (
 from harness.reports.results import comparison
 from harness.reports.results.sides import read_sides
 from harness.spaces.nas_bench_201 import encoding
-from tests.support import command_line, studies
+from tests.support import studies
 from tests.support.command_line import call, refusal
 
 made_up_table = studies.made_up_table
 
-work = command_line.work
+pytestmark = pytest.mark.usefixtures("work")
 
 POOLS = (encoding.POOL,) * 6
 OTHER: dict[str, Any] = {

@@ -57,17 +57,3 @@ def batch(labels: Any, images: Any = None, **more: Any) -> dict[str, Any]:
     if images is None:
         images = np.repeat(np.arange(len(labels), dtype=np.uint8)[:, None], 768, axis=1)
     return {"data": images, "labels": labels, "mean": np.zeros(768), **more}
-
-
-@pytest.fixture
-def contents() -> dict[str, bytes]:
-    """CIFAR-10 in small: file f has the labels f to f + 3, and red counts the images."""
-    return {
-        name: b"".join(record(bytes([file + i]), red=EACH * file + i) for i in range(EACH))
-        for file, name in enumerate(CIFAR10.training_files)
-    }
-
-
-@pytest.fixture
-def cifar10(monkeypatch: pytest.MonkeyPatch, contents: dict[str, bytes]) -> DatasetInfo:
-    return publish(monkeypatch, CIFAR10, contents, EACH * len(contents))

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from harness.data.training_set import TrainingSet, load_training_set
-from harness.retraining.test_set import load_test_set
 from harness.retraining.trainings import Retraining, prepare
 from tests.support.toy import NAS_BENCH_201 as SPACE
 
@@ -20,18 +16,6 @@ TINY = [
 SMALL = 50
 """Images of the training set here, and of the test set."""
 CELL = SPACE.parse("|nor_conv_1x1~0|+|nor_conv_3x3~0|skip_connect~1|+|none~0|skip_connect~1|avg_pool_3x3~2|")
-
-
-@pytest.fixture(autouse=True)
-def small_digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Digits with few images."""
-
-    def cut(loaded: Any) -> Any:
-        return replace(loaded, images=loaded.images[:SMALL], labels=loaded.labels[:SMALL])
-
-    for place in ("harness.retraining.worker", "harness.retraining.trainings"):
-        monkeypatch.setattr(f"{place}.load_test_set", lambda *_, **__: cut(load_test_set("digits")))
-    monkeypatch.setattr("harness.retraining.worker.training_set", lambda *_: training_set())
 
 
 def training_set() -> TrainingSet:

@@ -8,32 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from harness.runs.folder import RunFolder
 from harness.spaces.nas_bench_201 import encoding
-from harness.tracking import Store, connect
+from harness.tracking import Store
 from tests.support.studies import ALL_CONV3, ALL_SKIP, StudyWriter, accuracy
 
 CELLS = [ALL_SKIP, ALL_CONV3, ALL_SKIP, ALL_CONV3]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A SQLite store that all tests of this file share; creating one takes seconds."""
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
-
-
-@pytest.fixture
-def store(server: str, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
-    return connect()
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> StudyWriter:
-    """A study whose name no other test uses."""
-    return StudyWriter(tmp_path / "runs", tmp_path.name)
 
 
 class LiveRun:
@@ -49,11 +29,6 @@ class LiveRun:
     def end(self) -> None:
         for name in ("result.json", "evaluation.json"):
             shutil.copy(self.complete.path / name, self.path / name)
-
-
-@pytest.fixture
-def live(writer: StudyWriter, tmp_path: Path) -> LiveRun:
-    return LiveRun(writer, tmp_path)
 
 
 def runs_of(store: Store, study: str) -> dict[str, Any]:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from harness.config.protocol import load_protocol
 from harness.data.training_set import load_training_set
 from harness.registry import get_method
 from harness.study.planned_run import PlannedRun
 from harness.study.planning import plan_runs
-from tests.support.small_search import outcome
-from tests.support.small_search import run as search
 from tests.support.toy import NAS_BENCH_201
 
 TINY = [
@@ -27,12 +22,3 @@ def planned(study: Path) -> PlannedRun:
     rules, training = load_protocol("quick", TINY), load_training_set("digits")
     (run,) = plan_runs(study, [get_method("gdas")()], [0], NAS_BENCH_201, rules, training, 1)
     return run
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The outcome of a run that nothing happens to."""
-    run = planned(tmp_path_factory.mktemp("whole"))
-    run.folder.write_json("config.json", run.config)
-    search(run.folder)
-    return outcome(run.folder)

@@ -35,11 +35,10 @@ from harness.retraining.test_set import load_test_set
 from harness.search.epoch import cosine
 from harness.spaces.base import Architecture, NetworkConfig, initialize
 from harness.spaces.network_size import flops, parameters
-from tests.support import command_line
 from tests.support.command_line import call, refusal
 from tests.support.toy import NAS_BENCH_201 as SPACE
 
-work = command_line.work
+pytestmark = pytest.mark.usefixtures("work")
 
 CPU = torch.device("cpu")
 SMALL = ["network.channels=2", "data.image_size=8", "training.epochs=3", "training.batch_size=200"]

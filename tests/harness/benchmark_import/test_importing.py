@@ -7,8 +7,6 @@ import functools
 import io
 import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +27,11 @@ from harness.benchmarks.table import EMBEDDED, Table
 from harness.errors import HarnessError
 from harness.spaces.nas_bench_201.space import NASBench201
 from tests.support import nb201_files as files
-from tests.support import table_imports
-from tests.support.paths import ROOT
+from tests.support.paths import DATA, printed
 from tests.support.table_imports import SPACE, left_in, refused
 
-REAL = Path(os.environ.get("HARNESS_DATA_DIR") or ROOT.parent / "shared" / "data") / "nats-bench"
+REAL = DATA / "nats-bench"
 Oracle = NASBench201API | NATStopology
-tables, official, nats = table_imports.tables, table_imports.official, table_imports.nats
 
 
 def silent(count: int) -> None:
@@ -302,8 +298,4 @@ def test_a_table_is_read_without_pandas(official: dict[bool, Path], tables: Path
         "import sys; from harness.benchmarks.load import load_table; from tests.support.nb201_files import SmallSpace; "
         "load_table('mine', SmallSpace()).test_accuracy('cifar10'); print('pandas' in sys.modules)"
     )
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=environment
-    )
-    assert done.stdout.strip() == "False"
+    assert printed(code) == "False"

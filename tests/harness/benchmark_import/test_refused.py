@@ -18,10 +18,7 @@ import torch
 from harness.benchmark_import.nats_bench import read_record
 from harness.errors import HarnessError
 from tests.support import nb201_files as files
-from tests.support import table_imports
 from tests.support.table_imports import refused
-
-tables, official, nats = table_imports.tables, table_imports.official, table_imports.nats
 
 
 class Call:

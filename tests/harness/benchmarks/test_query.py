@@ -14,12 +14,11 @@ from harness.benchmarks.store import write_table
 from harness.errors import HarnessError
 from harness.runs.results import load_study
 from harness.search.benchmark_query import BenchmarkQuery
-from tests.support import command_line
 from tests.support.command_line import call, refusal
 from tests.support.toy import NAS_BENCH_201 as SPACE
 from tests.test_table_search import SECONDS, TEST, VALID, full_table, rules, table
 
-work = command_line.work
+pytestmark = pytest.mark.usefixtures("work")
 
 IN_TABLE = ("--seeds=1", "--table=told", "--no-mlflow", "--set=search.epochs=2", "--set=queries.answers=table")
 

@@ -25,9 +25,8 @@ from harness.retraining.test_set import load_test_set
 from harness.spaces.base import isomorphic_groups
 from harness.spaces.nas_bench_201.encoding import EDGES, NONE, SIZE, SKIP, cell_at, index, parse
 from harness.spaces.nas_bench_201.space import NASBench201
-from tests.support.paths import ROOT
+from tests.support.paths import DATA
 
-DATA = Path(os.environ.get("HARNESS_DATA_DIR") or ROOT.parent / "shared" / "data")
 SPACE = NASBench201()
 ALL_SKIP, ALL_CONV3, ALL_NONE = ((operation,) * 6 for operation in (1, 3, 0))
 

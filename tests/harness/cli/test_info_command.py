@@ -6,10 +6,9 @@ import re
 
 import pytest
 
-from tests.support import command_line
 from tests.support.command_line import call, refusal
 
-work = command_line.work
+pytestmark = pytest.mark.usefixtures("work")
 
 
 def test_list_shows_everything_there_is() -> None:

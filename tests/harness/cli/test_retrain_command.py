@@ -16,11 +16,10 @@ from harness.runs import process
 from harness.runs.folder import RunFolder
 from harness.runs.results import load_results
 from harness.search import worker as searching
-from tests.support import small_training
 from tests.support.small_training import CELL, TINY
 from tests.support.toy import NAS_BENCH_201 as SPACE
 
-small_digits = small_training.small_digits
+pytestmark = pytest.mark.usefixtures("small_digits")
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from filelock import FileLock
 
 from harness.execution.backend import LocalMachine
 from harness.runs.folder import RunFolder
-from tests.support import command_line
 from tests.support.command_line import call, files, folders, refusal
 
 TINY = [
@@ -23,8 +22,7 @@ TINY = [
     *("--set", "supernet.channels=4", "--set", "data.crop_padding=1", "--set", "diagnostics.hessian=false"),
     "--no-mlflow",
 ]
-work = command_line.work
-inline = command_line.inline
+pytestmark = pytest.mark.usefixtures("work")
 
 
 # --- bad input

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -19,7 +18,7 @@ from click.testing import CliRunner, Result
 from harness.cli.main import harness
 from harness.errors import HarnessError
 from harness.tracking import connect, deliver
-from tests.support.paths import ROOT
+from tests.support.paths import environment
 from tests.support.studies import ALL_CONV3, ALL_SKIP, StudyWriter
 
 CELLS = [ALL_SKIP, ALL_CONV3]
@@ -137,10 +136,9 @@ def shown() -> str:
 def page(port: int, shown: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """``harness ui`` running, and its address."""
     command = [sys.executable, "-c", "from harness.cli.main import main; main()", "ui", "--port", str(port)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         command,
-        env=environment,
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -20,10 +20,7 @@ import pytest
 from harness.data.files import locate
 from harness.data.info import DATASETS, Archive, DatasetInfo
 from harness.data.training_set import load_training_set
-from tests.support import data_files
 from tests.support.data_files import failure, record, store
-
-contents, cifar10 = data_files.contents, data_files.cifar10
 
 
 class Server:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,19 +22,15 @@ from harness.data.info import DATASETS, DatasetInfo
 from harness.data.training_set import data_directory, load_training_set, names
 from harness.errors import HarnessError
 from harness.retraining.test_set import load_test_set
-from tests.support import data_files
 from tests.support.data_files import CIFAR10, CIFAR100, EACH, IMAGENET16, batch, failure, publish, record, sha256, store
-from tests.support.paths import ROOT
-
-contents, cifar10 = data_files.contents, data_files.cifar10
+from tests.support.paths import ROOT, printed
 
 
 class TestCatalogue:
     def test_listing_data_sets_imports_neither_torch_nor_numpy(self) -> None:
         code = "import sys; from harness.data.training_set import names; "
         code += "print(names(), {'torch', 'numpy', 'pooch'} & set(sys.modules))"
-        printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-        assert printed.stdout.strip() == f"{names()} set()"
+        assert printed(code) == f"{names()} set()"
 
     def test_unknown_name_lists_the_valid_ones(self, tmp_path: Path) -> None:
         message = failure("cifar-10", tmp_path)

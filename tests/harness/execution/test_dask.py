@@ -35,7 +35,7 @@ from harness.study.planning import plan_runs
 from harness.study.running import run_planned
 from tests.support.command_line import call, refusal
 from tests.support.heard import Heard
-from tests.support.paths import ROOT
+from tests.support.paths import environment
 from tests.support.small_search import TINY, outcome
 from tests.support.small_search import run as search
 from tests.support.toy import NAS_BENCH_201
@@ -87,10 +87,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in PROGRAMS.items():
         (place / f"{name}.py").write_text(text)
     return place
-
-
-def environment(place: Path) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(place)])}
 
 
 @contextmanager

@@ -18,14 +18,11 @@ from harness.registry import get_method
 from harness.runs import process
 from harness.runs.folder import RunFolder
 from harness.study.planning import plan_runs
-from tests.support import data_files, undisturbed
 from tests.support.data_files import store
 from tests.support.small_search import Killed, outcome
 from tests.support.small_search import run as search
 from tests.support.toy import NAS_BENCH_201
 from tests.support.undisturbed import TINY, planned
-
-cifar10, contents, whole = data_files.cifar10, data_files.contents, undisturbed.whole
 
 
 @pytest.fixture(scope="module")

@@ -15,13 +15,11 @@ from harness.runs import process
 from harness.runs.folder import RunFolder
 from harness.runs.schema import Attempt
 from harness.study.running import run_planned
-from tests.support import undisturbed
 from tests.support.heard import Heard
 from tests.support.small_search import outcome
 from tests.support.undisturbed import planned
 
 SECRET = "hunter2"
-whole = undisturbed.whole
 
 PROGRAMS = {
     "dies_once": """

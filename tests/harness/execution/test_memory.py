@@ -18,11 +18,10 @@ from harness.methods.base import SearchState
 from harness.methods.darts import DARTS
 from harness.registry import get_method
 from harness.spaces.base import Mixture
-from tests.support import command_line
 from tests.support.command_line import call
 from tests.support.toy import NAS_BENCH_201
 
-work = command_line.work
+pytestmark = pytest.mark.usefixtures("work")
 DIGITS = load_training_set("digits")
 
 

@@ -25,13 +25,12 @@ from harness.runs.folder import RunFolder
 from harness.spaces.base import Architecture, NetworkConfig, initialize
 from harness.spaces.nas_bench_201.encoding import NONE, SKIP
 from harness.study.planned_run import prepare_folder
-from tests.support import small_training
 from tests.support.small_training import CELL, SMALL, TINY, retraining, training_set
 from tests.support.toy import NAS_BENCH_201 as SPACE
 from tests.support.toy import identical
 
 CPU = torch.device("cpu")
-small_digits = small_training.small_digits
+pytestmark = pytest.mark.usefixtures("small_digits")
 
 
 # --- recipes

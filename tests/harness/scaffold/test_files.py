@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 
 from harness import registry
-from tests.support import command_line
 from tests.support.command_line import call, files, refusal
 from tests.support.paths import ROOT
 
-work = command_line.work
+pytestmark = pytest.mark.usefixtures("work")
 
 
 @pytest.fixture(autouse=True)

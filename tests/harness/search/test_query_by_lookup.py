@@ -20,11 +20,10 @@ from harness.runs.folder import RunFolder
 from harness.runs.results import load_study
 from harness.search.benchmark_query import BenchmarkQuery
 from harness.search.query_by_lookup import LookupQuerySearch
-from tests.support import command_line
 from tests.support.command_line import call
 from tests.support.toy import NAS_BENCH_201 as SPACE
 
-work = command_line.work
+pytestmark = pytest.mark.usefixtures("work")
 
 SECONDS = 10.0 + np.arange(SPACE.size) % 7
 VALID = np.linspace(20, 90, SPACE.size)

@@ -26,7 +26,6 @@ from harness.study import estimating
 from harness.study.estimating import Estimate, Measured, measure, prepare
 from harness.study.planned_run import PlannedRun
 from harness.study.planning import plan_runs
-from tests.support import command_line
 from tests.support.command_line import call, files, refusal
 from tests.support.toy import NAS_BENCH_201
 
@@ -35,7 +34,7 @@ TINY = [
     *("diagnostics.ranking_cells=3", "diagnostics.images=16", "diagnostics.hessian=false"),
 ]
 SETS = [option for setting in TINY for option in ("--set", setting)]
-work = command_line.work
+pytestmark = pytest.mark.usefixtures("work")
 
 
 def planned(folder: Path, name: str, seeds: int = 1) -> list[PlannedRun]:
@@ -121,7 +120,14 @@ def test_a_study_under_other_rules_is_refused_before_anything_is_measured(
 ) -> None:
     (run,) = planned(work / "runs" / "s", "darts")
     run.folder.write_json("config.json", run.config)
-    command = ("estimate", "--method", "darts", "--study", "s", *(word.replace("epochs=4", "epochs=5") for word in SETS))
+    command = (
+        "estimate",
+        "--method",
+        "darts",
+        "--study",
+        "s",
+        *(word.replace("epochs=4", "epochs=5") for word in SETS),
+    )
     assert "holds runs of another protocol hash" in refusal(call(*command))
     assert no_other_process == []
 

@@ -10,9 +10,8 @@ from rich.console import Console
 
 from harness.runs.schema import TraceRow
 from harness.study.progress import Line, LiveDisplay, PlainDisplay, display, duration
-from tests.support import command_line
 
-work = command_line.work
+pytestmark = pytest.mark.usefixtures("work")
 ROW = TraceRow(
     epoch=3,
     architecture="",

@@ -21,7 +21,6 @@ from harness.runs.schema import Status
 from harness.spaces.base import Mixture
 from harness.study.folder import open_study
 from harness.study.planning import plan_runs
-from tests.support import command_line
 from tests.support.command_line import call, folders, refusal
 from tests.support.small_search import outcome
 from tests.support.toy import NAS_BENCH_201
@@ -32,9 +31,7 @@ TINY = [
     *("--set", "diagnostics.gap=false", "--set", "diagnostics.ranking_cells=0"),
     *("--set", "diagnostics.perturbation=false", "--no-mlflow"),
 ]
-work = command_line.work
-inline = command_line.inline
-pytestmark = pytest.mark.usefixtures("inline")
+pytestmark = pytest.mark.usefixtures("work", "inline")
 
 
 class Fault:

@@ -22,7 +22,7 @@ from filelock import FileLock
 from harness.runs import checkpoint
 from harness.runs.folder import RunFolder
 from harness.runs.results import load_results
-from tests.support.paths import ROOT
+from tests.support import paths
 
 COMMAND = [
     sys.executable,
@@ -40,10 +40,9 @@ DEADLINE = 900.0
 UNREPEATABLE = {"weight_seconds", "alpha_seconds", "derivation_seconds", "diagnostics_seconds", "peak_memory_mib"}
 
 
-def environment(*paths: Path) -> dict[str, str]:
+def environment(*folders: Path) -> dict[str, str]:
     apart = ("HARNESS_", "MLFLOW_", "FORCE_COLOR", "TTY_")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(apart)}
-    return {**kept, "PYTHONPATH": os.pathsep.join(map(str, [ROOT, *paths]))}
+    return {key: value for key, value in paths.environment(*folders).items() if not key.startswith(apart)}
 
 
 def start(folder: Path, *options: str, plugins: Path | None = None, **more: Any) -> subprocess.Popen[str]:

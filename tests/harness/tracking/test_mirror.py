@@ -13,11 +13,8 @@ import pytest
 from harness.runs.folder import RunFolder
 from harness.spaces.nas_bench_201 import encoding
 from harness.tracking import Store, TrackingError, connect, deliver
-from tests.support import tracked
 from tests.support.studies import StudyWriter, accuracy
 from tests.support.tracked import CELLS, LiveRun, history, runs_of, table
-
-server, store, writer, live = tracked.server, tracked.store, tracked.writer, tracked.live
 
 
 def test_each_epoch_arrives_while_the_search_goes_on(store: Store, writer: StudyWriter, live: LiveRun) -> None:

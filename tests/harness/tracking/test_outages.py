@@ -11,12 +11,10 @@ from typing import Any
 import pytest
 
 from harness.tracking import Mirror, Store, TrackingError, connect, deliver
-from tests.support import tracked
 from tests.support.studies import StudyWriter
 from tests.support.tracked import CELLS, LiveRun, delivered_rows, history, runs_of, table, wait_until
 
 SECRET = "hunter2"
-server, store, writer, live = tracked.server, tracked.store, tracked.writer, tracked.live
 
 
 @pytest.fixture(autouse=True)
