@@ -76,6 +76,7 @@ def wheel(shared: Path, sdist: Path) -> Path:
 
 def backend(hook: str, source: Path, folder: Path) -> None:
     """Build with setuptools of this environment, so that nothing is downloaded."""
+    pytest.importorskip("setuptools", minversion="77")
     folder.mkdir()
     code = f"from setuptools import build_meta; build_meta.{hook}({str(folder)!r})"
     done = subprocess.run([sys.executable, "-c", code], cwd=source, capture_output=True, text=True, check=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from harness import __version__
 from tests.packaging.environments import BUILT_FROM
+from tests.support.paths import ROOT, TESTED
 
 FOLDERS = ("methods", "spaces", "reports")
 
@@ -23,6 +25,12 @@ def names(wheel: Path) -> set[str]:
 def in_wheel(file: Path) -> str:
     """A file of the checkout, by its name in the wheel."""
     return file.as_posix() if file.parts[0] == "harness" else f"harness/{file.as_posix()}"
+
+
+@pytest.mark.skipif("HARNESS_TEST_INSTALLED" not in os.environ, reason="only tox installs the harness for the tests")
+def test_the_tests_are_of_an_installed_harness() -> None:
+    assert TESTED != ROOT / "harness"
+    assert (TESTED / "methods" / "base.py").is_file()
 
 
 def test_the_wheel_has_one_import_name(names: set[str]) -> None:
