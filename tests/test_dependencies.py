@@ -17,7 +17,7 @@ FOLDERS = ("harness", "methods", "spaces", "reports")
 
 FLOORS = [
     {"_version", "errors", "random_streams", "spaces", "reports.statistics"},
-    {"methods"},
+    {"methods", "progress"},
     {"registry"},
     {"config"},
     {"data"},

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from harness.benchmark_import.nas_bench_201 import PICKLE, ZIP, digests, read_official, version
 from harness.benchmark_import.nas_bench_201 import provenance as official_provenance
@@ -21,6 +16,7 @@ from harness.benchmarks.load import check_tabular
 from harness.benchmarks.store import free_place, write_table
 from harness.benchmarks.table import Table
 from harness.errors import HarnessError
+from harness.progress import Bar
 from harness.spaces.base import SearchSpace
 
 NOT_READ = {
@@ -66,8 +62,8 @@ def _read(path: Path, space: SearchSpace, name: str) -> Table:
     from harness.benchmarks.csv_table import read_csv
 
     if path.is_dir():
-        with _progress(f"reading {path.name}", space.size) as advance:
-            collector, digest = read_nats(path, space, advance)
+        with Bar(f"reading {path.name}", space.size, unit="files", lines=0) as bar:
+            collector, digest = read_nats(path, space, bar.update)
         return _table(collector, name, nats_provenance(path, digest))
     with open(path, "rb") as file:
         head = file.read(4)
@@ -76,11 +72,11 @@ def _read(path: Path, space: SearchSpace, name: str) -> Table:
             raise HarnessError(f"the file {path} is {advice}")
     if path.suffix == ".pth" or head.startswith((ZIP, PICKLE)):
         size = path.stat().st_size
-        with _progress(f"checking {path.name}", size) as advance:
-            sha256, md5 = digests(path, advance)
+        with Bar(f"checking {path.name}", size, unit="bytes", lines=0) as bar:
+            sha256, md5 = digests(path, bar.update)
         found = version(path, md5)
-        with _progress(f"reading {path.name}", size) as advance:
-            collector = read_official(path, space, advance)
+        with Bar(f"reading {path.name}", size, unit="bytes", lines=0) as bar:
+            collector = read_official(path, space, bar.update)
         return _table(collector, name, official_provenance(path, sha256, found))
     table = read_csv(path, space)
     return replace(table, provenance=table.provenance | {"version": "not stated", "licence": "not stated"})
@@ -89,13 +85,3 @@ def _read(path: Path, space: SearchSpace, name: str) -> Table:
 def _table(collector: Collector, name: str, provenance: dict[str, Any]) -> Table:
     collector.check_complete()
     return Table(name, collector.space.name, collector.columns(), provenance)
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, nothing elsewhere; gives the function that advances it."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda count: progress.advance(task, count)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -54,6 +52,7 @@ def build(
     from harness.benchmarks.store import free_place
     from harness.config.seeds import read_seeds
     from harness.data.training_set import load_training_set
+    from harness.progress import Bar
     from harness.registry import get_space
     from harness.retraining.test_set import load_test_set
     from harness.retraining.trainings import recipe_for
@@ -68,44 +67,9 @@ def build(
     called = name or f"{dataset}-{recipe.name}"
     free_place(called)
     planned = plan(called, space, training, test, recipe, short, read_seeds(seeds))
-    with stoppable(), _progress(called) as progress:
-        rows = measure_cells(planned, jobs or cores(), device, data_dir, progress)
+    with stoppable(), Bar(called, unit="cells", lines=100) as bar:
+        rows = measure_cells(planned, jobs or cores(), device, data_dir, bar.set)
     table = built_table(planned, space, rows)
     click.echo(f"table {called}: {len(rows):,} cells measured, {space.size:,} architectures answer")
     click.echo(f"stored as {store_built(planned, space, table)}")
     click.echo(f"use it: harness run --table {called}")
-
-
-@contextmanager
-def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, a line each per cent elsewhere; gives what is told of cells done and all cells."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True, highlight=False)
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    shown = -1
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(name, total=None)
-
-        def progress(done: int, cells: int) -> None:
-            nonlocal shown
-            bar.update(task, completed=done, total=cells)
-            if not console.is_terminal and (percent := 100 * done // cells) > shown:
-                shown = percent
-                console.print(f"{name}: {done:,} of {cells:,} cells ({percent} %)")
-
-        yield progress

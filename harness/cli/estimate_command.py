@@ -56,7 +56,7 @@ def _print(estimate: Estimate, jobs: int, worker: str) -> None:
 
 
 def _row(part: Part) -> list[str]:
-    from harness.study.progress import duration
+    from harness.progress import duration
 
     measured = part.measured
     costs = [duration(measured.seconds), f"{measured.memory_mib:,.0f} MiB"] if measured else ["", ""]
@@ -65,7 +65,7 @@ def _row(part: Part) -> list[str]:
 
 def _makespans(estimate: Estimate, jobs: int) -> list[str]:
     """Time until all are done with 1, 2, 4, … workers up to one a run, and with as many as there would be here."""
-    from harness.study.progress import duration
+    from harness.progress import duration
 
     runs = len(estimate.queue)
     counts = {1, runs, min(jobs, runs)} | {2**power for power in range(1, runs.bit_length()) if 2**power < runs}

@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import track
 
 from harness.errors import HarnessError
+from harness.progress import Bar
 from harness.runs.results import find_study, runs_directory
 from harness.runs.schema import TRAININGS
 from harness.tracking import Store, TrackingError, connect, deliver
@@ -45,14 +44,15 @@ def _sync(study: Path, store: Store) -> bool:
     """Deliver a study's runs and print a line; whether all went through. Raises TrackingError if MLflow goes away."""
     delivered = failed = 0
     folders = sorted(file.parent for file in study.glob("*/*/config.json"))
-    console = Console(stderr=True)
-    for folder in track(folders, study.name, console=console, transient=True, disable=not console.is_terminal):
-        try:
-            delivered += deliver(folder, store, _draw)
-        except HarnessError as error:
-            failed += 1
-            click.echo(f"harness: {error}", err=True)
-            connect()
+    with Bar(study.name, len(folders), unit="runs", lines=0, transient=True) as bar:
+        for folder in folders:
+            try:
+                delivered += deliver(folder, store, _draw)
+            except HarnessError as error:
+                failed += 1
+                click.echo(f"harness: {error}", err=True)
+                connect()
+            bar.update(1)
     line = f"{study.name}: {len(folders) - delivered - failed} runs up to date, {delivered} delivered"
     click.echo(line + (f", {failed} failed" if failed else ""))
     return not failed

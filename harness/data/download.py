@@ -13,12 +13,11 @@ from pathlib import Path
 import pooch
 from filelock import FileLock
 from requests import RequestException
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from harness.data.files import absent, locate
 from harness.data.info import Archive, DatasetInfo
 from harness.errors import HarnessError
+from harness.progress import Bar
 
 
 def fetch(info: DatasetInfo, directory: Path, progress: bool) -> Path:
@@ -46,33 +45,9 @@ def fetch(info: DatasetInfo, directory: Path, progress: bool) -> Path:
     return folder
 
 
-class _Bar:
-    """What pooch asks of a progress bar, drawn by rich from the first byte on."""
-
-    def __init__(self, name: str, shown: bool) -> None:
-        columns = (TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-        self._drawn = Progress(*columns, console=Console(stderr=True), disable=not shown)
-        self._task = self._drawn.add_task(name, total=None)
-
-    def _start(self, total: int) -> None:
-        self._drawn.update(self._task, total=total or None)
-        self._drawn.start()
-
-    total = property(fset=_start)
-
-    def update(self, count: int) -> None:
-        self._drawn.advance(self._task, count)
-
-    def reset(self) -> None:
-        self._drawn.reset(self._task)
-
-    def close(self) -> None:
-        self._drawn.stop()
-
-
 def _download(info: DatasetInfo, archive: Archive, directory: Path, progress: bool) -> Path:
     """The archive in ``directory``, whose digest is right."""
-    bar = _Bar(info.name, progress)
+    bar = Bar(info.name, unit="bytes", shown=progress)
     try:
         return Path(
             pooch.retrieve(

@@ -10,16 +10,17 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from rich.console import Console
+from rich.progress import TaskID
 
 from harness.benchmarks.table import Table
 from harness.errors import HarnessError
 from harness.execution.local import Executor
+from harness.progress import StudyProgress
 from harness.runs import checkpoint
 from harness.runs.folder import RunFolder
 from harness.runs.schema import OVER, Status, TraceRow, TrainingResult
 from harness.study.lookup import record_accuracies
 from harness.study.planned_run import PlannedRun, prepare_folder, state_of
-from harness.study.progress import Display, Line, display
 from harness.tracking.delivery import Draw
 from harness.tracking.metrics import Accuracy
 from harness.tracking.mirror import Mirror
@@ -97,7 +98,8 @@ def _work(
     track: bool,
     draw: Draw | None,
 ) -> int:
-    screen = display(Console(stderr=True, highlight=False), len(todo), sum(run.config["epochs"] for run in todo))
+    console, epochs = Console(stderr=True, highlight=False), sum(run.config["epochs"] for run in todo)
+    screen = StudyProgress(console, len(todo), epochs)
     mirror = Mirror(screen.say, draw, _by_dataset(table) if table else None) if track else None
     session = _StudyListener(runs, table, screen, mirror)
     try:
@@ -116,8 +118,7 @@ def _work(
 
 def mirror_added(runs: Sequence[RunFolder], draw: Draw | None = None) -> None:
     """Deliver what has been added to runs that have ended; an outage delays it until ``harness sync``."""
-    screen = display(Console(stderr=True, highlight=False), 0, 0)
-    mirror = Mirror(screen.say, draw)
+    mirror = Mirror(StudyProgress(Console(stderr=True, highlight=False), 0, 0).say, draw)
     for run in runs:
         mirror.touch(run.path)
     mirror.close()
@@ -134,9 +135,11 @@ class _StudyListener:
         unfinished: how many runs ended without finishing, or could not go on.
     """
 
-    def __init__(self, runs: Sequence[PlannedRun], table: Table | None, screen: Display, mirror: Mirror | None) -> None:
+    def __init__(
+        self, runs: Sequence[PlannedRun], table: Table | None, screen: StudyProgress, mirror: Mirror | None
+    ) -> None:
         self._runs = {run.folder.path: run for run in runs}
-        self._lines: dict[Path, Line] = {}
+        self._shown: dict[Path, TaskID] = {}
         self._table, self._screen, self._mirror = table, screen, mirror
         self.unfinished = 0
 
@@ -153,25 +156,27 @@ class _StudyListener:
     def started(self, run: RunFolder) -> None:
         planned = self._runs[run.path]
         rows = run.read_trace() if checkpoint.existing(run.path) else []
-        again = run.path in self._lines
-        line = self._lines.setdefault(run.path, Line(planned.name, planned.config["epochs"]))
-        line.done, line.done_before = float(len(rows)), None
         if rows:
-            self._screen.say(f"{planned.name}: goes on after epoch {len(rows)} of {line.epochs}")
-            line.row, line.accuracy = rows[-1], self._accuracy(run, rows[-1])
-        if not again:
-            self._screen.show(line)
+            self._screen.say(f"{planned.name}: goes on after epoch {len(rows)} of {planned.config['epochs']}")
+        if run.path not in self._shown:
+            self._shown[run.path] = self._screen.add_run(planned.name, planned.config["epochs"])
+        self._screen.resume_run(self._shown[run.path], len(rows))
+        if rows:
+            self._describe(run, rows[-1])
         self._touch(run)
 
     def progress(self, run: RunFolder, done: float) -> None:
-        self._lines[run.path].advance(done)
+        self._screen.advance_run(self._shown[run.path], done)
 
     def epoch(self, run: RunFolder, row: TraceRow) -> None:
-        line = self._lines[run.path]
-        line.advance(row["epoch"])
-        line.row, line.accuracy = row, self._accuracy(run, row)
-        self._screen.epoch(line)
+        self._screen.advance_run(self._shown[run.path], row["epoch"])
+        self._describe(run, row)
+        self._screen.end_epoch(self._shown[run.path])
         self._touch(run)
+
+    def _describe(self, run: RunFolder, row: TraceRow) -> None:
+        skips = row["operations"].get("skip_connect")
+        self._screen.describe_run(self._shown[run.path], row["train_loss"], skips, self._accuracy(run, row))
 
     def noted(self, run: RunFolder, text: str) -> None:
         self._screen.say(f"{self._runs[run.path].name}: {text}")
@@ -183,13 +188,13 @@ class _StudyListener:
         if status in OVER:
             checkpoint.delete(run.path)  # as above
         self._look_up(run)
-        self._screen.hide(self._lines.pop(run.path))
+        self._screen.end_run(self._shown.pop(run.path))
         self._screen.say(f"{self._runs[run.path].name}: {self._outcome(run)}")
         self.unfinished += status != "finished"
         self._touch(run)
 
     def refused(self, run: RunFolder, reason: str) -> None:
-        self._screen.hide(self._lines.pop(run.path))
+        self._screen.end_run(self._shown.pop(run.path))
         self._screen.say(f"{self._runs[run.path].name}: stopped: {reason}")
         self.unfinished += 1
 
