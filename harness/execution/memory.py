@@ -6,12 +6,11 @@ with what a forward pass keeps for the backward pass, which grows with the batch
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
-from pathlib import Path
 
+import psutil
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +18,7 @@ from harness.config.protocol import Protocol
 from harness.data.batches import AT_ONCE, Images, SearchData
 from harness.data.training_set import TrainingSet
 from harness.methods.base import Method, SearchState, WeightSharingMethod
+from harness.runs import control_group
 from harness.search.epoch import network_config
 from harness.search.weight_sharing import WeightSharingSearch
 from harness.spaces.base import Mixture, SearchSpace
@@ -43,8 +43,6 @@ ACCURACY = 0.55
 SPARE = 0.1
 """The part of the free memory that is left alone."""
 
-MEMINFO, CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
-
 
 def bounded(
     jobs: int,
@@ -66,9 +64,9 @@ def bounded(
         device: PyTorch's name.
         by_table: whether a table answers query-based methods, so that they train nothing.
     """
-    free = free_bytes(device)
-    if jobs == 1 or free is None:
+    if jobs == 1:
         return jobs, ""
+    free = free_bytes(device)
     needs = {method: predicted(method, space, protocol, training, by_table) for method in set(methods)}
     fit = fitting([needs[method] for method in methods], (1 - SPARE) * free)
     if fit >= jobs:
@@ -174,29 +172,8 @@ def _kept(network: nn.Module, images: Tensor, *mixture: Mixture) -> float:
     return total / len(images)
 
 
-def free_bytes(device: str) -> float | None:
-    """Bytes that processes may still take: of the GPU, or of this machine or its container; None where not known."""
+def free_bytes(device: str) -> float:
+    """Bytes that processes may still take: of the GPU, or of this machine or its container."""
     if device.startswith("cuda"):
         return float(torch.cuda.mem_get_info(device)[0])
-    try:
-        lines = MEMINFO.read_text().splitlines()
-        free = next(1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        try:
-            free = float(
-                os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-            )  # all there is, where no more is known
-        except (AttributeError, OSError, ValueError):
-            return None
-    return min(free, _free_in_container())
-
-
-def _free_in_container() -> float:
-    """What the limit of a control group (version 2) leaves; infinite where there is none. Cached files do not count."""
-    try:
-        limit = float((CGROUP / "memory.max").read_text().replace("max", "inf"))
-        used = float((CGROUP / "memory.current").read_text())
-        facts = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
-        return max(0.0, limit - used + float(facts["inactive_file"]))
-    except (OSError, ValueError, KeyError):
-        return float("inf")
+    return min(float(psutil.virtual_memory().available), control_group.free_memory())

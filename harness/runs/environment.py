@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from harness._version import __version__
 from harness.errors import HarnessError
+from harness.runs import control_group
 
 
 def environment(device: str, jobs: int, threads: int) -> dict[str, Any]:
@@ -70,11 +71,14 @@ def _devices() -> list[str]:
 
 
 def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores this process may use, by its affinity and by the limits of its container."""
+    process = psutil.Process()
+    usable = process.cpu_affinity() if hasattr(process, "cpu_affinity") else range(psutil.cpu_count() or 1)  # macOS
+    return max(1, int(min(len(usable), control_group.processors())))
 
 
 def _cpu() -> str:
+    """The maker's name of the CPU. psutil has none, and ``platform.processor`` is empty on Linux."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

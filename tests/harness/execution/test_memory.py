@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -56,49 +57,13 @@ def test_whichever_runs_go_at_once_they_fit(needs: list[float], free: float, ran
 # --- what is free
 
 
-def meminfo(folder: Path, available: str, **container: str) -> tuple[Path, Path]:
-    """Files as the system writes them."""
-    (folder / "meminfo").write_text(f"MemTotal:       99999999 kB\n{available}")
-    for name, text in container.items():
-        (folder / f"memory.{name}").write_text(text)
-    return folder / "meminfo", folder
-
-
-@pytest.mark.parametrize(
-    ("available", "container", "free"),
-    [
-        ("MemAvailable:    2048 kB\n", {}, 2 * MIB),
-        ("MemAvailable:    2048 kB\n", {"max": "max\n", "current": "5\n", "stat": "inactive_file 1\n"}, 2 * MIB),
-        (
-            "MemAvailable:    2048 kB\n",
-            {"max": "1000\n", "current": "900\n", "stat": "anon 7\ninactive_file 300\n"},
-            400,
-        ),
-        ("MemAvailable:    2048 kB\n", {"max": "1000\n", "current": "900\n", "stat": "anon 7\n"}, 2 * MIB),
-    ],
-)
+@pytest.mark.parametrize(("limit", "free"), [(float("inf"), 2048.0), (400.0, 400.0), (4096.0, 2048.0)])
 def test_what_is_free_is_the_machines_or_its_containers(
-    available: str, container: dict[str, str], free: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    limit: float, free: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place, group = meminfo(tmp_path, available, **container)
-    monkeypatch.setattr(memory, "MEMINFO", place)
-    monkeypatch.setattr(memory, "CGROUP", group)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=2048))
+    monkeypatch.setattr("harness.runs.control_group.free_memory", lambda: limit)
     assert free_bytes("cpu") == free
-
-
-def test_elsewhere_all_memory_counts_as_free_or_nothing_is_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "none")
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
-    monkeypatch.setattr("os.sysconf", {"SC_PHYS_PAGES": 10, "SC_PAGE_SIZE": 4096}.__getitem__)
-    assert free_bytes("cpu") == 40960
-
-    def unknown(name: str) -> int:
-        raise ValueError(name)
-
-    monkeypatch.setattr("os.sysconf", unknown)
-    assert free_bytes("cpu") is None
 
 
 # --- what a run needs
@@ -158,9 +123,3 @@ def test_memory_bounds_the_runs_at_once_in_one_line_unless_jobs_are_given(work: 
     few = call("run", "--method", "darts", "--seeds", "3", "--dry-run")
     assert "memory" not in few.output
     assert "3 at once" in few.output
-
-
-@pytest.mark.usefixtures("made_up")
-def test_where_free_memory_is_not_known_nothing_is_bounded(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "free_bytes", lambda device: None)
-    assert "8 at once" in call("run", "--method", "darts", "--seeds", "8", "--dry-run").output
