@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import importlib.util
 import os
-import signal
+import shlex
 import socket
-import subprocess
 import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
-from types import FrameType
-from typing import IO
+from pathlib import Path
 
 import click
 
 from harness.errors import HarnessError
 from harness.tracking.redact import shown
-from harness.tracking.store import SETTINGS, redacted, sqlite_file, tracking_uri
-
-START = 120.0
-"""Seconds MLflow has to answer the first time; it needs about five on an idle machine."""
-
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Asks this machine without the proxy that the user may have set."""
+from harness.tracking.store import SETTINGS, connect, sqlite_file, tracking_uri
 
 
 @click.command("ui")
@@ -44,30 +32,44 @@ def ui_command(port: int, host: str) -> None:
     file = sqlite_file(uri)
     if file and not file.is_file():
         raise HarnessError(f"nothing tracked yet: no {file}; start with: harness run --method darts --seeds 5")
+    package = importlib.util.find_spec("mlflow")
+    if package is None or package.origin is None:
+        raise HarnessError("harness ui needs the package mlflow; install it with: pip install mlflow")
     _check_free(host, port)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
-    with tempfile.TemporaryFile() as log, _server(uri, host, port, log) as server:
-        try:
-            address = f"http://{host}:{port}"
-            click.echo(f"starting MLflow on {shown(uri)} ...", err=True)
-            _wait(server, address, log)
-            click.echo(f"MLflow's page: {address} (Ctrl-C ends it)")
-            for study, page in _newest_studies(address):
-                click.echo(f"  {study}: {page}")
-            server.wait()
-            raise HarnessError(f"MLflow ended by itself: {_last_line(log)}")
-        except KeyboardInterrupt:
-            click.echo("MLflow's page is closed", err=True)
-        finally:
-            server.terminate()
+    environment = _environment(uri, Path(package.origin).parents[1])
+    store = connect()  # a store that does not answer is named here without its password; MLflow would print all
+    click.echo(f"MLflow's page opens in a few seconds: http://{host}:{port} (Ctrl-C ends it)")
+    newest = store.client.search_experiments(
+        max_results=5, filter_string="name != 'Default'", order_by=["creation_time DESC"]
+    )
+    for study in newest:  # MLflow's first page is about language models
+        page = f"#/experiments/{study.experiment_id}/runs?workflowType=machine_learning"
+        click.echo(f"  {study.name}: http://{host}:{port}/{page}")
+    options = ["--host", host, "--port", str(port), "--workers", "1"]
+    click.echo(shlex.join(["mlflow", "ui", "--backend-store-uri", store.uri, *options]), err=True)
+    sys.stdout.flush()
+    # in the place of this process, so that no server is left when it is killed or its terminal closes
+    os.execve(sys.executable, [sys.executable, "-m", "mlflow", "ui", *options], environment)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _environment(uri: str, packages: Path) -> dict[str, str]:
+    """Variables of MLflow's process. The address of the store may hold a password, so it is no option.
+
+    Neither Python nor uvicorn looks for modules in the working directory, which may hold an ``mlflow.py``.
+    """
+    return {
+        **SETTINGS,
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_UVICORN_OPTS": f"--log-level warning --app-dir {shlex.quote(str(packages))}",
+        **os.environ,
+        "MLFLOW_BACKEND_STORE_URI": uri,
+        "PYTHONSAFEPATH": "1",
+    }
 
 
 def _check_free(host: str, port: int) -> None:
+    """Raise :class:`HarnessError` where another program listens on the port."""
     try:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -76,49 +78,3 @@ def _check_free(host: str, port: int) -> None:
         raise HarnessError(
             f"cannot listen on {host}:{port} ({error.strerror}); choose another: harness ui --port {port % 65535 + 1}"
         ) from None
-
-
-def _server(uri: str, host: str, port: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """MLflow's server in a session of its own, so that Ctrl-C reaches only us. Its address may hold a password."""
-    command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
-    quiet = {name: value for name, value in SETTINGS.items() if name != "MLFLOW_LOGGING_LEVEL"}
-    environment = {
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_UVICORN_OPTS": "--log-level warning",
-        **quiet,
-        **os.environ,
-        "MLFLOW_BACKEND_STORE_URI": uri,
-    }
-    return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-
-
-def _wait(server: subprocess.Popen[bytes], address: str, log: IO[bytes]) -> None:
-    """Return when the page answers. Raises HarnessError if it never does."""
-    deadline = time.monotonic() + START
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with DIRECT.open(f"{address}/health", timeout=5):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    raise HarnessError(f"MLflow's page did not start: {_last_line(log)}")
-
-
-def _newest_studies(address: str) -> list[tuple[str, str]]:
-    """The last five studies and where their runs are: MLflow's first page is about language models."""
-    question = {"max_results": 5, "order_by": ["creation_time DESC"], "filter": "name != 'Default'"}
-    request = urllib.request.Request(
-        f"{address}/api/2.0/mlflow/experiments/search",
-        json.dumps(question).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with DIRECT.open(request, timeout=30) as answer:
-        found = json.load(answer).get("experiments", [])
-    runs = "#/experiments/{}/runs?workflowType=machine_learning"
-    return [(each["name"], f"{address}/{runs.format(each['experiment_id'])}") for each in found]
-
-
-def _last_line(log: IO[bytes]) -> str:
-    log.seek(0)
-    lines = log.read().decode(errors="replace").strip().splitlines()
-    return redacted(lines[-1]) if lines else "it printed nothing"

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,6 +127,22 @@ def test_ui_says_that_its_port_is_taken() -> None:
     assert f"cannot listen on 127.0.0.1:{taken}" in str(result.exception)
 
 
+def test_ui_without_mlflow_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = call("ui")
+    assert isinstance(result.exception, HarnessError)
+    assert "pip install mlflow" in str(result.exception)
+
+
+def test_ui_of_a_database_that_does_not_answer_hides_the_password(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"mongodb://bob:{SECRET}@127.0.0.1/x")
+    result = call("ui", "--port", str(port))
+    assert isinstance(result.exception, HarnessError)
+    assert "mongodb://127.0.0.1/x" in str(result.exception)
+    assert SECRET not in result.output + str(result.exception)
+
+
 @pytest.fixture
 def shown() -> str:
     """The id of the newest study in the store."""
@@ -133,9 +150,12 @@ def shown() -> str:
 
 
 @pytest.fixture
-def page(port: int, shown: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """``harness ui`` running, and its address."""
-    command = [sys.executable, "-c", "from harness.cli.main import main; main()", "ui", "--port", str(port)]
+def page(folder: Path, port: int, shown: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """``harness ui`` running, and its address. Modules in its working directory are not MLflow's."""
+    for name in ("mlflow", "uvicorn"):
+        (folder / f"{name}.py").write_text("raise SystemExit('a module of the working directory was run')")
+    # as the installed script, without the working directory on the path
+    command = [sys.executable, "-P", "-c", "from harness.cli.main import main; main()", "ui", "--port", str(port)]
     with subprocess.Popen(
         command,
         env=environment(),
@@ -152,6 +172,19 @@ def page(port: int, shown: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
             process.terminate()
 
 
+def wait_for(process: subprocess.Popen[str], address: str) -> None:
+    """Return when the page answers."""
+    limit = time.monotonic() + 120
+    while True:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < limit
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.2)
+
+
 def ask(address: str, path: str, question: dict[str, Any]) -> Any:
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(f"{address}/api/2.0/mlflow/{path}", json.dumps(question).encode(), headers)
@@ -165,6 +198,7 @@ def test_ui_shows_the_runs_takes_new_ones_and_ends_with_ctrl_c(
     process, address = page
     assert process.stdout is not None
     assert process.stdout.readline() == f"  shown: {address}/#/experiments/{shown}/runs?workflowType=machine_learning\n"
+    wait_for(process, address)
     with urllib.request.urlopen(address, timeout=30) as answer:
         assert b"<html" in answer.read()
 
