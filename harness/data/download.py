@@ -71,7 +71,11 @@ def _download(info: DatasetInfo, archive: Archive, directory: Path, progress: bo
 
 
 def _unpack(archive: Path, content: Archive, folder: Path) -> None:
-    """Write the wanted members, and nothing else, into a folder that appears when all of them are there."""
+    """Write the wanted members, and nothing else, into a folder that appears when all of them are there.
+
+    ``pooch.Untar`` is not used: it unpacks into the final folder and takes half a file for a whole one after an
+    interruption, unpacks every member whose name begins like a wanted one, and before Python 3.12 follows links.
+    """
     wanted = {f"{folder.name}/{name}": name for name in content.members}
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
         complete = Path(temporary, folder.name)
