@@ -23,7 +23,7 @@ from harness.data.batches import Images, moments, shrink
 from harness.data.training_set import TrainingSet
 from harness.random_streams import Streams, stream
 from harness.retraining.test_set import TestSet
-from harness.search.epoch import cosine
+from harness.search.training import descend, make_sgd, set_learning_rate, uses_mixed_precision
 from harness.spaces.base import Architecture, NetworkConfig, SearchSpace, initialize
 from harness.spaces.network_size import flops, parameters
 
@@ -133,29 +133,23 @@ class CellTrainings:
         A network whose loss is no longer finite counts with the accuracy of its guesses.
         """
         network, settings = self._network(cells), self.recipe.training
-        optimizer = torch.optim.SGD(
+        optimizer = make_sgd(
             network.parameters(),
-            settings.learning_rate,
-            settings.momentum,
-            nesterov=settings.nesterov,
-            weight_decay=settings.weight_decay,
+            settings,
             fused=True,  # goes by memory order, which backward() makes that of the weight
         )
+        mixed_precision = uses_mixed_precision(self.device, settings.precision)
         count = len(cells) * len(self.seeds)
         trained = _Sums(count)
         start = time.process_time()
         network.train()
         for epoch, batches in zip(range(epochs), self._epochs(), strict=False):
-            for group in optimizer.param_groups:
-                group["lr"] = cosine(settings.learning_rate, settings.learning_rate_min, epoch, epochs)
+            set_learning_rate(optimizer, settings, epoch, epochs)
             trained = _Sums(count)
             for images, labels in batches:
-                mixed = self.device.type == "cuda" and settings.precision == "bfloat16"
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed_precision):
                     losses, correct = _forward(network, images, labels, len(cells), settings.label_smoothing)
-                optimizer.zero_grad()
-                losses.sum().backward()
-                optimizer.step()
+                descend(losses.sum(), optimizer)
                 trained.add(losses, correct, len(labels))
         train_seconds = time.process_time() - start
         valid = self._test(network, self.data.valid, len(cells))

@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from harness.config.recipe import Recipe
 from harness.data.batches import Images, moments, shrink
 from harness.data.training_set import TrainingSet
 from harness.errors import Diverged
-from harness.methods.base import Batch, Forward, Passes
+from harness.methods.base import Passes
 from harness.random_streams import Streams, stream
 from harness.retraining.test_set import TestSet, load_test_set
 from harness.runs import process
 from harness.runs.environment import compute_reproducibly
 from harness.runs.schema import TraceRow, TrainingConfig
 from harness.search.cost import Cost
-from harness.search.epoch import Mean, Tick, cosine, trace_row
+from harness.search.epoch import Mean, Tick, trace_row
+from harness.search.training import classify, make_sgd, set_learning_rate, train_epoch, uses_mixed_precision
 from harness.search.worker import training_set
 from harness.spaces.base import Architecture, NetworkConfig, SearchSpace, initialize
 
@@ -78,34 +78,24 @@ class Training:
         )
         initialize(self.network, lambda name: stream(f"retrain/{seed}", "weights", name))
         self.network.to(device)
-        settings = recipe.training
-        self.optimizer = torch.optim.SGD(
-            self.network.parameters(),
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            nesterov=settings.nesterov,
-            weight_decay=settings.weight_decay,
-        )
+        self.optimizer = make_sgd(self.network.parameters(), recipe.training)
 
     def run_epoch(self, epoch: int, tick: Tick) -> TraceRow:
         """One epoch, from 0, and its row. Raises :class:`Diverged` where the loss is not a finite number."""
-        settings = self.recipe.training
-        for group in self.optimizer.param_groups:
-            group["lr"] = cosine(settings.learning_rate, settings.learning_rate_min, epoch, settings.epochs)
-        self.network.train()
-        trained, steps = Mean(), self.images.batches
-        batches = self.images.shuffled(self.streams["train-order"], self.streams["train-augmentation"])
-        for step, batch in enumerate(batches):
-            with self.cost.timing("weight"):
-                mixed = self.device.type == "cuda" and settings.precision == "bfloat16"
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
-                    forward = self._forward(batch, settings.label_smoothing)
-                self.optimizer.zero_grad()
-                forward.loss.backward()
-                self.passes.backward += 1
-                self.optimizer.step()
-            trained.add(forward, len(batch.labels))
-            tick((step + 1) / steps)
+        settings, trained = self.recipe.training, Mean()
+        set_learning_rate(self.optimizer, settings, epoch, settings.epochs)
+        train_epoch(
+            self.network.train(),
+            self.optimizer,
+            self.images,
+            self.streams,
+            trained=trained,
+            cost=self.cost,
+            passes=self.passes,
+            tick=tick,
+            label_smoothing=settings.label_smoothing,
+            mixed_precision=uses_mixed_precision(self.device, settings.precision),
+        )
         if not math.isfinite(trained.loss or 0.0):
             raise Diverged(f"the training loss became {trained.loss} in epoch {epoch + 1}")
         row = trace_row(
@@ -124,17 +114,10 @@ class Training:
         self.network.eval()
         with torch.no_grad():
             for batch in replace(self.images, images=images, labels=test.labels).to(self.device).in_order():
-                tested.add(self._forward(batch), len(batch.labels))
+                tested.add(classify(self.network, batch, self.passes), len(batch.labels))
         if not math.isfinite(tested.loss or 0.0):
             raise Diverged(f"the test loss is {tested.loss}")
         return tested
-
-    def _forward(self, batch: Batch, label_smoothing: float = 0.0) -> Forward:
-        self.passes.forward += 1
-        self.passes.examples += len(batch.labels)
-        logits = self.network(batch.images)
-        loss = nn.functional.cross_entropy(logits, batch.labels, label_smoothing=label_smoothing)
-        return Forward(loss, (logits.detach().argmax(dim=1) == batch.labels).sum())
 
     def alphas(self) -> None:
         """There are no architecture parameters."""

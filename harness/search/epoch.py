@@ -1,8 +1,7 @@
-"""Parts that every search loop shares: the learning rate, the mean loss of an epoch and its trace row."""
+"""Parts that every search loop shares: the network around the cells, the mean loss of an epoch and its trace row."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -40,11 +39,6 @@ def returned(value: Returned | None, hook: str) -> Returned:
     if value is None:
         raise TypeError(f"{hook} lacks a return: it returned None")
     return value
-
-
-def cosine(start: float, end: float, epoch: int, epochs: int) -> float:
-    """The learning rate of an epoch: half a cosine from ``start``, which would reach ``end`` at ``epochs``."""
-    return end + (start - end) * (1 + math.cos(math.pi * epoch / epochs)) / 2
 
 
 class Mean:

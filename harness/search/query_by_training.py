@@ -9,16 +9,16 @@ that it asks for again is trained from scratch again.
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from harness.config.protocol import Protocol
 from harness.data.batches import SearchData
 from harness.errors import Diverged
-from harness.methods.base import Forward, Query, QueryMethod
+from harness.methods.base import Query, QueryMethod
 from harness.random_streams import stream
 from harness.runs.schema import TraceRow
 from harness.search.ask_tell import AskTellSearch
-from harness.search.epoch import Mean, Tick, cosine, network_config
+from harness.search.epoch import Mean, Tick, network_config
+from harness.search.training import classify, make_sgd, set_learning_rate, train_epoch
 from harness.spaces.base import SearchSpace, initialize
 
 
@@ -65,37 +65,28 @@ class TrainingQuerySearch(AskTellSearch):
         number = len(self.history)
         initialize(network, lambda name: stream(self.seed, "weights", f"cell-{number}", name))
         network.to(self.device).train()
-        w = self.protocol.weights
-        optimizer = torch.optim.SGD(
-            network.parameters(), w.learning_rate, w.momentum, weight_decay=w.weight_decay, nesterov=w.nesterov
-        )
-        epochs, streams = query.epochs or self.method.epochs_per_cell, self.streams
+        settings = self.protocol.weights
+        optimizer = make_sgd(network.parameters(), settings)
+        epochs = query.epochs or self.method.epochs_per_cell
         for turn in range(epochs):
-            for group in optimizer.param_groups:
-                group["lr"] = cosine(w.learning_rate, w.learning_rate_min, turn, epochs)
-            for images, labels in self.data.train.shuffled(streams["train-order"], streams["train-augmentation"]):
-                with self.cost.timing("weight"):
-                    forward = self._forward(network, images, labels)
-                    optimizer.zero_grad()
-                    forward.loss.backward()
-                    self.passes.backward += 1
-                    if w.clip_norm is not None:
-                        nn.utils.clip_grad_norm_(network.parameters(), w.clip_norm)
-                    optimizer.step()
-                trained.add(forward, len(labels))
-            tick((turn + 1) / (epochs + 1))
+            set_learning_rate(optimizer, settings, turn, epochs)
+            train_epoch(
+                network,
+                optimizer,
+                self.data.train,
+                self.streams,
+                trained=trained,
+                cost=self.cost,
+                passes=self.passes,
+                tick=lambda done, turn=turn: tick((turn + done) / (epochs + 1)),  # type: ignore[misc]
+                clip_norm=settings.clip_norm,
+            )
         validated = Mean()
         with self.cost.timing("derivation"), torch.no_grad():
             network.eval()
-            for images, labels in self.data.valid.in_order():
-                validated.add(self._forward(network, images, labels), len(labels))
+            for batch in self.data.valid.in_order():
+                validated.add(classify(network, batch, self.passes), len(batch.labels))
         if validated.loss is None or not torch.tensor(validated.loss).isfinite():
             raise Diverged(f"the validation loss of cell {number + 1} became {validated.loss} in epoch {epoch + 1}")
         assert validated.accuracy is not None
         return validated.accuracy
-
-    def _forward(self, network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> Forward:
-        self.passes.forward += 1
-        self.passes.examples += len(labels)
-        logits = network(images)
-        return Forward(nn.functional.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())

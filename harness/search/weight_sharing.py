@@ -22,8 +22,9 @@ from harness.random_streams import Streams, stream
 from harness.runs.schema import LastDiagnostics, TraceRow
 from harness.search.cost import Cost
 from harness.search.diagnostics import Diagnosis, steady_mixture, undisturbed
-from harness.search.epoch import Mean, Tick, cosine, network_config, returned, trace_row
+from harness.search.epoch import Mean, Tick, network_config, returned, trace_row
 from harness.search.operation_costs import penalties
+from harness.search.training import make_sgd, set_learning_rate, uses_mixed_precision
 from harness.spaces.base import Mixture, SearchSpace, initialize
 
 
@@ -58,12 +59,9 @@ class WeightSharingSearch:
             space=space,
             supernet=supernet,
             alphas=alphas,
-            weight_optimizer=torch.optim.SGD(
+            weight_optimizer=make_sgd(
                 supernet.parameters(),
-                lr=w.learning_rate,
-                momentum=w.momentum,
-                nesterov=w.nesterov,
-                weight_decay=w.weight_decay,
+                w,
                 foreach=True,  # not fused: that goes by memory order, and autograd.grad may give gradients another
             ),
             alpha_optimizer=returned(method.alpha_optimizer(list(alphas.values()), adam), "alpha_optimizer"),
@@ -72,17 +70,16 @@ class WeightSharingSearch:
             curvature=self._curvature,
             clip_norm=w.clip_norm,
             epochs=protocol.epochs(method.name),
-            mixed_precision=device.type == "cuda" and protocol.supernet.precision == "bfloat16",
+            mixed_precision=uses_mixed_precision(device, protocol.supernet.precision),
             costs=penalties(method, space, cell_network, protocol.data.image_size, latencies, device),
         )
         self._diagnosis = Diagnosis(method, self.state, data.valid, protocol.diagnostics, seed)
 
     def run_epoch(self, epoch: int, tick: Tick) -> TraceRow:
         """One epoch, from 0, and its row. Raises :class:`Diverged` where a loss or an α is not a finite number."""
-        state, w = self.state, self.protocol.weights
+        state = self.state
         state.epoch = epoch
-        for group in state.weight_optimizer.param_groups:
-            group["lr"] = cosine(w.learning_rate, w.learning_rate_min, epoch, state.epochs)
+        set_learning_rate(state.weight_optimizer, self.protocol.weights, epoch, state.epochs)
         alpha_first = self.protocol.order(self.method.name) == "alpha-first"
         with self.cost.timing("derivation"):
             if not state.stopped:

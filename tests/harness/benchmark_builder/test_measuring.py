@@ -32,7 +32,7 @@ from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
 from harness.random_streams import Streams, stream
 from harness.retraining.test_set import load_test_set
-from harness.search.epoch import cosine
+from harness.search.training import cosine
 from harness.spaces.base import Architecture, NetworkConfig, initialize
 from harness.spaces.network_size import flops, parameters
 from tests.support.command_line import call, refusal

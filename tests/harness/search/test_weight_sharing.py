@@ -18,8 +18,8 @@ from harness.methods.random_search import RandomSearch
 from harness.runs import process
 from harness.runs.folder import RunFolder
 from harness.runs.process import Event
-from harness.search.epoch import cosine
 from harness.search.query_by_training import TrainingQuerySearch
+from harness.search.training import cosine
 from harness.spaces.base import Mixture
 from tests.support.small_search import (
     CPU,
