@@ -88,6 +88,15 @@ class NetworkConfig:
     partial_channels: int = 1
     head_affine: bool = True
 
+    def searched_channels(self, channels: int) -> int:
+        """1/K of the channels of an edge. Raises :class:`SpaceError` where K does not divide them."""
+        if channels % self.partial_channels:
+            raise SpaceError(
+                f"partial channels K={self.partial_channels} must divide every width of the supernet; "
+                f"it does not divide {channels}"
+            )
+        return channels // self.partial_channels
+
 
 class Supernet(nn.Module, abc.ABC):
     """A network that contains every cell of a space; its parameters are the network weights w and never α."""
@@ -95,6 +104,10 @@ class Supernet(nn.Module, abc.ABC):
     @abc.abstractmethod
     def forward(self, images: Tensor, mixture: Mixture) -> Tensor:
         """Logits (batch, classes) of ``images`` (batch, 3, height, width) when edges mix operations as told."""
+
+    def initialize(self, generator_for: Callable[[str], torch.Generator]) -> None:
+        """Initialise the network weights; see :func:`initialize`."""
+        initialize(self, generator_for)
 
 
 class SearchSpace(abc.ABC):
@@ -188,6 +201,13 @@ class SearchSpace(abc.ABC):
     @abc.abstractmethod
     def supernet(self, config: NetworkConfig) -> Supernet:
         """A supernet of this space. Raises :class:`SpaceError` where the configuration is impossible."""
+
+    def reference_supernet(self, config: NetworkConfig) -> Supernet:
+        """The same supernet in plain code, to be read and checked against. Default: there is none.
+
+        Raises :class:`SpaceError` where the configuration is impossible, and where there is none.
+        """
+        raise SpaceError(f"space {self.name} has no reference supernet; leave supernet.implementation=fused")
 
     @abc.abstractmethod
     def network(self, architecture: Sequence[int], config: NetworkConfig) -> nn.Module:

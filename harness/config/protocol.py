@@ -64,6 +64,11 @@ class SupernetSettings(Section):
         description="bfloat16: forward passes in mixed precision on a GPU; a CPU always computes in float32. "
         "May be left out: float32",
     )
+    implementation: Literal["fused", "reference"] = Field(
+        "fused",
+        description="reference: the supernet in plain code, slower, for checks of the fast one; results differ in "
+        "rounding alone, so the hash of the protocol stays the same. May be left out: fused",
+    )
 
 
 class Weights(Section):
@@ -133,8 +138,9 @@ NO_DIAGNOSTICS = Diagnostics(every=1, gap=False, hessian=False, ranking_cells=0,
 class Protocol(Named):
     """A named, versioned set of rules for a comparison.
 
-    Two sections and one setting may be left out: a file without ``diagnostics`` measures none, without ``queries``
-    cells are trained, and without ``supernet.precision`` a search computes in float32.
+    Two sections and two settings may be left out: a file without ``diagnostics`` measures none, without ``queries``
+    cells are trained, without ``supernet.precision`` a search computes in float32, and without
+    ``supernet.implementation`` by the fused supernet.
     """
 
     dataset: str = Field(description="data set to search on")
@@ -150,11 +156,12 @@ class Protocol(Named):
     def hash(self) -> str:
         """Twelve hexadecimal digits that change with any setting that can change a result.
 
-        Name, version, description and diagnostics cannot. Nor does the precision where it is float32, as it was before
-        there was a setting.
+        Name, version, description and diagnostics cannot. The implementation of the supernet changes the last bits
+        alone, so that both can be compared. Nor does the precision enter where it is float32, as it was before there
+        was a setting.
         """
-        unchanged = {"supernet": {"precision"}} if self.supernet.precision == "float32" else {}
-        return hash_of(self, {"diagnostics": True, **unchanged})
+        apart = {"implementation"} | ({"precision"} if self.supernet.precision == "float32" else set())
+        return hash_of(self, {"diagnostics": True, "supernet": apart})
 
     def epochs(self, method: str) -> int:
         """Number of epochs of a method."""

@@ -30,6 +30,9 @@ def identity(config: RunConfig) -> str:
     content = {key: value for key, value in config.items() if key not in apart}
     no_matter = {"name", "version", "description", "diagnostics"}
     protocol = {key: value for key, value in config["protocol"].items() if key not in no_matter}
+    if "supernet" in protocol:  # fused, as it was before there was the setting
+        default = ("implementation", "fused")
+        protocol["supernet"] = {key: value for key, value in protocol["supernet"].items() if (key, value) != default}
     return hashlib.sha256(json.dumps(content | {"protocol": protocol}, sort_keys=True).encode()).hexdigest()[:12]
 
 

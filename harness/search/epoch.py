@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from harness.config.protocol import Protocol
-from harness.methods.base import Forward, Passes
+from harness.methods.base import Forward, Passes, WeightSharingMethod
 from harness.runs.schema import TraceRow
 from harness.search.cost import Cost
-from harness.spaces.base import Architecture, NetworkConfig, SearchSpace
+from harness.spaces.base import Architecture, NetworkConfig, SearchSpace, Supernet
 
 Returned = TypeVar("Returned")
 
@@ -32,6 +32,17 @@ def network_config(protocol: Protocol, classes: int, **options: Any) -> NetworkC
         "head_affine": settings.head_affine,
     }
     return NetworkConfig(**(config | options))
+
+
+def make_supernet(method: WeightSharingMethod, space: SearchSpace, protocol: Protocol, classes: int) -> Supernet:
+    """The supernet that a method searches with under a protocol, not yet initialised.
+
+    Raises :class:`harness.spaces.base.SpaceError` where the space has none of such a configuration.
+    """
+    options = returned(method.supernet_options(), "supernet_options")
+    config = network_config(protocol, classes, **options)
+    reference = protocol.supernet.implementation == "reference"
+    return space.reference_supernet(config) if reference else space.supernet(config)
 
 
 def returned(value: Returned | None, hook: str) -> Returned:

@@ -22,10 +22,10 @@ from harness.random_streams import Streams, stream
 from harness.runs.schema import LastDiagnostics, TraceRow
 from harness.search.cost import Cost
 from harness.search.diagnostics import Diagnosis, steady_mixture, undisturbed
-from harness.search.epoch import Mean, Tick, network_config, returned, trace_row
+from harness.search.epoch import Mean, Tick, make_supernet, network_config, returned, trace_row
 from harness.search.operation_costs import penalties
 from harness.search.training import make_sgd, set_learning_rate, uses_mixed_precision
-from harness.spaces.base import Mixture, SearchSpace, initialize
+from harness.spaces.base import Mixture, SearchSpace
 
 
 class WeightSharingSearch:
@@ -46,9 +46,8 @@ class WeightSharingSearch:
         self.cost = Cost(device)
 
         cell_network = network_config(protocol, data.classes)
-        options = returned(method.supernet_options(), "supernet_options")
-        supernet = space.supernet(network_config(protocol, data.classes, **options))
-        initialize(supernet, lambda name: stream(seed, "weights", name))
+        supernet = make_supernet(method, space, protocol, data.classes)
+        supernet.initialize(lambda name: stream(seed, "weights", name))
         supernet.to(device).train()
         initial = returned(method.initial_alphas(space, stream(seed, "alpha")), "initial_alphas")
         alphas = {name: nn.Parameter(value.to(device)) for name, value in initial.items()}

@@ -16,7 +16,7 @@ from harness.errors import HarnessError, explain, failure, unknown
 from harness.methods.base import Method, QueryMethod, WeightSharingMethod
 from harness.registry import check_complete, expand, get_method, match, methods
 from harness.runs.custom_method import source_of
-from harness.search.epoch import network_config, returned
+from harness.search.epoch import make_supernet, returned
 from harness.spaces.base import SearchSpace, SpaceError
 
 MethodLike = str | type[Method] | Method
@@ -125,8 +125,7 @@ def check_possible(method: Method, space: SearchSpace, protocol: Protocol, train
     if isinstance(method, WeightSharingMethod):
         try:
             with torch.device("meta"):
-                options = returned(method.supernet_options(), "supernet_options")
-                space.supernet(network_config(protocol, training.classes, **options))
+                make_supernet(method, space, protocol, training.classes)
             alphas = returned(method.initial_alphas(space, torch.Generator()), "initial_alphas")
         except SpaceError as error:
             raise HarnessError(f"{method.label()} under protocol {protocol.name}: {error}") from None

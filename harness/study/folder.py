@@ -107,4 +107,6 @@ def check_comparable(path: Path, runs: Sequence[PlannedRun]) -> None:
 def _common(config: RunConfig | TrainingConfig) -> dict[str, Any]:
     """The facts that all runs of a study have in common."""
     named: dict[str, Any] = {**config}
-    return {key: named.get(key) for key in ("protocol_hash", "space", "dataset", "dataset_digest", "schema")}
+    common = {key: named.get(key) for key in ("protocol_hash", "space", "dataset", "dataset_digest", "schema")}
+    supernet = named.get("protocol", {}).get("supernet", {})  # the hash of the protocol leaves its implementation out
+    return {**common, "supernet_implementation": supernet.get("implementation", "fused")}

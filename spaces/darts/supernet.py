@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.spaces.base import Mixture, NetworkConfig, SpaceError, Supernet
+from harness.spaces.base import Mixture, NetworkConfig, Supernet
 from harness.spaces.darts.encoding import CELL_EDGES, INPUTS, NODES, OPERATIONS
 from harness.spaces.darts.skeleton import Inputs, Place, Skeleton
 
@@ -186,13 +186,8 @@ class MixedCell(nn.Module):
 
     def __init__(self, place: Place, config: NetworkConfig) -> None:
         super().__init__()
-        if place.channels % config.partial_channels:
-            raise SpaceError(
-                f"partial channels K={config.partial_channels} must divide every width of the supernet; "
-                f"it does not divide {place.channels}"
-            )
         self.groups, self.reduction, self.stride = config.partial_channels, place.reduction, place.stride
-        self.mixed = place.channels // self.groups
+        self.mixed = config.searched_channels(place.channels)
         running = config.batch_norm == "running"
         self.inputs = Inputs(place, partial(nn.BatchNorm2d, affine=False, track_running_stats=running))
         self.outgoing = nn.ModuleList(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from harness.spaces.base import Architecture, NetworkConfig, SearchSpace, Supernet
 from harness.spaces.nas_bench_201 import encoding
 from harness.spaces.nas_bench_201.network import DiscreteNetwork
+from harness.spaces.nas_bench_201.reference import ReferenceSupernet
 from harness.spaces.nas_bench_201.supernet import NASBench201Supernet
 
 
@@ -53,6 +54,9 @@ class NASBench201(SearchSpace):
 
     def supernet(self, config: NetworkConfig) -> Supernet:
         return NASBench201Supernet(config)
+
+    def reference_supernet(self, config: NetworkConfig) -> Supernet:
+        return ReferenceSupernet(config)
 
     def network(self, architecture: Sequence[int], config: NetworkConfig) -> nn.Module:
         return DiscreteNetwork(self.validate(architecture), config)

@@ -1,7 +1,7 @@
 """The NAS-Bench-201 supernet: every cell of the space in one network, computed by source node.
 
-It computes what the textbook mixed operation computes (a plain one lives in the tests, and outputs and all gradients
-agree), but shares work among the edges that leave the same node:
+It computes what the mixed operation of :mod:`harness.spaces.nas_bench_201.reference` computes (outputs and all
+gradients agree), but shares work among the edges that leave the same node:
 
 * one ReLU, one pooling, one 1×1 and one 3×3 convolution serve all of a node's outgoing edges;
 * the mixing weights are the scale of the batch normalisation that follows each convolution, so that mixing costs
@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from harness.spaces.base import Mixture, NetworkConfig, SpaceError, Supernet
+from harness.spaces.base import Mixture, NetworkConfig, Supernet
 from harness.spaces.nas_bench_201.encoding import CONV1, CONV3, EDGES, POOL, SKIP
 from harness.spaces.nas_bench_201.fused_mixed_operation import MixedEdges
 from harness.spaces.nas_bench_201.pooling import AveragePool
@@ -91,12 +91,7 @@ class MixedCell(nn.Module):
 
     def __init__(self, channels: int, config: NetworkConfig) -> None:
         super().__init__()
-        if channels % config.partial_channels:
-            raise SpaceError(
-                f"partial channels K={config.partial_channels} must divide every width of the supernet; "
-                f"it does not divide {channels}"
-            )
-        self.mixed = channels // config.partial_channels
+        self.mixed = config.searched_channels(channels)
         self.groups = config.partial_channels
         running = config.batch_norm == "running"
         self.direct = not running and self.groups == 1

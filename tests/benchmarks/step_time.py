@@ -1,8 +1,8 @@
-"""Step time and memory of every gradient method against the textbook supernet, in one process: ``tox -e bench``.
+"""Step time and memory of every gradient method against the reference supernet, in one process: ``tox -e bench``.
 
 On one thread, by the CPU time of this process: the shortest of several interleaved repeats. ``weights`` is a weight
 step alone, ``step`` an α step (where the method has one) and a weight step; the columns beside them say how many times
-as long the textbook supernet takes for DARTS. ``kept`` is what one forward pass keeps for its backward pass. The line
+as long the reference supernet takes for DARTS. ``kept`` is what one forward pass keeps for its backward pass. The line
 below each table is a weight step whose backward pass computes the gradient over α too, as in DARTS's own code.
 
 The process has the environment variables of the workers that searches run in.
@@ -25,7 +25,7 @@ from harness.methods.base import Batch, SearchState, WeightSharingMethod
 from harness.methods.darts import DARTS
 from harness.runs.environment import compute_reproducibly
 from harness.spaces.base import Mixture, NetworkConfig
-from tests.support.textbook import TextbookSupernet
+from harness.spaces.nas_bench_201.reference import ReferenceSupernet
 from tests.support.toy import build_search, gradient_methods
 
 
@@ -45,11 +45,11 @@ def build(method: WeightSharingMethod, config: NetworkConfig) -> SearchState:
     return build_search(method, config=config, epochs=10, epoch=9)
 
 
-def build_textbook(config: NetworkConfig) -> SearchState:
-    """A search of DARTS with the textbook supernet."""
-    supernet = TextbookSupernet(config)
+def build_reference(config: NetworkConfig) -> SearchState:
+    """A search of DARTS with the reference supernet."""
+    supernet = ReferenceSupernet(config)
     optimizer = torch.optim.SGD(supernet.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    return replace(build(DARTS(), config), supernet=supernet, weight_optimizer=optimizer)  # type: ignore[arg-type]
+    return replace(build(DARTS(), config), supernet=supernet, weight_optimizer=optimizer)
 
 
 def timed(method: WeightSharingMethod, state: SearchState, data: Batch) -> tuple[float, float]:
@@ -95,10 +95,10 @@ def kept_bytes(method: WeightSharingMethod, state: SearchState, images: Batch) -
 def measure(size: Size) -> None:
     """Print the rows of one size."""
     config = NetworkConfig(size.channels, size.cells, 10)
-    methods: dict[str, WeightSharingMethod] = {"textbook": DARTS()}
+    methods: dict[str, WeightSharingMethod] = {"reference": DARTS()}
     methods |= {name: registry.get_method(name)() for name in gradient_methods()}  # type: ignore[misc]
     searches = {name: build(method, config) for name, method in methods.items()}
-    searches["textbook"] = build_textbook(config)
+    searches["reference"] = build_reference(config)
     images = torch.randn(size.batch, 3, size.pixels, size.pixels)
     data = Batch(images, torch.randint(10, (size.batch,)))
     rounds = [
@@ -107,13 +107,13 @@ def measure(size: Size) -> None:
     shortest = {name: [min(times) for times in zip(*(r[name] for r in rounds), strict=True)] for name in methods}
     print(f"C={size.channels}, N={size.cells}, {size.pixels}×{size.pixels} pixels, batches of {size.batch}")
     for name, (weights, step) in shortest.items():
-        ratios = [theirs / ours for theirs, ours in zip(shortest["textbook"], (weights, step), strict=True)]
+        ratios = [theirs / ours for theirs, ours in zip(shortest["reference"], (weights, step), strict=True)]
         kept = kept_bytes(methods[name], searches[name], data) / 2**20
         times = f"{1000 * weights:6.0f} ms {ratios[0]:5.2f} {1000 * step:8.0f} ms {ratios[1]:5.2f}"
         print(f"  {name:14} {times} {kept:7.0f} MiB", flush=True)
-    pairs = [[timed_jointly(searches[name], data) for name in ("textbook", "darts")] for _ in rounds]
-    textbook, ours = (1000 * min(times) for times in zip(*pairs, strict=True))
-    print(f"  {'with α':14} {ours:6.0f} ms {textbook / ours:5.2f}   (textbook {textbook:.0f} ms)", flush=True)
+    pairs = [[timed_jointly(searches[name], data) for name in ("reference", "darts")] for _ in rounds]
+    reference, ours = (1000 * min(times) for times in zip(*pairs, strict=True))
+    print(f"  {'with α':14} {ours:6.0f} ms {reference / ours:5.2f}   (reference {reference:.0f} ms)", flush=True)
 
 
 def main() -> None:

@@ -46,6 +46,7 @@ CHANGES: dict[str, Any] = {
     "queries.seconds": 99,
     "queries.evaluations": 99,
 }
+IMPLEMENTATION = {"supernet.implementation": "reference"}
 NOT_SETTINGS = {"name": "other", "version": 99, "description": "something else"}
 DIAGNOSTICS: dict[str, Any] = {
     "diagnostics.every": 3,
@@ -99,13 +100,20 @@ def test_the_list_of_changes_is_complete() -> None:
         for name, value in load_protocol("quick").model_dump().items()
         for key in (value if isinstance(value, dict) else [""])
     }
-    assert fields == set(CHANGES) | set(NOT_SETTINGS) | set(DIAGNOSTICS)
+    assert fields == set(CHANGES) | set(NOT_SETTINGS) | set(DIAGNOSTICS) | set(IMPLEMENTATION)
 
 
 def test_a_protocol_may_leave_its_precision_out_and_has_the_hash_of_float32() -> None:
     assert "precision" not in yaml.safe_load(QUICK.read_text())["supernet"]
     assert load_protocol("quick").hash == "8a6f48c7ed08"  # as before there was the setting
     assert load_protocol("quick", ["supernet.precision=float32"]) == load_protocol("quick")
+
+
+def test_the_implementation_of_the_supernet_may_be_left_out_and_does_not_change_the_hash() -> None:
+    assert "implementation" not in yaml.safe_load(QUICK.read_text())["supernet"]
+    reference = load_protocol("quick", ["supernet.implementation=reference"])
+    assert (reference.supernet.implementation, load_protocol("quick").supernet.implementation) == ("reference", "fused")
+    assert reference.hash == load_protocol("quick").hash
 
 
 @pytest.mark.parametrize(("key", "value"), CHANGES.items())

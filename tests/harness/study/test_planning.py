@@ -52,9 +52,10 @@ def test_the_identity_changes_with_what_can_change_the_result_and_with_nothing_e
         one_identity(tmp_path, seeds=(1,)),
         one_identity(tmp_path, protocol=("search.epochs=31",)),
         one_identity(tmp_path, protocol=("dataset=cifar10",)),
+        one_identity(tmp_path, protocol=("supernet.implementation=reference",)),
         one_identity(tmp_path, training=other),
     ]
-    assert len({base, *changed}) == 7
+    assert len({base, *changed}) == 8
 
 
 def test_every_field_but_four_enters_the_identity(tmp_path: Path) -> None:
@@ -62,6 +63,14 @@ def test_every_field_but_four_enters_the_identity(tmp_path: Path) -> None:
     for key in config:
         changed: Any = {**config, key: {} if key == "protocol" else "something else"}
         assert (identity(changed) == config["identity"]) == (key in {"identity", "study", "label", "threads"})
+
+
+def test_a_run_by_the_fused_supernet_has_the_identity_that_it_had_without_the_setting(tmp_path: Path) -> None:
+    config = planned(tmp_path)[0].config
+    supernet = {key: value for key, value in config["protocol"]["supernet"].items() if key != "implementation"}
+    assert config["protocol"]["supernet"]["implementation"] == "fused"
+    without: Any = {**config, "protocol": {**config["protocol"], "supernet": supernet}}
+    assert identity(without) == config["identity"]
 
 
 def test_another_source_is_another_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

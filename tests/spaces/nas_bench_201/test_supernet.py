@@ -1,4 +1,4 @@
-"""The supernet against the textbook one: outputs and every gradient, in double precision."""
+"""The supernet against the reference: outputs and every gradient, in double precision."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from harness.random_streams import stream
 from harness.spaces.base import Architecture, Mixture, NetworkConfig, SpaceError, initialize
 from harness.spaces.nas_bench_201 import supernet as supernet_module
 from harness.spaces.nas_bench_201.pooling import AveragePool
+from harness.spaces.nas_bench_201.reference import ReferenceSupernet, copy_weights, paired_weights
 from harness.spaces.nas_bench_201.space import NASBench201
 from harness.spaces.nas_bench_201.supernet import OUTGOING, MixedCell, NASBench201Supernet, shuffle
 from harness.spaces.network_size import flops
-from tests.support.textbook import TextbookSupernet, copy_weights, paired_weights
 
 SPACE = NASBench201()
 SMALL = NetworkConfig(channels=4, cells=1, classes=3)
@@ -37,14 +37,14 @@ CELLS: dict[str, Architecture] = {
 }
 
 
-def pair(config: NetworkConfig, seed: int = 0) -> tuple[NASBench201Supernet, TextbookSupernet]:
-    """A supernet and a textbook one of the same weights, in double precision."""
-    fused, textbook = NASBench201Supernet(config), TextbookSupernet(config)
+def pair(config: NetworkConfig, seed: int = 0) -> tuple[NASBench201Supernet, ReferenceSupernet]:
+    """A supernet and a reference one of the same weights, in double precision."""
+    fused, reference = NASBench201Supernet(config), ReferenceSupernet(config)
     initialize(fused, lambda name: stream(seed, name))
     fused.double()
-    textbook.double()
-    copy_weights(fused, textbook)
-    return fused, textbook
+    reference.double()
+    copy_weights(fused, reference)
+    return fused, reference
 
 
 def random(seed: str, *shape: int) -> Tensor:
@@ -71,15 +71,15 @@ def with_edge_terms(mixture: Mixture) -> Mixture:
 
 
 def assert_same(config: NetworkConfig, mixture: Mixture, *, train: bool = True) -> None:
-    """Outputs, running statistics, and the gradients of weights, mixture and images are those of the textbook."""
-    fused, textbook = pair(config)
+    """Outputs, running statistics, and the gradients of weights, mixture and images are those of the reference."""
+    fused, reference = pair(config)
     images, labels = leaf(random("images", 4, 3, 8, 8)), torch.tensor([0, 1, 2, 1])
     if not train:  # statistics that differ from their initial value
         for _ in range(2):
             fused(images, soft("before"))
-            textbook(images, soft("before"))
+            reference(images, soft("before"))
     fused.train(train)
-    textbook.train(train)
+    reference.train(train)
     parts = [mixture.weights, mixture.edge_weights, mixture.edge_bias, images]
     inputs = [part for part in parts if part is not None]
 
@@ -91,29 +91,29 @@ def assert_same(config: NetworkConfig, mixture: Mixture, *, train: bool = True) 
         return output, [torch.zeros_like(w) if g is None else g for w, g in zip(wanted, found, strict=True)]
 
     ours, our_gradients = run(fused)
-    theirs, their_gradients = run(textbook)
+    theirs, their_gradients = run(reference)
     torch.testing.assert_close(ours, theirs)
     torch.testing.assert_close(our_gradients[: len(inputs)], their_gradients[: len(inputs)])
 
-    by_parameter = dict(zip(textbook.parameters(), their_gradients[len(inputs) :], strict=True))
+    by_parameter = dict(zip(reference.parameters(), their_gradients[len(inputs) :], strict=True))
     ours_by_parameter = dict(zip(fused.parameters(), our_gradients[len(inputs) :], strict=True))
     compared: dict[nn.Parameter, int] = dict.fromkeys(ours_by_parameter, 0)
-    for parameter, rows, other in paired_weights(fused, textbook):
+    for parameter, rows, other in paired_weights(fused, reference):
         torch.testing.assert_close(ours_by_parameter[parameter][rows], by_parameter.pop(other))
         compared[parameter] += parameter[rows].numel()
     assert not by_parameter
     assert all(count == parameter.numel() for parameter, count in compared.items())
-    for ours_now, theirs_now in paired_statistics(fused, textbook):
+    for ours_now, theirs_now in paired_statistics(fused, reference):
         torch.testing.assert_close(ours_now, theirs_now)
 
 
-def paired_statistics(fused: NASBench201Supernet, textbook: TextbookSupernet) -> Iterator[tuple[Tensor, Tensor]]:
-    """(ours, the textbook's) of every running mean and variance."""
+def paired_statistics(fused: NASBench201Supernet, reference: ReferenceSupernet) -> Iterator[tuple[Tensor, Tensor]]:
+    """(ours, the reference's) of every running mean and variance."""
     for part in ("stem", "reductions", "head"):
-        yield from zip(getattr(fused.network, part).buffers(), getattr(textbook.network, part).buffers(), strict=True)
+        yield from zip(getattr(fused.network, part).buffers(), getattr(reference.network, part).buffers(), strict=True)
     cells = [
         (a, b)
-        for stage_a, stage_b in zip(fused.network.stages, textbook.network.stages, strict=True)
+        for stage_a, stage_b in zip(fused.network.stages, reference.network.stages, strict=True)
         for a, b in zip(stage_a, stage_b, strict=True)
     ]
     for ours, theirs in cells:
@@ -121,7 +121,7 @@ def paired_statistics(fused: NASBench201Supernet, textbook: TextbookSupernet) ->
             for position, edge in enumerate(edges):
                 for convolution, operation in ((ours.conv1[node], 2), (ours.conv3[node], 3)):
                     if convolution.running:
-                        norm = theirs.edges[edge][operation][2]
+                        norm = theirs.edges[edge].operations[operation][2]
                         yield convolution.running_mean[position], norm.running_mean
                         yield convolution.running_var[position], norm.running_var
 
@@ -173,13 +173,13 @@ def test_selecting_computes_what_mixing_with_zeros_computes() -> None:
 
 
 def test_any_discrete_cell_with_inherited_weights() -> None:
-    fused, textbook = pair(SMALL)
+    fused, reference = pair(SMALL)
     images = random("images", 4, 3, 8, 8)
     generator = stream(0, "cells")
     with torch.no_grad():
         for cell in [*CELLS.values(), *(SPACE.sample(generator) for _ in range(40))]:
             mixture = Mixture.of(cell, 5)
-            torch.testing.assert_close(fused(images, mixture), textbook(images, mixture))
+            torch.testing.assert_close(fused(images, mixture), reference(images, mixture))
 
 
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
@@ -222,7 +222,7 @@ def test_one_hot_mixture_pools_a_node_once_and_only_where_chosen(
 
 
 def test_second_derivatives_over_the_mixture() -> None:
-    fused, textbook = pair(SMALL)
+    fused, reference = pair(SMALL)
     images, labels = random("images", 2, 3, 4, 4), torch.tensor([0, 1])
 
     def curvature(network: nn.Module) -> Tensor:
@@ -232,7 +232,7 @@ def test_second_derivatives_over_the_mixture() -> None:
         (slope,) = torch.autograd.grad(loss, mixture.weights, create_graph=True)
         return torch.autograd.grad(slope, mixture.weights, random("direction", 6, 5))[0]
 
-    expected = curvature(textbook)
+    expected = curvature(reference)
     assert expected.abs().max() > 1e-3
     torch.testing.assert_close(curvature(fused), expected)
 
@@ -389,7 +389,7 @@ def test_cells_have_no_affine_parameters_and_running_statistics_only_where_wante
 
 
 def test_float32_agrees_to_its_precision() -> None:
-    fused, textbook = pair(SMALL)
+    fused, reference = pair(SMALL)
     images = random("images", 4, 3, 8, 8).float()
     mixture = Mixture(random("soft", 6, 5).float().softmax(dim=1))
-    torch.testing.assert_close(fused.float()(images, mixture), textbook.float()(images, mixture), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(fused.float()(images, mixture), reference.float()(images, mixture), rtol=1e-3, atol=1e-4)
