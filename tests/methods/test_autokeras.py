@@ -18,7 +18,7 @@ from harness.random_streams import stream
 from harness.spaces.base import Architecture
 from tests.support.toy import NAS_BENCH_201 as SPACE
 from tests.support.toy import TwoEdges
-from tests.test_methods_query import CELLS, SMOOTH, search
+from tests.methods.test_query import CELLS, SMOOTH, search
 
 cells = st.tuples(*[st.integers(0, 4)] * 6)
 

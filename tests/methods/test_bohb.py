@@ -19,7 +19,7 @@ from harness.search.query_by_lookup import LookupQuerySearch
 from harness.search.query_by_training import TrainingQuerySearch
 from tests.support.small_search import CPU, data, protocol, quiet
 from tests.support.toy import NAS_BENCH_201 as SPACE
-from tests.test_methods_query import CELLS, RUGGED, SMOOTH, assert_frequencies, search
+from tests.methods.test_query import CELLS, RUGGED, SMOOTH, assert_frequencies, search
 
 SHORT = np.asarray(SMOOTH + np.random.default_rng(1).normal(0, 3, SPACE.size))
 TOLD = BenchmarkQuery(SMOOTH, np.full(SPACE.size, 200.0), {12: BenchmarkQuery(SHORT, np.full(SPACE.size, 12.0))})

@@ -18,7 +18,7 @@ from harness.methods.random_search import RandomSearch
 from harness.random_streams import stream
 from tests.support.toy import NAS_BENCH_201 as SPACE
 from tests.support.toy import OneEdge, TwoEdges, identical
-from tests.test_methods_query import SMOOTH, assert_frequencies, search
+from tests.methods.test_query import SMOOTH, assert_frequencies, search
 
 
 @pytest.fixture(autouse=True)
