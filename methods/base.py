@@ -1,25 +1,54 @@
-"""What a search method is: the base classes of all plug-ins, and the search state that the harness hands to them.
+"""The base classes of all search methods.
 
 A method says only what makes it different. The harness owns data, loop, random streams, clock, checkpoints and
-evaluation, and hands a method neither the test set nor a table. The defaults below are first-order DARTS, so that a
-gradient method of its kind overrides one method: :meth:`WeightSharingMethod.mixture`.
+evaluation, and gives a method neither the test set nor a table. There are two kinds of method.
 
-Methods are frozen pydantic models: their fields are the hyper-parameters, by the paper's symbols, with their range and
-default. They hold no state, which is why they need no checkpoint: whatever changes during a run lives in
-:class:`SearchState` or follows from ``state.epoch``.
+A :class:`WeightSharingMethod` trains one supernet, in which all cells share the network weights w, and architecture
+parameters α. Its defaults are first-order DARTS, so that a method overrides what it does otherwise::
+
+    start         supernet_options(), initial_alphas(space, rng), alpha_optimizer(alphas, default),
+                  initial_memory(space, rng)
+    every epoch   begin_epoch(state)
+      every step    alpha_step(state, train, valid)   calls mixture(state); skipped where bilevel is False
+                    weight_step(state, train)         calls weight_mixture(state)
+                  derive(state)                       the cell of this epoch
+    end           the cell of the last epoch is the result
+
+A :class:`QueryMethod` trains no supernet. It asks for the validation accuracy of one cell after another; the harness
+trains the cell or looks it up::
+
+    start         initial_memory(space, rng)
+    every cell    ask(state)                          the cell, or a Query
+                  tell(state)                         its accuracy is the last one of state.history
+    every epoch   derive(history)                     the best cell so far; of the last epoch, the result
+
+Methods are frozen pydantic models: their fields are the hyper-parameters, named by the paper's symbols, with range and
+default. A method object never changes. What changes during a search is in the state that every hook receives,
+:class:`SearchState` or :class:`QueryState`; a method keeps modules, optimizers and values of its own in
+``state.memory``. The harness saves the state in every checkpoint and restores it bit for bit.
 """
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor, nn
 
-from harness.methods.search_state import Batch, Curvature, Forward, Passes, SearchState, Validate
+from harness.methods.search_state import (
+    Batch,
+    Curvature,
+    Evaluation,
+    Forward,
+    Passes,
+    Query,
+    QueryState,
+    SearchState,
+    Validate,
+)
 from harness.spaces.base import Architecture, Mixture, SearchSpace
 
 __all__ = [
@@ -31,6 +60,7 @@ __all__ = [
     "Passes",
     "Query",
     "QueryMethod",
+    "QueryState",
     "SearchState",
     "Validate",
     "WeightSharingMethod",
@@ -41,7 +71,7 @@ __all__ = [
 
 
 class Method(BaseModel, abc.ABC):
-    """What every method has: a name, a source, and validated hyper-parameters (its fields).
+    """A search method: a name, a source, and validated hyper-parameters (its fields).
 
     Class attributes:
         name: the name users type.
@@ -67,41 +97,68 @@ class Method(BaseModel, abc.ABC):
         ]
         return self.name + (f"[{','.join(changed)}]" if changed else "")
 
+    def initial_memory(self, space: SearchSpace, rng: torch.Generator) -> dict[str, Any]:
+        """The method's own state, which becomes ``state.memory``. Default: empty.
+
+        Values are modules, optimizers and other objects with ``state_dict`` and ``load_state_dict``; tensors and
+        parameters; or numbers, strings, lists and dictionaries of them. The first two kinds are restored in place, so
+        that an optimizer goes on with the parameters it was made for. Hooks may add further values later.
+
+        Called once, on the CPU, where small modules are fastest. Draw initial parameters from ``rng``:
+        ``torch.nn.utils.skip_init`` makes a module without drawing from PyTorch's global random state.
+        """
+        return {}
+
 
 class WeightSharingMethod(Method):
-    """A method that trains α and a shared supernet by gradient descent.
+    """A method that trains α and a shared supernet by gradient descent. Its defaults are first-order DARTS.
 
-    Override what differs. ``bilevel`` says whether α learns from validation batches in steps of its own; a
-    single-level method sets it to False and updates α in :meth:`weight_step`.
+    ``bilevel`` says whether α learns from validation batches in steps of its own. A single-level method sets it to
+    False and updates α in :meth:`weight_step`. A method without α returns no parameters in :meth:`initial_alphas` and
+    overrides :meth:`mixture` and :meth:`derive`.
 
-    Every method whose mixture is differentiable in α can also be made to prefer cheap cells, by the weights below: its
-    α then descends the cross-entropy plus weight · expected cost (see :meth:`SearchState.forward`), where 1 is the cost
-    of the dearest cell.
+    Every method whose mixture is differentiable in α can also be made to prefer cheap cells, by the three weights
+    below: its α then descends the cross-entropy plus weight · expected cost (see :meth:`SearchState.forward`), where
+    the most expensive cell costs 1.
     """
 
     group = "gradient"
     bilevel: ClassVar[bool] = True
 
-    flops_weight: float = Field(0.0, ge=0, description="what the loss of α pays for the FLOPs of the dearest cell")
-    parameters_weight: float = Field(0.0, ge=0, description="what it pays for the parameters of the dearest cell")
+    flops_weight: float = Field(
+        0.0,
+        ge=0,
+        description="weight of the expected FLOPs, divided by those of the most expensive cell, in the loss of α",
+    )
+    parameters_weight: float = Field(
+        0.0,
+        ge=0,
+        description="weight of the expected parameters, divided by those of the most expensive cell, in the loss of α",
+    )
     latency_weight: float = Field(
-        0.0, ge=0, description="what it pays for the latency of the dearest cell, on this device"
+        0.0,
+        ge=0,
+        description="weight of the expected latency on this device, divided by that of the most expensive cell, in the "
+        "loss of α",
     )
 
     @model_serializer(mode="wrap")
     def _without_unused_penalties(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A weight of 0 is left out, so that a search that pays for no cost is the same run that it was before."""
+        """Leave out weights of 0: a run without penalties then has the identity it had before there were any."""
         settings: dict[str, Any] = handler(self)
         return {key: value for key, value in settings.items() if value or key not in WeightSharingMethod.model_fields}
 
-    @abc.abstractmethod
     def mixture(self, state: SearchState) -> Mixture:
-        """How α becomes the weights of the mixed operations in one forward pass. Called once per forward pass."""
+        """The weights of the mixed operations in one forward pass. Default: softmax(α) on every edge (DARTS, eq. 2).
+
+        Called once per forward pass.
+        """
+        return Mixture(state.alpha.softmax(dim=1))
 
     def operation_weights(self, state: SearchState) -> Tensor:
-        """What α makes of the operations, (edges, operations): their weights, or the mean where these are drawn.
+        """The weight of each operation, (edges, operations), or its mean where weights are drawn. For reports alone.
 
-        Read by reports alone. Default: softmax(α).
+        Default: softmax(α).
         """
         return state.alpha.softmax(dim=1)
 
@@ -114,95 +171,76 @@ class WeightSharingMethod(Method):
         """Fields of :class:`harness.spaces.base.NetworkConfig` that this method needs to be different."""
         return {}
 
-    def initial_alphas(self, space: SearchSpace, generator: torch.Generator) -> dict[str, Tensor]:
-        """Architecture parameters by name, if any. Default: α ~ 0.001 N(0, 1), (edges, operations)."""
-        return {"alpha": 1e-3 * torch.randn(len(space.edges), len(space.operations), generator=generator)}
+    def initial_alphas(self, space: SearchSpace, rng: torch.Generator) -> dict[str, Tensor]:
+        """The architecture parameters by name, if any. Default: α ~ 0.001 N(0, 1), (edges, operations)."""
+        return {"alpha": 1e-3 * torch.randn(len(space.edges), len(space.operations), generator=rng)}
 
     def alpha_optimizer(self, alphas: list[nn.Parameter], default: torch.optim.Optimizer) -> torch.optim.Optimizer:
-        """The optimiser of α. Default: the protocol's (Adam)."""
+        """The optimizer of α. Default: the protocol's (Adam)."""
         return default
 
     def begin_epoch(self, state: SearchState) -> None:
-        """Change α, by ``search.validate`` perhaps, before the first step of an epoch. Default: nothing.
+        """Change α before the first step of an epoch, perhaps by ``state.validate``. Default: nothing.
 
-        Its time is charged as derivation.
+        Its time counts as derivation.
         """
 
     def alpha_step(self, state: SearchState, train: Batch, valid: Batch) -> Forward | None:
-        """Minimise the validation loss over α with w fixed; None if this method does nothing at this step.
+        """Take one step of α down the validation loss, with w fixed; return None if nothing is done at this step.
 
-        A term of the loss of α is added before the update; what is returned is recorded as the validation loss.
+        A method with a further term in the loss of α adds it before the update. The loss of what is returned is
+        recorded as the validation loss.
         """
         forward = state.forward(valid, self.mixture(state))
         state.update_alpha(forward.loss)
         return forward
 
     def weight_step(self, state: SearchState, train: Batch) -> Forward:
-        """Minimise the training loss over w with α fixed. What it returns is recorded as the training loss."""
+        """Take one step of w down the training loss, with α fixed. What it returns is recorded as the training loss."""
         forward = state.forward(train, self.weight_mixture(state))
         state.update_weights(forward.loss)
         return forward
 
     def derive(self, state: SearchState) -> Architecture:
-        """The cell that the search stands for now. Default: the space's rule on α.
+        """The cell that the search would end with now. Default: the space's rule on α.
 
-        Called after every epoch, so that the trajectory of cells can be reported; the cell of the last epoch is the
-        result. It changes nothing: called twice it gives the same cell, and a search goes on as if it had not been
-        called. A method that selects by ``search.validate`` does so in the last epoch alone
-        (``search.in_last_epoch``), since each call costs a pass over half of the images, and gives by a rule without
-        cost what it would select before; its docstring names that rule.
+        Called after every epoch, so that reports can follow the cell; that of the last epoch is the result. It changes
+        nothing: called twice it gives the same cell, and a search goes on as if it had not been called. A method that
+        selects by ``state.validate`` does so in the last epoch alone (``state.in_last_epoch``), since each call costs a
+        pass over half of the images. Before, it gives a cell by a rule that costs nothing, which its docstring names.
         """
         return state.space.discretize(state.alpha.detach())
 
 
-class Query(NamedTuple):
-    """An architecture to evaluate, and by how many epochs of training; None: in full, by the longest there is."""
-
-    architecture: Architecture
-    epochs: int | None = None
-
-
-class Evaluation(NamedTuple):
-    """One architecture that a query-based method asked for, and the validation accuracy (%) it was told."""
-
-    architecture: Architecture
-    valid_accuracy: float
-
-
 class QueryMethod(Method):
-    """A method that asks for architectures to be evaluated and is told their validation accuracy; no supernet.
+    """A method that asks for the validation accuracy of one cell after another and trains no supernet.
 
-    The history is the whole state: a method that needs more recomputes it from the history. ``multi_fidelity`` says
-    whether it also asks for trainings shorter than the full one, in :meth:`query`.
+    ``multi_fidelity`` says whether :meth:`ask` also asks for trainings of fewer epochs than the full one.
     """
 
     group = "query"
     multi_fidelity: ClassVar[bool] = False
 
-    epochs_per_cell: int = Field(10, ge=1, description="epochs each proposed cell is trained before it is validated")
+    epochs_per_cell: int = Field(10, ge=1, description="training epochs of each proposed cell before it is validated")
 
     @abc.abstractmethod
-    def ask(self, space: SearchSpace, history: Sequence[Evaluation], rng: torch.Generator) -> Architecture:
-        """The next architecture to evaluate, given all evaluations so far in order."""
+    def ask(self, state: QueryState) -> Architecture | Query:
+        """The next cell to evaluate; a multi-fidelity method returns a :class:`Query`, which also says for how long."""
 
-    def query(
-        self, space: SearchSpace, history: Sequence[Evaluation], rng: torch.Generator, shorter: Sequence[int]
-    ) -> Query:
-        """The next evaluation; ``shorter`` are the epochs, ascending, of the trainings there are besides the full one.
+    def tell(self, state: QueryState) -> None:
+        """Learn from the newest evaluation, the last one of ``state.history``. Default: nothing."""
 
-        Which training was behind which evaluation follows, like all else, from the history: it is what was asked for.
-        Default: what :meth:`ask` asks for, in full.
+    def lower_fidelities(self) -> Sequence[int]:
+        """Numbers of epochs below ``epochs_per_cell``, ascending, that cells may be trained for. Default: none.
+
+        A search by table look-up offers those of the table instead.
         """
-        return Query(self.ask(space, history, rng))
-
-    def shorter_trainings(self) -> Sequence[int]:
-        """Epochs, ascending and below ``epochs_per_cell``, offered to :meth:`query` where cells are trained."""
         return ()
 
     def derive(self, history: Sequence[Evaluation]) -> Architecture:
         """The result of the search so far. Default: the first of the cells with the highest validation accuracy.
 
-        The history is then of the evaluations by the longest training that any cell has had, and of no others.
+        The history then holds the evaluations by the longest training that any cell has had, and no others.
         """
         return max(history, key=lambda evaluation: evaluation.valid_accuracy).architecture
 
@@ -216,8 +254,8 @@ def linear(start: float, end: float, epoch: int, epochs: int) -> float:
     return min(max((1 - t) * start + t * end, min(start, end)), max(start, end))
 
 
-def gumbel(shape: torch.Size, generator: torch.Generator) -> Tensor:
+def gumbel(shape: torch.Size, rng: torch.Generator) -> Tensor:
     """Standard Gumbel noise -log(-log u), finite for every u: u is kept one rounding step inside (0, 1)."""
     tiny = torch.finfo(torch.float32).tiny
-    u = torch.rand(shape, generator=generator).clamp(min=tiny, max=1 - 2**-24)
+    u = torch.rand(shape, generator=rng).clamp(min=tiny, max=1 - 2**-24)
     return -(-u.log()).log()

@@ -5,24 +5,22 @@ from __future__ import annotations
 from pydantic import Field
 
 from harness.methods.base import Batch, Forward, SearchState, WeightSharingMethod
-from harness.spaces.base import Mixture
 
 
 class BetaDARTS(WeightSharingMethod):
-    """DARTS whose α also descends λ · the mean over edges of log Σ_o exp(α_o), the beta-decay loss.
+    """DARTS whose α also descends the beta-decay loss, λ times the mean over edges of log Σ_o exp(α_o).
 
-    Its gradient decays each α by λ / edges · softmax(α): the larger the mixture weight, the faster. λ grows in
-    proportion to the epoch, from 0 in the first (``lambda_max`` · epoch / epochs, as in the authors' code).
+    The gradient of this loss decays each α by λ / edges · softmax(α): a larger mixture weight decays faster. λ is
+    ``lambda_max`` · epoch / epochs, with epochs counted from 0, as in the authors' code.
     """
 
     name = "beta-darts"
     paper = "Ye, Li, Li, Chen, Fan & Ouyang: β-DARTS. CVPR 2022, arXiv:2203.01665"
-    summary = "DARTS with a loss that decays the softmax weights, ever more strongly"
+    summary = "DARTS with a loss that decays the softmax weights, more strongly each epoch"
 
-    lambda_max: float = Field(50.0, ge=0, description="λ would reach this one epoch after the last")
-
-    def mixture(self, state: SearchState) -> Mixture:
-        return Mixture(state.alpha.softmax(dim=1))
+    lambda_max: float = Field(
+        50.0, ge=0, description="value that λ would reach one epoch after the last; it grows linearly from 0"
+    )
 
     def alpha_step(self, state: SearchState, train: Batch, valid: Batch) -> Forward | None:
         forward = state.forward(valid, self.mixture(state))

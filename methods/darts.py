@@ -8,23 +8,25 @@ import torch
 from pydantic import Field
 
 from harness.methods.base import Batch, Forward, SearchState, WeightSharingMethod
-from harness.spaces.base import Mixture
+
+ORDER = "order of the gradient of α: 1 takes w as it is (ξ = 0), 2 takes w after one unrolled training step"
 
 
 class DARTS(WeightSharingMethod):
-    """Every edge computes the softmax(α)-weighted sum of all operations (eq. 2); α descends the validation loss."""
+    """Every edge computes the softmax(α)-weighted sum of all operations (eq. 2); α descends the validation loss.
+
+    Of first order (ξ = 0) these are the defaults of :class:`WeightSharingMethod`. Of second order α descends the loss
+    that w would have after one more training step (eq. 6 to 8).
+    """
 
     name = "darts"
     paper = "Liu, Simonyan & Yang: DARTS. ICLR 2019, arXiv:1806.09055"
-    summary = "softmax mixture of all operations, first or second order"
+    summary = "softmax mixture of all operations; α descends the validation loss, of first or second order"
 
-    order: Literal[1, 2] = Field(1, description="1: w is taken as it is (ξ = 0); 2: w after one unrolled training step")
+    order: Literal[1, 2] = Field(1, description=ORDER)
     epsilon: float = Field(
-        0.01, gt=0, description="ε of order 2: finite differences step w by ε / ||gradient|| (section 2.3)"
+        0.01, gt=0, description="ε of order 2: finite differences change w by ε · gradient / ||gradient|| (section 2.3)"
     )
-
-    def mixture(self, state: SearchState) -> Mixture:
-        return Mixture(state.alpha.softmax(dim=1))
 
     def alpha_step(self, state: SearchState, train: Batch, valid: Batch) -> Forward | None:
         if self.order == 1:
@@ -38,9 +40,9 @@ class SecondOrderDARTS(DARTS):
     """DARTS with ``order = 2`` under a name of its own, so that one study can hold both orders."""
 
     name = "darts-2nd"
-    summary = "DARTS that looks one training step ahead (order 2)"
+    summary = "DARTS of second order: α descends the loss after one unrolled training step"
 
-    order: Literal[1, 2] = Field(2, description="1: w is taken as it is (ξ = 0); 2: w after one unrolled training step")
+    order: Literal[1, 2] = Field(2, description=ORDER)
 
 
 def unrolled_gradients(
@@ -66,11 +68,11 @@ def unrolled_gradients(
             w.sub_(xi * (step if buffer is None else step + group["momentum"] * buffer))
 
     forward = state.forward(valid, method.mixture(state))
-    found = state.gradients(forward.loss, alphas + weights)
-    result, direction = found[: len(alphas)], found[len(alphas) :]
+    gradients = state.gradients(forward.loss, alphas + weights)
+    result, direction = gradients[: len(alphas)], gradients[len(alphas) :]
 
     norm = torch.stack([(g * g).sum() for g in direction]).sum().sqrt()
-    if norm > 0:  # otherwise the product is zero, whatever the second derivatives
+    if norm > 0:  # otherwise the product is zero for any second derivatives
         r = epsilon / norm
         finite_difference = []
         for sign in (1, -1):

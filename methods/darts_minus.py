@@ -13,10 +13,10 @@ SKIP = "skip_connect"
 
 
 class DARTSMinus(WeightSharingMethod):
-    """Beside the softmax(α) mixture, every edge passes its input on, weighed by a β that decays to 0.
+    """DARTS with an auxiliary skip connection on every edge, weighted by β, which decays to 0.
 
-    The auxiliary skip connection computes what the operation ``skip_connect`` computes, so that β is added to that
-    operation's weight. It has no α, and the derived cell knows nothing of it.
+    The auxiliary skip connection computes what the operation ``skip_connect`` computes, so β is added to the weight of
+    that operation. It has no α and no part in the derived cell.
     """
 
     name = "darts-minus"
@@ -26,10 +26,10 @@ class DARTSMinus(WeightSharingMethod):
     beta: float = Field(1.0, ge=0, description="β, weight of the auxiliary skip connection, in the first epoch")
     beta_end: float = Field(0.0, ge=0, description="β in the last epoch; linear between")
 
-    def initial_alphas(self, space: SearchSpace, generator: torch.Generator) -> dict[str, Tensor]:
+    def initial_alphas(self, space: SearchSpace, rng: torch.Generator) -> dict[str, Tensor]:
         if SKIP not in space.operations:
             raise SpaceError(f"this method needs the operation {SKIP}, which {space.name} lacks; choose another space")
-        return super().initial_alphas(space, generator)
+        return super().initial_alphas(space, rng)
 
     def mixture(self, state: SearchState) -> Mixture:
         beta = linear(self.beta, self.beta_end, state.epoch, state.epochs)

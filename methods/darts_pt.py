@@ -14,13 +14,13 @@ EXCLUDED = -1000.0
 
 
 class DARTSPT(WeightSharingMethod):
-    """DARTS whose cell is chosen by what each operation does for the supernet, not by the size of its α (alg. 1).
+    """DARTS whose cell is chosen by each operation's contribution to the supernet, not by the size of its α (alg. 1).
 
-    In the last part of the run the edges are decided one after the other, in random order and at equal distances: each
-    operation of the edge is left out in turn, and the one without which the supernet's accuracy is lowest is chosen.
-    Between decisions w, and α of the undecided edges, learn on. The decisions stand in α, so that the space's rule on α
-    gives the cell; before the first one it is the cell of DARTS. The accuracy is on the whole search-validation half.
-    Where a node keeps some of its edges, it keeps in the end those without which the supernet is worst.
+    In the last part of the run the edges are decided one after the other, in random order and at equal intervals. Each
+    operation of the edge is left out in turn; the one without which the supernet's accuracy is lowest is chosen. The
+    accuracy is on the whole search-validation half. Between decisions w and α of the undecided edges learn on. The
+    decisions are written into α, so that the space's rule on α gives the cell; before the first one it is the cell of
+    DARTS. Where a node keeps some of its edges, it keeps in the end those without which the supernet is worst.
 
     The authors add the deciding epochs to those of the search, with a tenth of the learning rate; here they are part of
     the run, at the end of the learning rate's cosine, so that all methods have equal budgets.
@@ -32,11 +32,8 @@ class DARTSPT(WeightSharingMethod):
     group = "weight-sharing"
 
     selection: float = Field(
-        0.2, gt=0, le=1, description="fraction of the epochs, the last ones, in which edges are decided (paper: 25/125)"
+        0.2, gt=0, le=1, description="last fraction of the epochs, in which edges are decided (paper: 25 of 125)"
     )
-
-    def mixture(self, state: SearchState) -> Mixture:
-        return Mixture(state.alpha.softmax(dim=1))
 
     @torch.no_grad()
     def begin_epoch(self, state: SearchState) -> None:
@@ -56,7 +53,7 @@ class DARTSPT(WeightSharingMethod):
         return state.space.discretize(state.alpha, state.alpha.new_tensor(errors)[:, None].expand_as(state.alpha))
 
     def decided_by(self, state: SearchState) -> int:
-        """How many edges are decided as this epoch begins: one in the first epoch of the selection, all in the last."""
+        """The number of edges decided as this epoch begins: 1 in the first epoch of the selection, all in the last."""
         edges, span = len(state.space.edges), max(1, round(self.selection * state.epochs))
         since = state.epoch - (state.epochs - span)
         if since < 0:
@@ -73,7 +70,7 @@ def most_needed_operation(state: SearchState, edge: int) -> int:
     """The first operation without which the supernet is least accurate; the other weights stay as they are (eq. 4).
 
     As in the authors' code, the weights that remain on the edge are not normalised again. An operation that the space's
-    rule never gives, such as ``none`` where nodes drop edges, is not asked about.
+    rule never gives, such as ``none`` where nodes drop edges, is no candidate.
     """
     accuracies = {operation: without(state, edge, operation) for operation in derivable(state.space, edge)}
     return min(accuracies, key=lambda operation: accuracies[operation])
@@ -81,14 +78,14 @@ def most_needed_operation(state: SearchState, edge: int) -> int:
 
 def derivable(space: SearchSpace, edge: int) -> list[int]:
     """The operations that the space's rule gives an edge which prefers them to all others of the cell."""
-    found = []
+    operations = []
     for operation in range(len(space.operations)):
         scores = torch.zeros(len(space.edges), len(space.operations))
         scores[edge, operation] = 1
         strengths = scores.amax(dim=1, keepdim=True).expand_as(scores)
         if space.discretize(scores, strengths)[edge] == operation:
-            found.append(operation)
-    return found
+            operations.append(operation)
+    return operations
 
 
 def without(state: SearchState, edge: int, operations: int | slice) -> float:

@@ -14,16 +14,16 @@ from harness.methods.base import Batch, Forward, SearchState, WeightSharingMetho
 from harness.spaces.base import Mixture
 
 SMALLEST = 1e-6
-"""Of a concentration: at 0, which elu(α) + 1 is rounded to for very small α, there is no Dirichlet distribution."""
+"""Smallest concentration: elu(α) + 1 is rounded to 0 for very small α, where no Dirichlet distribution exists."""
 
 
 class DrNAS(WeightSharingMethod):
-    """Every edge mixes all operations by a sample of Dirichlet(elu(α) + 1), whose gradient is pathwise.
+    """Every edge mixes all operations by a sample of Dirichlet(elu(α) + 1), with a pathwise gradient to α.
 
-    α is kept near 0, where the distribution is uniform on the simplex: by the weight decay of the protocol's optimiser
-    (the authors' default) or by the divergence from that distribution. The derived operation, the largest α, has the
-    largest mean. The progressive scheme of the paper, which widens a supernet of partial channels and prunes operations
-    during the search, is not part of this method.
+    A regulariser keeps α near 0, where the distribution is uniform on the simplex: the weight decay of the protocol's
+    optimizer (the authors' default) or the divergence from that distribution. The derived operation, the largest α, has
+    the largest mean. The progressive scheme of the paper, which widens a supernet of partial channels and prunes
+    operations during the search, is not part of this method.
     """
 
     name = "drnas"
@@ -31,9 +31,12 @@ class DrNAS(WeightSharingMethod):
     summary = "mixture weights drawn from a learnt Dirichlet distribution, pathwise gradient"
 
     regularizer: Literal["l2", "kl"] = Field(
-        "l2", description="l2: the optimiser's weight decay; kl: the divergence KL(Dir(elu(α) + 1) || Dir(1)) instead"
+        "l2",
+        description="regulariser of α. l2: weight decay by the optimizer; kl: divergence KL(Dir(elu(α) + 1) || Dir(1))",
     )
-    reg_scale: float = Field(1e-3, ge=0, description="factor of the divergence where regularizer is kl")
+    reg_scale: float = Field(
+        1e-3, ge=0, description="weight of the divergence in the loss of α, where regularizer is kl"
+    )
 
     def alpha_optimizer(self, alphas: list[nn.Parameter], default: torch.optim.Optimizer) -> torch.optim.Optimizer:
         if self.regularizer == "kl":
@@ -54,7 +57,7 @@ class DrNAS(WeightSharingMethod):
         loss = forward.loss
         if self.regularizer == "kl":
             now = concentration(state.alpha)
-            divergence = kl_divergence(Dirichlet(now), Dirichlet(torch.ones_like(now)))  # an edge's, each
+            divergence = kl_divergence(Dirichlet(now), Dirichlet(torch.ones_like(now)))  # (edges,)
             loss = loss + self.reg_scale * divergence.sum()
         state.update_alpha(loss)
         return forward

@@ -13,20 +13,21 @@ from harness.spaces.base import Architecture, Mixture, SearchSpace
 
 
 class FairDARTS(WeightSharingMethod):
-    """Every operation has a weight of its own, σ(α), which the zero-one loss drives towards 0 or 1.
+    """Every operation has an independent weight σ(α), which the zero-one loss drives towards 0 or 1.
 
     As in the authors' search, ``none`` takes no part where the space has it: its weight is 0 and it is never derived.
-    The paper then keeps at most two of the operations above a threshold for each node; here the cell has the operation
-    with the largest weight on every edge, or on the two edges of a node that the space keeps, whatever its weight.
+    The paper keeps, for each node, at most two of the operations above a threshold; here the cell has the operation
+    with the largest weight on every edge, or on the two edges of a node that the space keeps, without a threshold.
     """
 
     name = "fair-darts"
     paper = "Chu, Zhou, Zhang & Li: Fair DARTS. ECCV 2020, arXiv:1911.12126"
-    summary = "a sigmoid for each operation in the place of the softmax, with the zero-one loss"
+    summary = "a sigmoid for each operation instead of the softmax, with the zero-one loss"
 
-    w01: float = Field(10.0, ge=0, description="factor of the zero-one loss")
+    w01: float = Field(10.0, ge=0, description="weight of the zero-one loss in the loss of α")
     zero_one_loss: Literal["l2", "l1"] = Field(
-        "l2", description="l2: -mean (σ(α) - 0.5)²; l1: -mean |σ(α) - 0.5|; over all operations but none"
+        "l2",
+        description="zero-one loss. l2: -mean (σ(α) - 0.5)²; l1: -mean |σ(α) - 0.5|; over all operations but none",
     )
 
     def mixture(self, state: SearchState) -> Mixture:
@@ -48,5 +49,5 @@ class FairDARTS(WeightSharingMethod):
 
 
 def eligible(space: SearchSpace) -> Tensor:
-    """Which operations take part: all but ``none``; (operations,), bool."""
+    """True for the operations that take part, all but ``none``; (operations,), bool."""
     return torch.tensor([operation != "none" for operation in space.operations])

@@ -14,9 +14,9 @@ from harness.spaces.base import Mixture
 class GDAS(WeightSharingMethod):
     """Every edge computes one operation: forward the argmax of α + Gumbel noise, backward its softmax at τ (eq. 3, 4).
 
-    The released code adds the (zero) weights h_i of the operations that were not selected to the edge's output. That
-    changes no value but gives α_i a gradient, as if the operation's output were all ones; published NAS-Bench-201
-    numbers were made so.
+    The released code adds the (zero) weights h_i of the operations that were not selected to the
+    edge's output. That changes no value but gives α_i a gradient, as if the operation's output were all ones; published
+    NAS-Bench-201 numbers were made so.
     """
 
     name = "gdas"
@@ -26,7 +26,7 @@ class GDAS(WeightSharingMethod):
     tau_max: float = Field(10.0, gt=0, description="τ, the softmax temperature, in the first epoch")
     tau_min: float = Field(0.1, gt=0, description="τ in the last epoch; linear between")
     nonselected_grad: Literal["ones", "none"] = Field(
-        "ones", description="gradient to operations not selected: as if their output were ones, or none"
+        "ones", description="gradient of α of the operations not selected: as if their output were ones, or none"
     )
 
     def mixture(self, state: SearchState) -> Mixture:

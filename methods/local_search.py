@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from pydantic import Field
 
-from harness.methods.base import Evaluation, QueryMethod
-from harness.spaces.base import Architecture, SearchSpace
+from harness.methods.base import QueryMethod, QueryState
+from harness.spaces.base import Architecture
 
 
 class LocalSearch(QueryMethod):
     """Evaluate all neighbours of a cell and move to the best if it is better, else start anew at random (section 3).
 
-    Neighbours are evaluated in random order. No cell is evaluated again: what one climb has learnt the next one knows,
-    and a move to a known cell costs nothing.
+    Neighbours are evaluated in random order. No cell is evaluated twice: each climb uses the evaluations of those
+    before, and a move to a known cell costs nothing.
     """
 
     name = "local-search"
@@ -24,17 +23,20 @@ class LocalSearch(QueryMethod):
     summary = "hill climbing over all neighbours of a cell, from random starts; no supernet"
 
     query_until_lower: bool = Field(
-        False, description="move to a better neighbour as soon as it is found, before the others are evaluated"
+        False, description="move to a better neighbour as soon as it is known, before the others are evaluated"
     )
     epochs_per_cell: int = Field(
-        1, ge=1, description="epochs each proposed cell is trained before it is validated; a climb needs many cells"
+        1,
+        ge=1,
+        description="training epochs of each proposed cell before it is validated; few, since a climb needs many cells",
     )
 
-    def ask(self, space: SearchSpace, history: Sequence[Evaluation], rng: torch.Generator) -> Architecture:
+    def ask(self, state: QueryState) -> Architecture:
+        space, rng = state.space, state.rng
         accuracy: dict[Architecture, float] = {}
         current: Architecture = ()
         unseen: list[Architecture] = []  # the neighbours of the current cell still to be evaluated
-        for cell, valid_accuracy in history:
+        for cell, valid_accuracy in state.history:
             accuracy.setdefault(cell, valid_accuracy)
             if unseen:
                 unseen.remove(cell)

@@ -15,16 +15,20 @@ from harness.spaces.base import Architecture, Mixture, SearchSpace
 class PCDARTS(WeightSharingMethod):
     """1/K of the channels pass through the mixed operation, the rest bypass it (eq. 2); the channels are shuffled.
 
-    Edge normalisation weighs the incoming edges of each node by softmax(β) (eq. 4). A node that keeps some of its edges
-    compares softmax(β) · softmax(α); in NAS-Bench-201 every edge stays, so that β shapes the gradient alone.
+    Edge normalisation weights the incoming edges of each node by softmax(β) (eq. 4). A node that keeps some of its
+    edges compares softmax(β) · softmax(α). In NAS-Bench-201 every edge stays, so that β shapes the gradient alone.
     """
 
     name = "pc-darts"
     paper = "Xu, Xie, Zhang, Chen, Qi, Tian & Xiong: PC-DARTS. ICLR 2020, arXiv:1907.05737"
-    summary = "DARTS on 1/K of the channels, with edge normalisation and α warm-up"
+    summary = "DARTS on 1/K of the channels, with edge normalisation and a warm-up without α steps"
 
-    K: int = Field(4, ge=1, description="1/K of the channels are searched; K must divide every width of the supernet")
-    edge_normalization: bool = Field(True, description="weigh the incoming edges of a node by softmax(β)")
+    K: int = Field(
+        4,
+        ge=1,
+        description="divisor of the channels: 1/K of them are searched; K must divide every width of the supernet",
+    )
+    edge_normalization: bool = Field(True, description="weight the incoming edges of a node by softmax(β)")
     warmup: float = Field(
         0.3, ge=0, lt=1, description="fraction of the epochs before α and β begin to learn (the paper: 15 of 50)"
     )
@@ -32,10 +36,10 @@ class PCDARTS(WeightSharingMethod):
     def supernet_options(self) -> dict[str, Any]:
         return {"partial_channels": self.K}
 
-    def initial_alphas(self, space: SearchSpace, generator: torch.Generator) -> dict[str, Tensor]:
-        alphas = super().initial_alphas(space, generator)
+    def initial_alphas(self, space: SearchSpace, rng: torch.Generator) -> dict[str, Tensor]:
+        alphas = super().initial_alphas(space, rng)
         if self.edge_normalization:
-            alphas["beta"] = 1e-3 * torch.randn(len(space.edges), generator=generator)
+            alphas["beta"] = 1e-3 * torch.randn(len(space.edges), generator=rng)
         return alphas
 
     def mixture(self, state: SearchState) -> Mixture:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import torch
-
-from harness.methods.base import Evaluation, QueryMethod
-from harness.spaces.base import Architecture, SearchSpace
+from harness.methods.base import QueryMethod, QueryState
+from harness.spaces.base import Architecture
 
 
 class RandomSearch(QueryMethod):
-    """Draw cells uniformly, train each for a few epochs, keep the one with the best validation accuracy."""
+    """Draw cells uniformly, train each for a few epochs, and keep the one with the best validation accuracy."""
 
     name = "random-search"
     paper = "Li & Talwalkar: Random search and reproducibility for NAS. UAI 2019, arXiv:1902.07638"
-    summary = "uniformly drawn cells, each trained briefly from scratch, at equal budget; no supernet"
+    summary = "uniformly drawn cells, each trained briefly from scratch; no supernet"
 
-    def ask(self, space: SearchSpace, history: Sequence[Evaluation], rng: torch.Generator) -> Architecture:
-        return space.sample(rng)
+    def ask(self, state: QueryState) -> Architecture:
+        return state.space.sample(state.rng)

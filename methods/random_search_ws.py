@@ -13,11 +13,11 @@ from harness.spaces.base import Architecture, Mixture, SearchSpace
 
 
 class RandomSearchWS(WeightSharingMethod):
-    """Train w on one uniformly drawn cell a batch; then, of newly drawn cells, the best on the validation half.
+    """Train w on one uniformly drawn cell per batch; then draw new cells and keep the best on the validation half.
 
     There is no α and no α step. All candidates are scored with the shared weights on the same whole search-validation
     half; the released NAS-Bench-201 code scores each on another mini-batch, where the winner is partly luck. Before
-    the last epoch nothing is scored, and the cell is the first candidate: a uniformly drawn one.
+    the last epoch nothing is scored, and the cell is the first candidate, a uniformly drawn one.
     """
 
     name = "random-search-ws"
@@ -28,7 +28,7 @@ class RandomSearchWS(WeightSharingMethod):
 
     candidates: int = Field(100, ge=1, description="cells drawn after the last epoch, of which the best is the result")
 
-    def initial_alphas(self, space: SearchSpace, generator: torch.Generator) -> dict[str, Tensor]:
+    def initial_alphas(self, space: SearchSpace, rng: torch.Generator) -> dict[str, Tensor]:
         return {}
 
     def mixture(self, state: SearchState) -> Mixture:

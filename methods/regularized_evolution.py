@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from pydantic import Field
 
-from harness.methods.base import Evaluation, QueryMethod
-from harness.spaces.base import Architecture, SearchSpace
+from harness.methods.base import QueryMethod, QueryState
+from harness.spaces.base import Architecture
 
 
 class RegularizedEvolution(QueryMethod):
-    """Mutate the best of a random sample of the population, the P cells evaluated last (algorithm 1).
+    """Mutate the best of a random sample of the population, which is the P cells evaluated last (algorithm 1).
 
-    The sample is drawn with replacement, and the child differs from its parent in one edge: each neighbour is equally
-    likely. NAS-Bench-201's code draws the node first and then one of its edges, so that it mutates the edges of early
-    nodes more often. A child that has been evaluated before is evaluated, and paid for, again.
+    The sample is drawn with replacement. The child differs from its parent in one edge, and each neighbour is equally
+    likely; NAS-Bench-201's code draws the node first and then one of its edges, so that it mutates the edges of early
+    nodes more often. A child that has been evaluated before is evaluated again, at the same cost.
     """
 
     name = "regularized-evolution"
@@ -28,14 +26,15 @@ class RegularizedEvolution(QueryMethod):
     epochs_per_cell: int = Field(
         1,
         ge=1,
-        description="epochs each proposed cell is trained before it is validated; 1: evolution needs many cells",
+        description="training epochs of each proposed cell before it is validated; few, since evolution needs many "
+        "cells",
     )
 
-    def ask(self, space: SearchSpace, history: Sequence[Evaluation], rng: torch.Generator) -> Architecture:
-        if len(history) < self.P:
-            return space.sample(rng)
-        population = history[-self.P :]
-        sample = [population[i] for i in torch.randint(self.P, (self.S,), generator=rng).tolist()]
+    def ask(self, state: QueryState) -> Architecture:
+        if len(state.history) < self.P:
+            return state.space.sample(state.rng)
+        population = state.history[-self.P :]
+        sample = [population[i] for i in torch.randint(self.P, (self.S,), generator=state.rng).tolist()]
         parent = max(sample, key=lambda evaluation: evaluation.valid_accuracy)
-        children = space.neighbours(parent.architecture)
-        return children[int(torch.randint(len(children), (), generator=rng))]
+        children = state.space.neighbours(parent.architecture)
+        return children[int(torch.randint(len(children), (), generator=state.rng))]

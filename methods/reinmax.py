@@ -14,16 +14,18 @@ class ReinMax(WeightSharingMethod):
     """Every edge computes one operation D, drawn with probability π = softmax(α); the gradient is of second order.
 
     With π_τ = softmax(α / τ) and π_D = (π_τ + D) / 2, the gradient of the loss L is
-    2 · (diag π_D - π_D π_Dᵀ) ∂L/∂D - 1/2 · (diag π - π πᵀ) ∂L/∂D, which at τ = 1 is Heun's rule in the
-    place of the Euler rule of the straight-through estimator. ∂L/∂D needs the output of every operation, so that α
-    steps compute all of them; weight steps compute the drawn one alone.
+    2 · (diag π_D - π_D π_Dᵀ) ∂L/∂D - 1/2 · (diag π - π πᵀ) ∂L/∂D. At τ = 1 this is Heun's rule, where the
+    straight-through estimator is Euler's. ∂L/∂D needs the output of every operation, so α steps compute all of them;
+    weight steps compute the drawn one alone.
     """
 
     name = "reinmax"
     paper = "Liu, Dong, Liu, Yu & Gao: Bridging discrete and backpropagation. NeurIPS 2023, arXiv:2304.08612"
     summary = "one sampled operation per edge, second-order straight-through gradient"
 
-    tau: float = Field(1.0, gt=0, description="τ, temperature of the gradient alone; the paper advises 1 or more")
+    tau: float = Field(
+        1.0, gt=0, description="τ, softmax temperature of the gradient alone; the paper advises 1 or more"
+    )
 
     def mixture(self, state: SearchState) -> Mixture:
         alpha = state.alpha

@@ -18,8 +18,8 @@ from harness.spaces.base import Mixture
 class SmoothDARTS(WeightSharingMethod):
     """DARTS whose w learns under softmax(α) + Δ, so that the loss becomes smooth around α.
 
-    Δ lies within ±ε for each weight; rows are then clipped to 0 to 1 and divided by their sum. α itself is never
-    changed by Δ, and its own steps use softmax(α).
+    Δ lies within ±ε for each weight; rows are then clipped to [0, 1] and divided by their sum. Δ never changes α
+    itself, and α steps use softmax(α).
     """
 
     paper: ClassVar[str] = "Chen & Hsieh: SmoothDARTS. ICML 2020, arXiv:2002.05283"
@@ -27,22 +27,19 @@ class SmoothDARTS(WeightSharingMethod):
     epsilon_min: float = Field(0.03, ge=0, description="ε, the largest perturbation of a weight, in the first epoch")
     epsilon_max: float = Field(0.3, ge=0, description="ε in the last epoch; linear between")
 
-    def mixture(self, state: SearchState) -> Mixture:
-        return Mixture(state.alpha.softmax(dim=1))
-
     def weight_step(self, state: SearchState, train: Batch) -> Forward:
         epsilon = linear(self.epsilon_min, self.epsilon_max, state.epoch, state.epochs)
         weights = self.perturbed(state, train, epsilon)
-        forward = state.forward(train, self.under(state, weights))
+        forward = state.forward(train, self.with_weights(state, weights))
         state.update_weights(forward.loss)
         return forward
 
     @abc.abstractmethod
     def perturbed(self, state: SearchState, train: Batch, epsilon: float) -> Tensor:
-        """The weights under which w takes its step: (edges, operations), detached."""
+        """The mixture weights (edges, operations), detached, for a weight step."""
 
-    def under(self, state: SearchState, weights: Tensor) -> Mixture:
-        """The mixture of one forward pass with these weights in the place of softmax(α)."""
+    def with_weights(self, state: SearchState, weights: Tensor) -> Mixture:
+        """The mixture of one forward pass with these weights instead of softmax(α)."""
         return replace(self.mixture(state), weights=weights)
 
 
@@ -50,7 +47,7 @@ class RandomSmoothDARTS(SmoothDARTS):
     """SDARTS-RS: Δ is drawn uniformly, anew for every step of w."""
 
     name = "sdarts-rs"
-    summary = "DARTS whose weights train under randomly perturbed softmax weights"
+    summary = "DARTS whose network weights train under randomly perturbed softmax weights"
 
     def perturbed(self, state: SearchState, train: Batch, epsilon: float) -> Tensor:
         p = state.alpha.detach().softmax(dim=1)
@@ -58,30 +55,30 @@ class RandomSmoothDARTS(SmoothDARTS):
 
 
 class AdversarialSmoothDARTS(SmoothDARTS):
-    """SDARTS-ADV: Δ is the worst one that projected gradient ascent of the training loss finds.
+    """SDARTS-ADV: Δ maximises the training loss, by projected gradient ascent.
 
-    Steps follow the sign of the gradient, by 2ε / ``steps`` each, from a random start, with the supernet in evaluation
+    Each step follows the sign of the gradient by 2ε / ``steps``, from a random start, with the supernet in evaluation
     mode. Where the loss fell, Δ is 0. The passes count as search cost.
     """
 
     name = "sdarts-adv"
-    summary = "DARTS whose weights train under the worst softmax weights nearby"
+    summary = "DARTS whose network weights train under the worst softmax weights nearby"
 
-    steps: int = Field(7, ge=1, description="steps of projected gradient ascent for every step of w")
+    steps: int = Field(7, ge=1, description="steps of projected gradient ascent for each step of w")
 
     def perturbed(self, state: SearchState, train: Batch, epsilon: float) -> Tensor:
         state.supernet.eval()
         p = state.alpha.detach().softmax(dim=1)
         with torch.no_grad():
-            before = state.forward(train, self.under(state, p)).loss
+            before = state.forward(train, self.with_weights(state, p)).loss
         q = onto_simplex(p + uniform(p, epsilon, state.rng))
         for _ in range(self.steps):
             q.requires_grad_()
-            (gradient,) = state.gradients(state.forward(train, self.under(state, q)).loss, [q])
+            (gradient,) = state.gradients(state.forward(train, self.with_weights(state, q)).loss, [q])
             moved = q.detach() + 2 * epsilon / self.steps * gradient.sign()
             q = onto_simplex(p + (moved - p).clamp(-epsilon, epsilon))
         with torch.no_grad():
-            after = state.forward(train, self.under(state, q)).loss
+            after = state.forward(train, self.with_weights(state, q)).loss
         state.supernet.train()
         return torch.where(after < before, p, q)
 
@@ -92,7 +89,7 @@ def uniform(like: Tensor, epsilon: float, rng: torch.Generator) -> Tensor:
 
 
 def onto_simplex(weights: Tensor) -> Tensor:
-    """Rows (edges, operations) clipped to 0 to 1 and divided by their sum; the largest alone where nothing is left."""
+    """Rows (edges, operations) clipped to [0, 1] and divided by their sum; one-hot at the largest where that is 0."""
     clipped = weights.clamp(0, 1)
     total = clipped.sum(dim=1, keepdim=True)
     largest = one_hot(weights.argmax(dim=1), weights.shape[1]).to(weights)

@@ -12,22 +12,21 @@ from harness.spaces.base import Architecture, Mixture, SearchSpace
 
 
 class SETN(WeightSharingMethod):
-    """w learns on one uniformly drawn cell a batch, α on the softmax(α) mixture of all operations.
+    """w learns on one uniformly drawn cell per batch, α on the softmax(α) mixture of all operations.
 
-    The result is, of the ``candidates`` cells that are most probable under p(cell) = ∏ softmax(α), the best by
-    one-shot accuracy. All are scored on the same whole search-validation half; the released code scores each on another
-    mini-batch. Before the last epoch nothing is scored, and the cell is the space's rule on α.
+    The result is the best by one-shot accuracy of the ``candidates`` cells that are most probable under
+    p(cell) = ∏ softmax(α). All are scored on the same whole search-validation half; the released code scores each on
+    another mini-batch. Before the last epoch nothing is scored, and the cell is that of the space's rule on α.
     """
 
     name = "setn"
     paper = "Dong & Yang: One-shot NAS via self-evaluated template network. ICCV 2019, arXiv:1910.05733"
-    summary = "w trained on uniformly drawn cells, α on the softmax mixture; the best of α's top cells by validation"
+    summary = "w trained on uniformly drawn cells, α on the softmax mixture; the best of the most probable cells"
     group = "weight-sharing"
 
-    candidates: int = Field(100, ge=1, description="most probable cells scored after the last epoch")
-
-    def mixture(self, state: SearchState) -> Mixture:
-        return Mixture(state.alpha.softmax(dim=1))
+    candidates: int = Field(
+        100, ge=1, description="number of the most probable cells that are scored after the last epoch"
+    )
 
     def weight_mixture(self, state: SearchState) -> Mixture:
         return Mixture.of(state.space.sample(state.rng), len(state.space.operations))
@@ -42,11 +41,11 @@ class SETN(WeightSharingMethod):
 def most_probable(space: SearchSpace, log_p: Tensor, count: int) -> list[Architecture]:
     """The ``count`` cells with the highest sum of log p over the edges, best first; all cells where there are fewer.
 
-    From the most probable cell on, the next is always a neighbour of one before it: in each less probable cell one
-    edge, or one of the edges that a node keeps, can be exchanged for a more probable one.
+    The next most probable cell is always a neighbour of one before it, since in every other cell one edge, or one of
+    the edges that a node keeps, can be exchanged for a more probable one.
 
     Args:
-        space: whose cells are meant.
+        space: the search space.
         log_p: (edges, operations).
         count: at least 1.
     """
@@ -58,11 +57,11 @@ def most_probable(space: SearchSpace, log_p: Tensor, count: int) -> list[Archite
     best = space.discretize(log_p)
     while surprise(better := min(space.neighbours(best), key=surprise)) < surprise(best):
         best = better
-    waiting, seen, found = [(surprise(best), best)], {best}, list[Architecture]()
-    while waiting and len(found) < count:
-        found.append(heapq.heappop(waiting)[1])
-        for cell in space.neighbours(found[-1]):
+    waiting, seen, cells = [(surprise(best), best)], {best}, list[Architecture]()
+    while waiting and len(cells) < count:
+        cells.append(heapq.heappop(waiting)[1])
+        for cell in space.neighbours(cells[-1]):
             if cell not in seen:
                 seen.add(cell)
                 heapq.heappush(waiting, (surprise(cell), cell))
-    return found
+    return cells

@@ -15,7 +15,8 @@ from harness.spaces.base import Mixture, SearchSpace
 class SNAS(WeightSharingMethod):
     """Every edge mixes all operations by one sample of the concrete distribution, softmax((log α + G) / λ) (eq. 6).
 
-    Single-level: one batch, one backward pass, one step of both w and α. Only the search-train half is used.
+    The log α of the paper is α here. Single-level: one batch, one backward pass, one step of both w and α. Only the
+    search-train half is used.
     """
 
     name: ClassVar[str] = "snas"
@@ -28,12 +29,12 @@ class SNAS(WeightSharingMethod):
     alpha_mean: float = Field(1.0, description="mean of the initial log α (the authors' code: 1)")
     alpha_sd: float = Field(0.01, ge=0, description="standard deviation of the initial log α (the authors' code: 0.01)")
     optimizer: Literal["adam", "sgd"] = Field(
-        "adam", description="adam: the protocol's optimiser of α; sgd: plain SGD, as the authors' code on one GPU"
+        "adam", description="optimizer of α. adam: the protocol's; sgd: plain SGD, as in the authors' code on one GPU"
     )
     eta: float = Field(3e-4, gt=0, description="learning rate of α where optimizer is sgd")
 
-    def initial_alphas(self, space: SearchSpace, generator: torch.Generator) -> dict[str, Tensor]:
-        noise = torch.randn(len(space.edges), len(space.operations), generator=generator)
+    def initial_alphas(self, space: SearchSpace, rng: torch.Generator) -> dict[str, Tensor]:
+        noise = torch.randn(len(space.edges), len(space.operations), generator=rng)
         return {"alpha": self.alpha_mean + self.alpha_sd * noise}
 
     def alpha_optimizer(self, alphas: list[nn.Parameter], default: torch.optim.Optimizer) -> torch.optim.Optimizer:

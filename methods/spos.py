@@ -13,16 +13,16 @@ from harness.spaces.base import Architecture, Mixture, SearchSpace
 
 
 class SPOS(WeightSharingMethod):
-    """Train w on one uniformly drawn cell a batch; then evolve cells by their accuracy on the validation half (alg. 1).
+    """Train w on one uniformly drawn cell per batch; then evolve cells by one-shot accuracy (algorithm 1).
 
     There is no α and no α step. Every generation consists of crossovers and mutations of the ``parents`` best cells so
     far. A cell is scored once, with the shared weights, on the whole search-validation half. The paper computes the
     statistics of batch normalisation anew for each cell; here they are those of each batch. Where a node keeps some of
-    its edges, children exchange all that enters a node, and not single edges.
+    its edges, children exchange all inputs of a node instead of single edges.
 
-    The published settings ask for 1000 cells, of which those that are new cost a pass over half of the images each: as
-    many forward passes, at most, as 1000 epochs of training, without the backward ones. Before the last epoch nothing
-    is scored, and the cell is the first of the first generation: a uniformly drawn one.
+    The published settings ask for 1000 cells. Each new one costs a pass over half of the images, so that all cost at
+    most the forward passes of 1000 epochs of training, without the backward ones. Before the last epoch nothing is
+    scored, and the cell is the first of the first generation, a uniformly drawn one.
     """
 
     name = "spos"
@@ -32,15 +32,18 @@ class SPOS(WeightSharingMethod):
     bilevel: ClassVar[bool] = False
 
     population: int = Field(50, ge=1, description="cells of the first generation, drawn uniformly")
-    generations: int = Field(20, ge=1, description="T, the first one included")
-    parents: int = Field(10, ge=1, description="k, best cells so far, from which a generation is made")
-    crossovers: int = Field(25, ge=0, description="children of two parents in a generation")
-    mutations: int = Field(25, ge=0, description="children of one parent in a generation")
+    generations: int = Field(20, ge=1, description="T, number of generations, including the first one")
+    parents: int = Field(10, ge=1, description="k, number of the best cells so far, from which a generation is made")
+    crossovers: int = Field(25, ge=0, description="children of two parents in each generation")
+    mutations: int = Field(25, ge=0, description="children of one parent in each generation")
     mutation: float = Field(
-        0.1, ge=0, le=1, description="probability that a mutation draws an edge's operation (DARTS: a node's) anew"
+        0.1,
+        ge=0,
+        le=1,
+        description="probability that a mutation redraws the operation of an edge (space darts: the inputs of a node)",
     )
 
-    def initial_alphas(self, space: SearchSpace, generator: torch.Generator) -> dict[str, Tensor]:
+    def initial_alphas(self, space: SearchSpace, rng: torch.Generator) -> dict[str, Tensor]:
         return {}
 
     def mixture(self, state: SearchState) -> Mixture:
@@ -64,22 +67,24 @@ class SPOS(WeightSharingMethod):
 
 
 def pick(cells: list[Architecture], rng: torch.Generator) -> Architecture:
-    """One of the cells, each as likely."""
+    """One of the cells, with equal probability."""
     return cells[int(torch.randint(len(cells), (1,), generator=rng))]
 
 
 def crossover(one: Architecture, other: Architecture, space: SearchSpace, rng: torch.Generator) -> Architecture:
-    """A cell whose every edge has the operation of either parent, each as likely; where nodes drop edges, whose every
-    node is entered as in either parent."""
+    """A cell whose edges each have the operation of either parent, with equal probability.
+
+    Where nodes drop edges, its nodes each have the inputs of either parent.
+    """
     units = inputs(space, one)
     sides = torch.randint(2, (1 + max(units),), generator=rng).tolist()
     return tuple((one, other)[sides[unit]][edge] for edge, unit in enumerate(units))
 
 
 def mutated(cell: Architecture, probability: float, space: SearchSpace, rng: torch.Generator) -> Architecture:
-    """The cell with each edge's operation, or the way each node is entered, drawn anew with a probability.
+    """The cell with each edge's operation, or each node's inputs, drawn anew with ``probability``.
 
-    The same one may come again.
+    The draw may give the same again.
     """
     units, anew = inputs(space, cell), space.sample(rng)
     redrawn = (torch.rand(1 + max(units), generator=rng) < probability).tolist()
@@ -87,7 +92,7 @@ def mutated(cell: Architecture, probability: float, space: SearchSpace, rng: tor
 
 
 def inputs(space: SearchSpace, cell: Architecture) -> list[int]:
-    """What may be exchanged alone, by edge: the edge itself, or, where nodes drop edges, all that enter its node."""
+    """The unit of exchange that each edge belongs to: the edge itself or, where nodes drop edges, its node's inputs."""
     if len(space.kept(cell)) == len(cell):
         return list(range(len(cell)))
     nodes = sorted({target for _, target in space.edges})

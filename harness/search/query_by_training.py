@@ -37,7 +37,7 @@ class TrainingQuerySearch(AskTellSearch):
         seed: int,
         device: torch.device,
     ) -> None:
-        super().__init__(method, space, seed, device, method.shorter_trainings())
+        super().__init__(method, space, seed, device, method.lower_fidelities())
         self.data, self.protocol, self.seed, self.device = data, protocol, seed, device
 
     def run_epoch(self, epoch: int, tick: Tick) -> TraceRow:

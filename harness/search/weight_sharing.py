@@ -1,4 +1,4 @@
-"""The search loop of gradient methods: what the harness does between a method's hooks.
+"""The search loop of weight-sharing methods: what the harness does between a method's hooks.
 
 Per step, an α step on a validation batch and a weight step on a training batch, in the protocol's order; single-level
 methods have no α step. After each epoch the cell is derived and the state recorded.
@@ -6,7 +6,6 @@ methods have no α step. After each epoch the cell is derived and the state reco
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -23,13 +22,14 @@ from harness.runs.schema import LastDiagnostics, TraceRow
 from harness.search.cost import Cost
 from harness.search.diagnostics import Diagnosis, steady_mixture, undisturbed
 from harness.search.epoch import Mean, Tick, make_supernet, network_config, returned, trace_row
+from harness.search.memory import load_memory_state, memory_state
 from harness.search.operation_costs import penalties
 from harness.search.training import make_sgd, set_learning_rate, uses_mixed_precision
 from harness.spaces.base import Mixture, SearchSpace
 
 
 class WeightSharingSearch:
-    """One search of a gradient method, epoch by epoch."""
+    """One search of a weight-sharing method, epoch by epoch."""
 
     def __init__(
         self,
@@ -69,8 +69,9 @@ class WeightSharingSearch:
             curvature=self._curvature,
             clip_norm=w.clip_norm,
             epochs=protocol.epochs(method.name),
+            memory=returned(method.initial_memory(space, stream(seed, "memory")), "initial_memory"),
             mixed_precision=uses_mixed_precision(device, protocol.supernet.precision),
-            costs=penalties(method, space, cell_network, protocol.data.image_size, latencies, device),
+            penalties=penalties(method, space, cell_network, protocol.data.image_size, latencies, device),
         )
         self._diagnosis = Diagnosis(method, self.state, data.valid, protocol.diagnostics, seed)
 
@@ -112,8 +113,8 @@ class WeightSharingSearch:
         )
         if self._diagnosis.due(epoch):
             with self.cost.apart():
-                found = self._diagnosis.measure(cell)
-            row = TraceRow(**row, **found)
+                fields = self._diagnosis.measure(cell)
+            row = TraceRow(**row, **fields)
             row["diagnostics_seconds"] = self.cost.seconds["diagnostics"]
         return row
 
@@ -141,38 +142,38 @@ class WeightSharingSearch:
         state = self.state
         with undisturbed(state.supernet):
             mixture = steady_mixture(self.method, state)
-            found = self._diagnosis.eigenvalue(
+            eigenvalue = self._diagnosis.eigenvalue(
                 mixture, state.passes, f"{self.method.name} needs it: choose another space"
             )
-        return math.nan if found is None else found
+        return math.nan if eigenvalue is None else eigenvalue
 
     def _check_finite(self, trained: Mean, validated: Mean) -> None:
-        what = None
+        fault = None
         if not math.isfinite(trained.loss or 0.0):
-            what = f"the training loss became {trained.loss}"
+            fault = f"the training loss became {trained.loss}"
         elif not math.isfinite(validated.loss or 0.0):
-            what = f"the validation loss became {validated.loss}"
+            fault = f"the validation loss became {validated.loss}"
         for name, value in self.state.alphas.items():
-            if what is None and not bool(value.isfinite().all()):
-                what = f"the architecture parameter {name} is no longer finite"
-        if what:
-            raise Diverged(f"{what} in epoch {self.state.epoch + 1}")
+            if fault is None and not bool(value.isfinite().all()):
+                fault = f"the architecture parameter {name} is no longer finite"
+        if fault:
+            raise Diverged(f"{fault} in epoch {self.state.epoch + 1}")
 
     @torch.no_grad()
     def alphas(self) -> dict[str, Any]:
-        """The architecture parameters that have a row for each edge (no controller's), now, as nested lists.
+        """The architecture parameters that have a row for each edge, as nested lists.
 
-        Beside them ``operation_weights``, where the method makes something else of α than its softmax.
+        Beside them ``operation_weights``, where these are not the softmax of α.
         """
         space = self.state.space
-        found: dict[str, Tensor] = {
+        values: dict[str, Tensor] = {
             name: value for name, value in self.state.alphas.items() if value.shape[:1] == (len(space.edges),)
         }
-        if "alpha" in found and found["alpha"].shape == (len(space.edges), len(space.operations)):
+        if "alpha" in values and values["alpha"].shape == (len(space.edges), len(space.operations)):
             weights = returned(self.method.operation_weights(self.state), "operation_weights")
-            if not torch.equal(weights, found["alpha"].softmax(dim=1)):
-                found["operation_weights"] = weights
-        return {name: value.detach().cpu().tolist() for name, value in found.items()}
+            if not torch.equal(weights, values["alpha"].softmax(dim=1)):
+                values["operation_weights"] = weights
+        return {name: value.detach().cpu().tolist() for name, value in values.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the search depends on."""
@@ -183,7 +184,7 @@ class WeightSharingSearch:
             "weight_optimizer": state.weight_optimizer.state_dict(),
             "alpha_optimizer": state.alpha_optimizer.state_dict(),
             "streams": self.streams.state_dict(),
-            "memory": copy.deepcopy(state.memory),
+            "memory": memory_state(state.memory),
             "stopped": state.stopped,
             "passes": vars(state.passes).copy(),
             "cost": self.cost.state_dict(),
@@ -199,6 +200,7 @@ class WeightSharingSearch:
         state.weight_optimizer.load_state_dict(saved["weight_optimizer"])
         state.alpha_optimizer.load_state_dict(saved["alpha_optimizer"])
         self.streams.load_state_dict(saved["streams"])
-        state.memory, state.stopped = saved.get("memory", {}), saved.get("stopped", False)  # older ones have neither
+        load_memory_state(state.memory, saved["memory"])
+        state.stopped = saved["stopped"]
         state.passes = Passes(**saved["passes"])
         self.cost.load_state_dict(saved["cost"])

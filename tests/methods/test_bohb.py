@@ -17,17 +17,17 @@ from harness.random_streams import stream
 from harness.search.benchmark_query import BenchmarkQuery
 from harness.search.query_by_lookup import LookupQuerySearch
 from harness.search.query_by_training import TrainingQuerySearch
+from tests.methods.test_query import CELLS, RUGGED, SMOOTH, assert_frequencies, search
 from tests.support.small_search import CPU, data, protocol, quiet
 from tests.support.toy import NAS_BENCH_201 as SPACE
-from tests.methods.test_query import CELLS, RUGGED, SMOOTH, assert_frequencies, search
 
 SHORT = np.asarray(SMOOTH + np.random.default_rng(1).normal(0, 3, SPACE.size))
-TOLD = BenchmarkQuery(SMOOTH, np.full(SPACE.size, 200.0), {12: BenchmarkQuery(SHORT, np.full(SPACE.size, 12.0))})
+ACCURACIES = BenchmarkQuery(SMOOTH, np.full(SPACE.size, 200.0), {12: BenchmarkQuery(SHORT, np.full(SPACE.size, 12.0))})
 
 
 def table_search(method: BOHB, *settings: str, seed: int = 0) -> LookupQuerySearch:
     rules = load_protocol("quick", ["search.epochs=4", "queries.answers=table", "queries.seconds=4000", *settings])
-    return LookupQuerySearch(method, SPACE, TOLD, rules, seed)
+    return LookupQuerySearch(method, SPACE, ACCURACIES, rules, seed)
 
 
 def run(searched: LookupQuerySearch, epochs: range) -> list[Any]:
@@ -40,7 +40,7 @@ def run(searched: LookupQuerySearch, epochs: range) -> list[Any]:
 def test_the_brackets_are_those_of_hyperbands_table() -> None:
     # Li et al., JMLR 2018, table 1: R = 81, η = 3
     budgets = [1, 3, 9, 27, None]
-    assert BOHB(epochs_per_cell=81).shorter_trainings() == budgets[:-1]
+    assert BOHB(epochs_per_cell=81).lower_fidelities() == budgets[:-1]
     brackets = [[81, 27, 9, 3, 1], [34, 11, 3, 1], [15, 5, 1], [8, 2], [5]]
     expected = [rung for sizes in brackets for rung in zip(budgets[-len(sizes) :], sizes, strict=True)]
     rungs = list(itertools.islice(BOHB().rungs(budgets), 2 * len(expected)))
@@ -107,11 +107,11 @@ def test_the_model_is_of_the_best_and_the_rest_at_the_largest_budget_with_enough
 
 
 def test_it_proposes_what_the_model_prefers_but_for_a_random_fraction() -> None:
-    told = [search(RandomSearch(), SMOOTH, 200)]
+    results = [search(RandomSearch(), SMOOTH, 200)]
 
     def mean(fraction: float) -> float:
         method, rng = BOHB(random_fraction=fraction), stream(0, "method")
-        return float(np.mean([SMOOTH[SPACE.index(method.propose(SPACE, told, rng))] for _ in range(60)]))
+        return float(np.mean([SMOOTH[SPACE.index(method.propose(SPACE, results, rng))] for _ in range(60)]))
 
     assert mean(1.0) == pytest.approx(SMOOTH.mean(), abs=1.5)
     assert mean(0.0) > SMOOTH.mean() + 5

@@ -21,7 +21,18 @@ from harness.methods.random_search import RandomSearch
 from harness.methods.snas import SNAS, BilevelSNAS
 from harness.random_streams import Streams, stream
 from harness.spaces.base import Mixture
-from tests.support.toy import NAS_BENCH_201, OneEdge, TwoEdges, batch, build_again, build_search, copies, lit, step
+from tests.support.toy import (
+    NAS_BENCH_201,
+    OneEdge,
+    TwoEdges,
+    batch,
+    build_again,
+    build_search,
+    copies,
+    lit,
+    query_state,
+    step,
+)
 
 TRAIN, VALID = lit("train"), lit("valid")
 
@@ -103,18 +114,18 @@ def test_gdas_samples_operations_with_the_probabilities_of_softmax_alpha() -> No
 
 
 def test_gumbel_noise_has_its_mean_and_variance() -> None:
-    rng = gumbel(torch.Size([200_000]), stream(0, "gumbel"))
-    assert abs(rng.mean().item() - 0.5772) < 0.015
-    assert abs(rng.var().item() - math.pi**2 / 6) < 0.04
+    noise = gumbel(torch.Size([200_000]), stream(0, "gumbel"))
+    assert abs(noise.mean().item() - 0.5772) < 0.015
+    assert abs(noise.var().item() - math.pi**2 / 6) < 0.04
 
 
 @pytest.mark.parametrize("u", [0.0, 2**-24, 0.5, 1 - 2**-24, 1.0])
 def test_gumbel_noise_is_finite_for_extreme_draws(u: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base.torch, "rand", lambda shape, generator: torch.full(shape, u))
-    rng = gumbel(torch.Size([3]), stream(0, "gumbel"))
-    assert rng.isfinite().all()
+    noise = gumbel(torch.Size([3]), stream(0, "gumbel"))
+    assert noise.isfinite().all()
     if 0 < u < 1:
-        torch.testing.assert_close(rng, torch.full((3,), -math.log(-math.log(u))), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(noise, torch.full((3,), -math.log(-math.log(u))), rtol=1e-5, atol=1e-5)
 
 
 def test_streams_are_independent_named_and_resumable() -> None:
@@ -262,8 +273,8 @@ def test_the_two_kinds_of_snas_are_told_apart() -> None:
 
 
 def test_random_search_draws_uniformly() -> None:
-    rng = stream(0, "method")
-    counts = Counter(RandomSearch().ask(OneEdge(), [], rng) for _ in range(3000))
+    state = query_state(RandomSearch(), OneEdge())
+    counts = Counter(RandomSearch().ask(state) for _ in range(3000))
     assert set(counts) == {(0,), (1,), (2,)}
     assert all(abs(count - 1000) < 130 for count in counts.values())  # five standard deviations
 

@@ -1,4 +1,4 @@
-"""NASNet's controller: PPO by hand, and a state that follows from the history at the price of what is new."""
+"""NASNet's controller: PPO by hand, and a search that goes on without learning anything twice."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 import torch
 
+from harness.config.protocol import load_protocol
 from harness.methods import nasnet
 from harness.methods.base import Evaluation
-from harness.methods.nasnet import Learner, NASNet
+from harness.methods.nasnet import NASNet
 from harness.methods.random_search import RandomSearch
-from harness.random_streams import stream
-from tests.support.toy import NAS_BENCH_201 as SPACE
-from tests.support.toy import OneEdge, TwoEdges, identical
+from harness.search.benchmark_query import BenchmarkQuery
+from harness.search.query_by_lookup import LookupQuerySearch
 from tests.methods.test_query import SMOOTH, assert_frequencies, search
+from tests.support.toy import NAS_BENCH_201 as SPACE
+from tests.support.toy import OneEdge, TwoEdges, identical, query_state
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +55,7 @@ def test_the_objective_is_clipped_as_by_hand() -> None:
 def test_an_update_is_adam_on_the_objective_with_the_average_of_earlier_rewards_as_baseline() -> None:
     method = NASNet(batch=4, updates=3, hidden=6, learning_rate=0.01, baseline_decay=0.5)
     history = search(RandomSearch(), SMOOTH, 11)
-    reference = Learner(method, SPACE, 7).controller
+    reference = query_state(method, seed=7).memory["controller"]
     adam = torch.optim.Adam(reference.parameters(), lr=0.01)
     rewards = [seen.valid_accuracy / 100 for seen in history]
     for start in (0, 4):
@@ -74,8 +76,8 @@ def test_an_update_is_adam_on_the_objective_with_the_average_of_earlier_rewards_
                     total = total - 1e-5 * (log_p[row, edge].exp() * log_p[row, edge]).sum() / 24
             (-total).backward()
             adam.step()
-    found = method.controller(SPACE, history, 7)
-    for one, other in zip(found.parameters(), reference.parameters(), strict=True):
+    learnt = query_state(method, SPACE, history, seed=7).memory["controller"]
+    for one, other in zip(learnt.parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
@@ -83,46 +85,53 @@ def test_cells_are_drawn_decision_by_decision_from_the_controller() -> None:
     method, space = NASNet(learning_rate=0.1, batch=2, updates=5, hidden=4), TwoEdges()
     history = [Evaluation((0, 1), 10.0), Evaluation((2, 1), 60.0)]
     cells = list(itertools.product(range(3), repeat=2))
-    rng = stream(0, "method")
-    controller = method.controller(space, history, rng.initial_seed())
+    state = query_state(method, space, history)
+    controller = state.memory["controller"]
     with torch.no_grad():
         p = controller(torch.tensor(cells)).exp()
     expected = {cell: float(p[row, 0, cell[0]] * p[row, 1, cell[1]]) for row, cell in enumerate(cells)}
     assert sum(expected.values()) == pytest.approx(1)
-    assert_frequencies(Counter(method.ask(space, history, rng) for _ in range(500)), expected)
+    assert_frequencies(Counter(method.ask(state) for _ in range(500)), expected)
 
 
 def test_the_initial_weights_are_uniform_and_follow_from_the_seed_alone() -> None:
-    rng = stream(3, "method")
-    before = rng.get_state()
-    first, again, other = (Learner(NASNet(), SPACE, seed).controller for seed in (rng.initial_seed(), 3, 4))
-    assert torch.equal(rng.get_state(), before)
-    values = torch.cat([parameter.detach().flatten() for parameter in first.parameters()])
+    first, again, other = (
+        list(query_state(NASNet(), seed=seed).memory["controller"].parameters()) for seed in (3, 3, 4)
+    )
+    values = torch.cat([parameter.detach().flatten() for parameter in first])
     assert 0.099 < values.max() <= 0.1
     assert -0.1 <= values.min() < -0.099
     assert abs(values.mean()) < 1e-3
-    assert not identical(list(again.parameters()), list(other.parameters()))
+    assert identical(first, again)
+    assert not identical(again, other)
 
 
-def test_the_controller_is_the_same_however_its_history_came_about(monkeypatch: pytest.MonkeyPatch) -> None:
-    method, history = NASNet(batch=5, hidden=8), search(RandomSearch(), SMOOTH, 32)
+def test_a_restored_search_goes_on_without_replaying_its_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = NASNet(batch=5, hidden=8)
+    rules = load_protocol("quick", ["search.epochs=4", "queries.answers=table", "queries.evaluations=60"])
+    whole, first, second = (LookupQuerySearch(method, SPACE, BenchmarkQuery(SMOOTH, None), rules, 0) for _ in range(3))
     batches: list[Sequence[Evaluation]] = []
-    learn = Learner.learn
+    learn = NASNet.learn
 
-    def counting(self: Any, batch: Sequence[Evaluation]) -> None:
-        batches.append(batch)
-        learn(self, batch)
+    def counting(self: NASNet, memory: dict[str, Any], evaluations: Sequence[Evaluation]) -> None:
+        batches.append(evaluations)
+        learn(self, memory, evaluations)
 
-    monkeypatch.setattr(Learner, "learn", counting)
-    for length in range(len(history) + 1):
-        controller = method.controller(SPACE, history[:length], 0)
-    step_by_step = [parameter.detach().clone() for parameter in controller.parameters()]
-    assert [len(batch) for batch in batches] == [5] * 6  # each evaluation is learnt from once
-
-    shorter = [parameter.detach().clone() for parameter in method.controller(SPACE, history[:20], 0).parameters()]
-    assert not identical(step_by_step, shorter)
-    method.controller(SPACE, history[::-1], 0)
-    assert identical(step_by_step, list(method.controller(SPACE, history, 0).parameters()))
+    monkeypatch.setattr(NASNet, "learn", counting)
+    for epoch in range(4):
+        whole.run_epoch(epoch, lambda done: None)
+    assert batches == [whole.history[start : start + 5] for start in range(0, 60, 5)]
+    batches.clear()
+    for epoch in range(2):
+        first.run_epoch(epoch, lambda done: None)
+    second.load_state_dict(first.state_dict())
+    batches.clear()
+    for epoch in range(2, 4):
+        second.run_epoch(epoch, lambda done: None)
+    assert len(batches) == 6
+    assert second.history == whole.history
+    ones, others = (list(each.state.memory["controller"].parameters()) for each in (whole, second))
+    assert identical(ones, others)
 
 
 def test_the_controller_learns_what_is_rewarded() -> None:

@@ -28,7 +28,7 @@ from harness.search.benchmark_query import BenchmarkQuery
 from harness.search.query_by_lookup import LookupQuerySearch
 from harness.spaces.base import Architecture, SearchSpace
 from tests.support.toy import NAS_BENCH_201 as SPACE
-from tests.support.toy import OneEdge, TwoEdges
+from tests.support.toy import OneEdge, TwoEdges, proposed, query_state
 
 Accuracy = Sequence[float] | np.ndarray
 """Accuracies (%) by official index."""
@@ -65,12 +65,12 @@ def search(
     method: QueryMethod, accuracy: Accuracy, count: int, seed: int = 0, space: SearchSpace = SPACE
 ) -> list[Evaluation]:
     """The first ``count`` evaluations of a search that a table answers."""
-    history: list[Evaluation] = []
-    rng = stream(seed, "method")
+    state = query_state(method, space, seed=seed)
     for _ in range(count):
-        cell = space.validate(method.ask(space, history, rng))
-        history.append(Evaluation(cell, float(accuracy[space.index(cell)])))
-    return history
+        cell = space.validate(proposed(method, state))
+        state.history.append(Evaluation(cell, float(accuracy[space.index(cell)])))
+        method.tell(state)
+    return state.history
 
 
 def differences(one: Architecture, other: Architecture) -> int:
@@ -98,10 +98,11 @@ def test_evolution_starts_from_random_cells() -> None:
 def test_the_parent_is_the_best_of_a_sample_with_replacement_from_the_youngest() -> None:
     oldest = Evaluation((4,) * 6, 99.0)  # the best, and dead
     history = [oldest] + [Evaluation((operation,) * 6, 10.0 + operation) for operation in (1, 2, 0)]
-    method, rng = RegularizedEvolution(P=3, S=2), stream(0, "method")
+    method = RegularizedEvolution(P=3, S=2)
+    state = query_state(method, history=history)
     parents: Counter[int] = Counter()
     for _ in range(2000):
-        child = method.ask(SPACE, history, rng)
+        child = method.ask(state)
         [parent] = [seen for seen in history if differences(child, seen.architecture) == 1]
         parents[parent.architecture[0]] += 1
     assert_frequencies(parents, {2: 5 / 9, 1: 3 / 9, 0: 1 / 9})
@@ -109,8 +110,9 @@ def test_the_parent_is_the_best_of_a_sample_with_replacement_from_the_youngest()
 
 def test_a_child_is_any_neighbour_of_its_parent() -> None:
     parent = (0, 1, 2, 3, 4, 0)
-    method, rng = RegularizedEvolution(P=1, S=1), stream(0, "method")
-    children = Counter(method.ask(SPACE, [Evaluation(parent, 50.0)], rng) for _ in range(4000))
+    method = RegularizedEvolution(P=1, S=1)
+    state = query_state(method, history=[Evaluation(parent, 50.0)])
+    children = Counter(method.ask(state) for _ in range(4000))
     assert_frequencies(children, dict.fromkeys(SPACE.neighbours(parent), 1 / 24))
 
 
@@ -185,6 +187,11 @@ def test_climbs_share_what_they_know_and_stop_on_plateaus(accuracy: list[float],
 # REINFORCE
 
 
+def policy(method: REINFORCE, space: SearchSpace, history: Sequence[Evaluation]) -> np.ndarray:
+    """θ (edges, operations) once the method has been told of a history."""
+    return np.asarray(query_state(method, space, history).memory["theta"].detach())
+
+
 @pytest.mark.parametrize(("learning_rate", "momentum"), [(0.01, 0.9), (0.5, 0.0), (0.2, 0.5)])
 def test_the_policy_follows_the_policy_gradient_by_adam(learning_rate: float, momentum: float) -> None:
     history = search(RandomSearch(), SMOOTH, 25)
@@ -199,17 +206,18 @@ def test_the_policy_follows_the_policy_gradient_by_adam(learning_rate: float, mo
         adam.zero_grad()
         (-(reward - baseline) * probability.prod().log()).backward()
         adam.step()
-    found = REINFORCE(learning_rate=learning_rate, momentum=momentum).policy(SPACE, history)
-    np.testing.assert_allclose(found, theta.detach().numpy(), rtol=1e-6, atol=1e-9)
-    assert (np.abs(found).max() > 0.05) == (momentum > 0)  # without memory, the baseline is the reward
+    learnt = policy(REINFORCE(learning_rate=learning_rate, momentum=momentum), SPACE, history)
+    np.testing.assert_allclose(learnt, theta.detach().numpy(), rtol=1e-6, atol=1e-9)
+    assert (np.abs(learnt).max() > 0.05) == (momentum > 0)  # without memory, the baseline is the reward
 
 
 def test_cells_are_sampled_from_the_policy() -> None:
-    method, rng, space = REINFORCE(learning_rate=0.1), stream(0, "method"), TwoEdges()
+    method, space = REINFORCE(learning_rate=0.1), TwoEdges()
     history = [Evaluation((0, 1), 10.0), Evaluation((2, 1), 60.0), Evaluation((1, 0), 20.0)]
     for seen in ([], history):
-        first, second = torch.from_numpy(method.policy(space, seen)).softmax(dim=1).tolist()
-        drawn = Counter(method.ask(space, seen, rng) for _ in range(2000))
+        first, second = torch.from_numpy(policy(method, space, seen)).softmax(dim=1).tolist()
+        state = query_state(method, space, seen)
+        drawn = Counter(method.ask(state) for _ in range(2000))
         assert_frequencies(drawn, {(a, b): first[a] * second[b] for a in range(3) for b in range(3)})
         assert (first == second == [1 / 3] * 3) == (not seen)
 
@@ -217,7 +225,7 @@ def test_cells_are_sampled_from_the_policy() -> None:
 def test_the_policy_learns_what_is_rewarded() -> None:
     method = REINFORCE(learning_rate=0.1)
     history = search(method, [10.0, 90.0, 20.0], 100, space=OneEdge())
-    assert method.policy(OneEdge(), history).argmax() == 1
+    assert policy(method, OneEdge(), history).argmax() == 1
     assert [seen.architecture for seen in history[-20:]].count((1,)) >= 18
 
 

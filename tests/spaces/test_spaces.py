@@ -19,7 +19,7 @@ from harness.methods.setn import most_probable
 from harness.methods.spos import crossover, mutated
 from harness.random_streams import stream
 from harness.spaces.base import Architecture, Mixture, NetworkConfig, SearchSpace
-from tests.support.toy import build_search, gradient_methods, step
+from tests.support.toy import build_search, gradient_methods, proposed, query_state, step
 
 SPACES = {name: registry.get_space(name) for name in registry.spaces()}
 QUERY_METHODS = [name for name in registry.methods() if issubclass(registry.get_method(name), QueryMethod)]
@@ -50,11 +50,13 @@ def test_every_gradient_method_searches_every_space(name: str, space: SearchSpac
 @every_space
 @pytest.mark.parametrize("name", QUERY_METHODS)
 def test_every_query_method_proposes_cells_of_every_space(name: str, space: SearchSpace) -> None:
-    method, rng, history = registry.get_method(name)(**SHORT.get(name, {})), stream(0, "method"), list[Evaluation]()
+    method = registry.get_method(name)(**SHORT.get(name, {}))
+    state = query_state(method, space)
     for accuracy in (10.0, 30.0, 20.0) * 10:
-        history.append(Evaluation(space.validate(method.ask(space, history, rng)), accuracy))
-    assert method.derive(history) == history[1].architecture
-    assert len({cell for cell, _ in history}) > 10
+        state.history.append(Evaluation(space.validate(proposed(method, state)), accuracy))
+        method.tell(state)
+    assert method.derive(state.history) == state.history[1].architecture
+    assert len({cell for cell, _ in state.history}) > 10
 
 
 # Nodes that keep two of their edges

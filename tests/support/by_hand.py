@@ -58,8 +58,8 @@ def toy(method: WeightSharingMethod, space: OneEdge, epoch: int = 3, seed: int =
     with torch.no_grad():
         for name, value in search.alphas.items():
             value.copy_(torch.randn(value.shape, generator=stream(1, name)))
-    rng = -(-torch.rand(search.alpha.shape, generator=build_again(search).rng).log()).log()
-    return search, search.alpha.detach().numpy().copy(), rng.double().numpy()
+    noise = -(-torch.rand(search.alpha.shape, generator=build_again(search).rng).log()).log()
+    return search, search.alpha.detach().numpy().copy(), noise.double().numpy()
 
 
 def assert_gradient(parameter: Any, expected: Array) -> None:
@@ -104,6 +104,6 @@ def gradient_of_weights(method: WeightSharingMethod) -> tuple[Mixture, Tensor]:
     search = build_search(method, epochs=10, epoch=9)
     mixture = method.mixture(search)
     loss = search.forward(batch("valid"), mixture).loss
-    found = torch.autograd.grad(loss, mixture.weights, retain_graph=True, allow_unused=True)[0]
-    assert found is not None
-    return mixture, found
+    (gradient,) = torch.autograd.grad(loss, mixture.weights, retain_graph=True, allow_unused=True)
+    assert gradient is not None
+    return mixture, gradient

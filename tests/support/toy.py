@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from harness import registry
-from harness.methods.base import Batch, SearchState, WeightSharingMethod
+from harness.methods.base import Batch, Evaluation, Query, QueryMethod, QueryState, SearchState, WeightSharingMethod
 from harness.random_streams import stream
 from harness.spaces.base import (
     Architecture,
@@ -111,7 +111,7 @@ class ScalarSupernet(Supernet):
 
 
 def gradient_methods() -> list[str]:
-    """The names of all registered gradient methods."""
+    """The names of all registered weight-sharing methods."""
     return [name for name in registry.methods() if issubclass(registry.get_method(name), WeightSharingMethod)]
 
 
@@ -126,7 +126,7 @@ def build_search(
     dtype: torch.dtype = torch.float32,
     clip_norm: float | None = 5.0,
 ) -> SearchState:
-    """A search of ``method`` as the harness sets one up, on a small supernet."""
+    """The state of a search of ``method`` as the harness sets one up, on a small supernet."""
     supernet = space.supernet(replace(config, **method.supernet_options()))
     initialize(supernet, lambda name: stream(seed, "weights", name))
     supernet.to(dtype).train()
@@ -152,6 +152,7 @@ def build_search(
             supernet.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4, foreach=True
         ),
         alpha_optimizer=method.alpha_optimizer(list(alphas.values()), adam),
+        memory=method.initial_memory(space, stream(seed, "memory")),
         rng=stream(seed, "method"),
         validate=validate,
         curvature=curvature,
@@ -160,6 +161,23 @@ def build_search(
         epoch=epoch,
     )
     return search
+
+
+def query_state(
+    method: QueryMethod, space: SearchSpace = NAS_BENCH_201, history: Sequence[Evaluation] = (), *, seed: int = 0
+) -> QueryState:
+    """A search of ``method`` that has been told of ``history``, as the harness sets one up."""
+    state = QueryState(space, [], stream(seed, "method"), memory=method.initial_memory(space, stream(seed, "memory")))
+    for evaluation in history:
+        state.history.append(evaluation)
+        method.tell(state)
+    return state
+
+
+def proposed(method: QueryMethod, state: QueryState) -> Architecture:
+    """The cell that ``method`` asks for next."""
+    answer = method.ask(state)
+    return answer.architecture if isinstance(answer, Query) else answer
 
 
 def batch(seed: int | str, size: int = 4, classes: int = 3, dtype: torch.dtype = torch.float32) -> Batch:
@@ -176,7 +194,7 @@ def lit(name: str) -> Batch:
 
 
 def build_again(state: SearchState) -> SearchState:
-    """The same search with noise of its own that is in the same state."""
+    """The same search with a random stream of its own in the same state."""
     rng = torch.Generator()
     rng.set_state(state.rng.get_state())
     return replace(state, rng=rng)

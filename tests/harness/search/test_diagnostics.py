@@ -128,8 +128,8 @@ class Renamed(DARTS):
 
     name = "renamed"
 
-    def initial_alphas(self, space: Any, generator: torch.Generator) -> dict[str, Tensor]:
-        return {"theta": super().initial_alphas(space, generator)["alpha"]}
+    def initial_alphas(self, space: Any, rng: torch.Generator) -> dict[str, Tensor]:
+        return {"theta": super().initial_alphas(space, rng)["alpha"]}
 
     def mixture(self, state: SearchState) -> Mixture:
         return Mixture(state.alphas["theta"].softmax(dim=1))

@@ -44,7 +44,7 @@ TRAIN, VALID = batch("train"), batch("valid")
 
 def paying(method: WeightSharingMethod, costs: Tensor | None = COSTS, **options: Any) -> SearchState:
     search = build_search(method, epochs=10, epoch=9, **options)
-    search.costs = costs
+    search.penalties = costs
     return search
 
 
@@ -198,7 +198,7 @@ def test_a_dear_operation_loses_weight(method: WeightSharingMethod) -> None:
     ends = []
     for costs in (None, dear):
         search = build_search(method)
-        search.costs = costs
+        search.penalties = costs
         for seed in range(5):
             step(method, search, seed)
         ends.append(search.alpha.detach().softmax(dim=1)[:, 3].mean())
@@ -239,7 +239,7 @@ def test_a_search_that_pays_derives_a_cheaper_cell_and_goes_on_bit_for_bit() -> 
     free, paid = (benchmark_size(NAS_BENCH_201, NAS_BENCH_201.parse(row["architecture"])).flops for row in rows)
     assert paid < free
     assert rows[1]["operations"]["nor_conv_3x3"] == 0
-    assert searches[0].state.costs is None
+    assert searches[0].state.penalties is None
 
     broken, resumed = (gradient_search(DARTS(flops_weight=50.0), *overrides) for _ in range(2))
     broken.run_epoch(0, quiet)

@@ -152,7 +152,10 @@ def test_a_search_that_diverges_says_what_was_not_finite(setting: str) -> None:
     ("hook", "message"),
     [
         ("mixture", "must return a Mixture: this is None"),
-        *((hook, f"{hook} lacks a return") for hook in ("supernet_options", "initial_alphas", "alpha_optimizer")),
+        *(
+            (hook, f"{hook} lacks a return")
+            for hook in ("supernet_options", "initial_alphas", "alpha_optimizer", "initial_memory")
+        ),
         *((hook, f"{hook} lacks a return") for hook in ("weight_step", "derive", "operation_weights")),
     ],
 )
@@ -193,7 +196,7 @@ def test_a_query_method_that_asks_for_what_is_no_cell_is_stopped() -> None:
     class Lost(QueryMethod):
         name = "lost"
 
-        def ask(self, space: Any, history: Any, rng: Any) -> Any:
+        def ask(self, state: Any) -> Any:
             return (9, 9, 9)
 
     rules = protocol()
