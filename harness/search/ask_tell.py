@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -14,7 +14,7 @@ from harness.runs.schema import TraceRow
 from harness.search.cost import Cost
 from harness.search.epoch import Mean, returned, trace_row
 from harness.search.memory import load_memory_state, memory_state
-from harness.spaces.base import SearchSpace
+from harness.spaces.base import Architecture, SearchSpace
 
 
 class AskTellSearch:
@@ -46,7 +46,7 @@ class AskTellSearch:
         if self._proposed is None:
             with self.cost.timing("derivation"):
                 answer = returned(self.method.ask(self.state), "ask")
-            query = answer if isinstance(answer, Query) else Query(answer)
+            query = answer if isinstance(answer, Query) else Query(cast(Architecture, answer))
             self._proposed = query._replace(architecture=self.space.validate(query.architecture))
         return self._proposed
 
