@@ -33,7 +33,9 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> None:
 
             listener.started(run)
             try:
-                process.run(run, self.data_directory, self.device, emit, worker.search)
+                process.run(
+                    run, self.data_directory, self.device, emit, worker.search, self.contents.get(run.path, b"")
+                )
             except HarnessError as error:
                 listener.refused(run, str(error))
 
