@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.api.studies import draw
 from harness.benchmarks import load
-from harness.benchmarks.table import Table
+from harness.benchmarks.table import TabularBenchmark
 from harness.config.seeds import read_seeds
 from harness.config.study_options import DEFAULT_SPACE, settings_of
 from harness.data.training_set import load_training_set
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("harness")
 
 
-def load_table(name: str | Path | None = None, space: str = DEFAULT_SPACE) -> Table:
+def load_table(name: str | Path | None = None, space: str = DEFAULT_SPACE) -> TabularBenchmark:
     """A tabular benchmark: the accuracies recorded for every cell of a space.
 
     Args:

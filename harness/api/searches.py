@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.api.options import takes_study_options
 from harness.api.studies import Study, draw, load_study
 from harness.benchmarks.load import check_tabular
-from harness.benchmarks.table import Table
+from harness.benchmarks.table import TabularBenchmark
 from harness.config.protocol import Protocol, stored_protocol
 from harness.config.study_options import RETRIES, StudyOptions
 from harness.data.training_set import load_training_set
@@ -51,7 +51,7 @@ class Outcome:
     runs: list[PlannedRun]
     unfinished: int
     protocol: Protocol | None = None
-    table: Table | None = None
+    table: TabularBenchmark | None = None
     retraining: Retraining | None = None
 
 

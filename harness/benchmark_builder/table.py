@@ -20,7 +20,7 @@ import torch
 from harness._version import __version__
 from harness.benchmark_builder.measuring import CellRow, Plan, remove_measurements
 from harness.benchmarks.store import read_parquet, write_table
-from harness.benchmarks.table import Table
+from harness.benchmarks.table import TabularBenchmark
 from harness.config.recipe import Recipe
 from harness.errors import HarnessError
 from harness.spaces.base import SearchSpace, isomorphic_groups
@@ -28,7 +28,7 @@ from harness.spaces.base import SearchSpace, isomorphic_groups
 METRICS = ("train_accuracy", "train_loss", "valid_accuracy", "valid_loss", "test_accuracy", "test_loss")
 
 
-def built_table(planned: Plan, space: SearchSpace, rows: Mapping[int, CellRow]) -> Table:
+def built_table(planned: Plan, space: SearchSpace, rows: Mapping[int, CellRow]) -> TabularBenchmark:
     """The table of all architectures, from the rows of the unique cells."""
     groups = list(isomorphic_groups(space).values())
     spread = np.empty(space.size, dtype=np.int64)
@@ -51,10 +51,10 @@ def built_table(planned: Plan, space: SearchSpace, rows: Mapping[int, CellRow]) 
                 add(f"{metric}@{epochs}/{seed}", column)
     add("parameters", [row["parameters"] for row in ordered])
     add("flops", [row["flops"] for row in ordered])
-    return Table(planned.name, space.name, columns, _provenance(planned, rows))
+    return TabularBenchmark(planned.name, space.name, columns, _provenance(planned, rows))
 
 
-def store_built(planned: Plan, space: SearchSpace, table: Table) -> Path:
+def store_built(planned: Plan, space: SearchSpace, table: TabularBenchmark) -> Path:
     """Store a built table, read it back and then remove what it was made of; returns the file.
 
     Raises HarnessError where it cannot be stored, or is not read back as it was written; the measurements are kept.

@@ -14,7 +14,7 @@ from harness.benchmark_import.nats_bench import read_nats
 from harness.benchmark_import.records import Collector
 from harness.benchmarks.load import check_tabular
 from harness.benchmarks.store import free_place, write_table
-from harness.benchmarks.table import Table
+from harness.benchmarks.table import TabularBenchmark
 from harness.errors import HarnessError
 from harness.progress import Bar
 from harness.spaces.base import SearchSpace
@@ -27,7 +27,7 @@ NOT_READ = {
 """What is no benchmark, by its first bytes, and what to do with it."""
 
 
-def import_table(path: Path, space: SearchSpace, name: str | None = None) -> tuple[Table, Path]:
+def import_table(path: Path, space: SearchSpace, name: str | None = None) -> tuple[TabularBenchmark, Path]:
     """Read the official NAS-Bench-201 file, a NATS-Bench topology folder or a CSV file, and store it as a table.
 
     Args:
@@ -58,7 +58,7 @@ def import_table(path: Path, space: SearchSpace, name: str | None = None) -> tup
     return table, write_table(table, space)
 
 
-def _read(path: Path, space: SearchSpace, name: str) -> Table:
+def _read(path: Path, space: SearchSpace, name: str) -> TabularBenchmark:
     from harness.benchmarks.csv_table import read_csv
 
     if path.is_dir():
@@ -82,6 +82,6 @@ def _read(path: Path, space: SearchSpace, name: str) -> Table:
     return replace(table, provenance=table.provenance | {"version": "not stated", "licence": "not stated"})
 
 
-def _table(collector: Collector, name: str, provenance: dict[str, Any]) -> Table:
+def _table(collector: Collector, name: str, provenance: dict[str, Any]) -> TabularBenchmark:
     collector.check_complete()
-    return Table(name, collector.space.name, collector.columns(), provenance)
+    return TabularBenchmark(name, collector.space.name, collector.columns(), provenance)

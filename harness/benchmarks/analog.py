@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from harness.benchmarks.table import Table
+from harness.benchmarks.table import TabularBenchmark
 from harness.data.safe_pickle import Record, load_pickle
 from harness.errors import HarnessError
 from harness.spaces.base import SearchSpace
@@ -46,7 +46,7 @@ class _Ignored:
 CLASSES = {("analognasbench.data", "Architecture"): Record, ("analognasbench.data", "DriftMeasurement"): _Ignored}
 
 
-def read_baseline(space: SearchSpace) -> Table:
+def read_baseline(space: SearchSpace) -> TabularBenchmark:
     """The test accuracy on CIFAR-10 of every NAS-Bench-201 cell, from the installed package; takes about 0.2 s.
 
     Raises :class:`HarnessError` where the package is missing or its file is damaged or hostile.
@@ -74,7 +74,7 @@ def read_baseline(space: SearchSpace) -> Table:
         "source": source,
         "sha256": hashlib.sha256(content).hexdigest(),
     }
-    return Table(PACKAGE, space.name, {("cifar10", "test_accuracy"): column}, provenance)
+    return TabularBenchmark(PACKAGE, space.name, {("cifar10", "test_accuracy"): column}, provenance)
 
 
 def _baseline(content: bytes, space: SearchSpace, what: str) -> npt.NDArray[np.float64]:

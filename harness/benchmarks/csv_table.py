@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.benchmarks.store import stored_tables
-from harness.benchmarks.table import EMBEDDED, Table
+from harness.benchmarks.table import EMBEDDED, TabularBenchmark
 from harness.errors import HarnessError
 from harness.spaces.base import SearchSpace, SpaceError
 
@@ -27,7 +27,7 @@ DATASETS = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16120": "Imag
 """The name that a dataset has here, by its name without case, hyphens and underscores; others are kept as spelt."""
 
 
-def read_csv(path: Path, space: SearchSpace) -> Table:
+def read_csv(path: Path, space: SearchSpace) -> TabularBenchmark:
     """The table in a CSV file; takes about 0.3 s for 15,625 cells.
 
     Raises :class:`HarnessError` with the file, the line and the first fault: it is no CSV, has not every cell exactly
@@ -49,7 +49,7 @@ def read_csv(path: Path, space: SearchSpace) -> Table:
         "source": path.name,
         "sha256": digest.hexdigest(),
     }
-    return Table(path.stem, space.name, columns, provenance)
+    return TabularBenchmark(path.stem, space.name, columns, provenance)
 
 
 def _read(text: Iterator[str], path: Path, space: SearchSpace) -> dict[tuple[str, str], npt.NDArray[np.float64]]:

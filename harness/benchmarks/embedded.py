@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.benchmarks.analog import read_baseline
 from harness.benchmarks.store import read_parquet
-from harness.benchmarks.table import EMBEDDED, Table
+from harness.benchmarks.table import EMBEDDED, TabularBenchmark
 from harness.errors import HarnessError
 from harness.spaces.base import SearchSpace
 
@@ -18,7 +18,7 @@ SPACE = "nas-bench-201"
 DIGITS = Path(__file__).with_name("digits.parquet")
 
 
-def read_embedded(space: SearchSpace) -> Table:
+def read_embedded(space: SearchSpace) -> TabularBenchmark:
     """The table that installs with the package; takes about 0.2 s.
 
     Raises :class:`HarnessError` for another space, and where a file is missing, damaged or hostile.
@@ -37,4 +37,4 @@ def read_embedded(space: SearchSpace) -> Table:
         "source": "; ".join(part["source"] for part in parts),
         "sha256": hashlib.sha256("".join(part["sha256"] for part in parts).encode()).hexdigest(),
     }
-    return Table(EMBEDDED, space.name, {**cifar10.columns, **digits.columns}, provenance)
+    return TabularBenchmark(EMBEDDED, space.name, {**cifar10.columns, **digits.columns}, provenance)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.benchmarks.table import EMBEDDED, Table
+from harness.benchmarks.table import EMBEDDED, TabularBenchmark
 from harness.errors import HarnessError
 from harness.spaces.base import SearchSpace
 
 
-def load_table(source: str | Path | None, space: SearchSpace) -> Table:
+def load_table(source: str | Path | None, space: SearchSpace) -> TabularBenchmark:
     """The table named or stored at ``source``: the name of an imported table, or the path of a CSV or Parquet file.
 
     None is the embedded one. Raises :class:`harness.errors.HarnessError` with one line where there is no such table,

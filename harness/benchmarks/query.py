@@ -13,10 +13,12 @@ from harness.errors import HarnessError
 from harness.search.benchmark_query import BenchmarkQuery
 
 if TYPE_CHECKING:
-    from harness.benchmarks.table import Table
+    from harness.benchmarks.table import TabularBenchmark
 
 
-def answers(table: Table, protocol: Protocol, *, shorter: bool = False, oracle: bool = False) -> BenchmarkQuery:
+def answers(
+    table: TabularBenchmark, protocol: Protocol, *, shorter: bool = False, oracle: bool = False
+) -> BenchmarkQuery:
     """What a protocol lets a search see of a table.
 
     Args:
@@ -61,14 +63,14 @@ def _end(epochs: int | None) -> str:
     return "" if epochs is None else f"@{epochs}"
 
 
-def _shorter(table: Table, dataset: str, metric: str, longest: int | None) -> list[int]:
+def _shorter(table: TabularBenchmark, dataset: str, metric: str, longest: int | None) -> list[int]:
     """The lengths of training, in epochs and ascending, that a table has a metric after, below the longest."""
     names = [re.fullmatch(rf"{metric}@([0-9]+)", name) for owner, name in table.columns if owner == dataset]
     found = sorted(int(name[1]) for name in names if name)
     return [epochs for epochs in found if longest is None or epochs < longest]
 
 
-def _told(table: Table, dataset: str, metric: str, epochs: int | None, in_seconds: bool) -> BenchmarkQuery:
+def _told(table: TabularBenchmark, dataset: str, metric: str, epochs: int | None, in_seconds: bool) -> BenchmarkQuery:
     """What one length of training tells, with its times. Raises as :func:`answers` does."""
     accuracy = table.column(dataset, metric + _end(epochs))
     kind = "train_seconds" if metric == "test_accuracy" else "valid_seconds"

@@ -8,11 +8,11 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from harness.benchmarks.table import Table
+from harness.benchmarks.table import TabularBenchmark
 from harness.spaces.base import SearchSpace, isomorphic_groups
 
 
-def retraining_noise(table: Table, dataset: str, space: SearchSpace) -> float:
+def retraining_noise(table: TabularBenchmark, dataset: str, space: SearchSpace) -> float:
     """Points of test accuracy below which no difference is one.
 
     The mean sd within groups of isomorphic cells, which compute the same function and were mostly trained separately.

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 
-from harness.benchmarks.table import EMBEDDED, Table
+from harness.benchmarks.table import EMBEDDED, TabularBenchmark
 from harness.errors import HarnessError
 from harness.spaces.base import SearchSpace
 
@@ -53,7 +53,7 @@ def check_name(name: str) -> str:
     return name
 
 
-def write_table(table: Table, space: SearchSpace) -> Path:
+def write_table(table: TabularBenchmark, space: SearchSpace) -> Path:
     """Store a table under its name; returns the file, which is complete or not there.
 
     Raises HarnessError where there is one already, or the disk is full or not writable.
@@ -102,7 +102,7 @@ def _unwritable(path: Path, error: OSError) -> HarnessError:
     )
 
 
-def read_parquet(path: Path, space: SearchSpace) -> Table:
+def read_parquet(path: Path, space: SearchSpace) -> TabularBenchmark:
     """The table in a Parquet file that :func:`write_table` wrote. A column is read when it is first asked for.
 
     Raises HarnessError where it is no such file, is damaged, or is of another space.
@@ -110,7 +110,7 @@ def read_parquet(path: Path, space: SearchSpace) -> Table:
     facts, columns = _open(path)
     if facts["space"] != space.name or columns.size != space.size:
         raise HarnessError(f"the table {path} is of {facts['space']}, not {space.name}")
-    return Table(path.stem, space.name, columns, facts["provenance"])
+    return TabularBenchmark(path.stem, space.name, columns, facts["provenance"])
 
 
 def read_provenance(path: Path) -> tuple[dict[str, Any], list[tuple[str, str]]]:

@@ -16,7 +16,7 @@ from harness.cli.benchmark_build import build
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
-    from harness.benchmarks.table import Table
+    from harness.benchmarks.table import TabularBenchmark
     from harness.spaces.base import Architecture, SearchSpace
 
 
@@ -109,7 +109,7 @@ def _content(columns: list[tuple[str, str]]) -> str:
     return text if any(metric == "valid_accuracy" for _, metric in columns) else f"{text}; no validation accuracy"
 
 
-def describe(cell: Architecture, space: SearchSpace, table: Table) -> dict[str, Any]:
+def describe(cell: Architecture, space: SearchSpace, table: TabularBenchmark) -> dict[str, Any]:
     """Everything known of a cell, as ``--json`` prints it.
 
     Keys: ``space``; ``architecture``, its string; ``index``, its official row; ``canonical``, the form that isomorphic
@@ -118,7 +118,7 @@ def describe(cell: Architecture, space: SearchSpace, table: Table) -> dict[str, 
     and 32×32 images; ``datasets``, by name: ``test_accuracy`` (%), ``rank`` (1 is best; equal cells share a rank),
     ``percentile`` (% of all cells that are worse), ``regret`` (points below the best cell), ``isomorphic_range`` (% of
     the lowest and highest isomorphic cell), ``recorded`` (all that the table has of it, by metric; see
-    :class:`harness.benchmarks.table.Table`); ``table``, its provenance.
+    :class:`harness.benchmarks.table.TabularBenchmark`); ``table``, its provenance.
     """
     from harness.search.operation_costs import benchmark_size
     from harness.spaces.base import isomorphic_groups

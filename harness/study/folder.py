@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock
 
 from harness.benchmarks.load import load_table, table_reference
-from harness.benchmarks.table import Table
+from harness.benchmarks.table import TabularBenchmark
 from harness.errors import HarnessError
 from harness.runs.folder import RunFolder
 from harness.runs.results import check_folder
@@ -27,7 +27,7 @@ def study_folder(runs: Path, name: str) -> Path:
     return check_folder(runs) / name
 
 
-def open_table(study: Path, given: str | None, space: SearchSpace) -> Table:
+def open_table(study: Path, given: str | None, space: SearchSpace) -> TabularBenchmark:
     """The table of a study: the recorded one; of a study without one, the table that is given, else the embedded one.
 
     Raises:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from harness.benchmarks.lookup import look_up
-from harness.benchmarks.table import Table
+from harness.benchmarks.table import TabularBenchmark
 from harness.runs.folder import RunFolder
 from harness.runs.schema import RunEvaluation
 
 
-def record_accuracies(run: RunFolder, table: Table) -> bool:
+def record_accuracies(run: RunFolder, table: TabularBenchmark) -> bool:
     """Write ``evaluation.json`` unless it holds this table's accuracies of these epochs; whether anything changed.
 
     Accuracies after retraining stay as they are: see :class:`harness.retraining.trainings.Retraining`.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.benchmarks.load import table_reference
 from harness.benchmarks.query import answers
-from harness.benchmarks.table import Table
+from harness.benchmarks.table import TabularBenchmark
 from harness.config.protocol import Protocol, load_protocol
 from harness.config.study_options import DEFAULT_SPACE, StudyOptions
 from harness.data.training_set import TrainingSet, load_training_set
@@ -57,7 +57,7 @@ class StudyPlan:
     space: SearchSpace
     training: TrainingSet
     path: Path
-    table: Table | None
+    table: TabularBenchmark | None
     table_reference: str | None
     jobs: int
     threads: int

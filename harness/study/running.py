@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import TaskID
 
-from harness.benchmarks.table import Table
+from harness.benchmarks.table import TabularBenchmark
 from harness.errors import HarnessError
 from harness.execution.local import Executor
 from harness.progress import StudyProgress
@@ -28,7 +28,7 @@ from harness.tracking.mirror import Mirror
 
 def run_planned(
     runs: Sequence[PlannedRun],
-    table: Table | None,
+    table: TabularBenchmark | None,
     executor: Executor,
     environment: dict[str, Any],
     *,
@@ -91,7 +91,7 @@ def _claim(folder: Path) -> Iterator[None]:
 def _work(
     runs: Sequence[PlannedRun],
     todo: Sequence[PlannedRun],
-    table: Table | None,
+    table: TabularBenchmark | None,
     executor: Executor,
     environment: dict[str, Any],
     fresh: bool,
@@ -124,7 +124,7 @@ def mirror_added(runs: Sequence[RunFolder], draw: Draw | None = None) -> None:
     mirror.close()
 
 
-def _by_dataset(table: Table) -> Accuracy:
+def _by_dataset(table: TabularBenchmark) -> Accuracy:
     return lambda index: {dataset: float(table.test_accuracy(dataset)[index]) for dataset in table.datasets}
 
 
@@ -136,7 +136,7 @@ class _StudyListener:
     """
 
     def __init__(
-        self, runs: Sequence[PlannedRun], table: Table | None, screen: StudyProgress, mirror: Mirror | None
+        self, runs: Sequence[PlannedRun], table: TabularBenchmark | None, screen: StudyProgress, mirror: Mirror | None
     ) -> None:
         self._runs = {run.folder.path: run for run in runs}
         self._shown: dict[Path, TaskID] = {}

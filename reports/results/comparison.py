@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.benchmarks.load import load_table
 from harness.benchmarks.retraining_noise import retraining_noise
-from harness.benchmarks.table import Table
+from harness.benchmarks.table import TabularBenchmark
 from harness.errors import HarnessError
 from harness.reports.statistics.summary import Floats
 from harness.runs.folder import RunFolder
@@ -97,7 +97,7 @@ class Comparison:
     space: SearchSpace
     methods: list[MethodResults]
     datasets: list[str]
-    table: Table | None
+    table: TabularBenchmark | None
     table_provenance: dict[str, Any] | None
     table_problem: str
     environments: dict[str, list[str]]
@@ -153,7 +153,7 @@ def compare(study: Study, table: str | Path | None = None) -> Comparison:
         raise HarnessError(f"study {study.name!r} has no runs; start some with: harness run --study {study.name}")
     _check_comparable(study)
     space = get_space(study.runs[0].config["space"])
-    loaded: Table | None = None
+    loaded: TabularBenchmark | None = None
     problem = ""
     try:
         if table is not None or space.enumerable:
@@ -198,7 +198,7 @@ def _check_comparable(study: Study) -> None:
             )
 
 
-def _accuracies(run: Run, table: Table | None) -> dict[str, list[float]]:
+def _accuracies(run: Run, table: TabularBenchmark | None) -> dict[str, list[float]]:
     if table is None:
         return dict(run.evaluation["accuracy"]) if run.evaluation else {}
     rows = [row["index"] for row in run.trace]

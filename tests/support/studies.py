@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from harness import registry
-from harness.benchmarks.table import Table
+from harness.benchmarks.table import TabularBenchmark
 from harness.errors import HarnessError
 from harness.reports.results import comparison
 from harness.reports.statistics.summary import Floats
@@ -46,11 +46,11 @@ def accuracy(cell: Cell, dataset: str = "cifar10") -> float:
     return value - 22 if dataset == "cifar100" else value
 
 
-def table(datasets: Sequence[str] = DATASETS) -> Table:
+def table(datasets: Sequence[str] = DATASETS) -> TabularBenchmark:
     """The table of :func:`accuracy` over all NAS-Bench-201 cells."""
     columns = {(name, "test_accuracy"): _column(name).copy() for name in datasets}
     provenance = {"name": "made-up", "description": "Made-up accuracies.", "source": "tests", "sha256": "0" * 64}
-    return Table("made-up", "nas-bench-201", columns, provenance)
+    return TabularBenchmark("made-up", "nas-bench-201", columns, provenance)
 
 
 @cache
@@ -59,12 +59,12 @@ def _column(dataset: str) -> Floats:
     return np.array([accuracy(encoding.cell_at(row), dataset) for row in range(encoding.SIZE)])
 
 
-def rng(table: Table, dataset: str, space: SearchSpace) -> float:
+def rng(table: TabularBenchmark, dataset: str, space: SearchSpace) -> float:
     """Stands for :func:`harness.benchmarks.retraining_noise.retraining_noise`: made-up isomorphic cells differ more."""
     return {"cifar10": 0.17, "cifar100": 0.31}[dataset]
 
 
-def missing_table(*_: Any) -> Table:
+def missing_table(*_: Any) -> TabularBenchmark:
     """Stands for :func:`harness.benchmarks.load.load_table` where the file is gone."""
     raise HarnessError("no table at gone.csv; give its path with --table")
 

@@ -26,7 +26,7 @@ from harness.benchmark_builder.table import store_built
 from harness.benchmarks.load import load_table
 from harness.benchmarks.retraining_noise import retraining_noise
 from harness.benchmarks.store import tables_directory
-from harness.benchmarks.table import Table
+from harness.benchmarks.table import TabularBenchmark
 from harness.config.recipe import Optimization, Recipe, load_recipe
 from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
@@ -293,7 +293,7 @@ def test_what_was_measured_is_kept_until_the_table_is_read_back(monkeypatch: pyt
     other = planned.folder.parent / "unfinished"
     for folder in (planned.folder, other):
         folder.mkdir(parents=True)
-    table = Table("tiny", space.name, {("digits", "test_accuracy"): np.full(12, 50.0)}, {"name": "tiny"})
+    table = TabularBenchmark("tiny", space.name, {("digits", "test_accuracy"): np.full(12, 50.0)}, {"name": "tiny"})
     damaged = replace(table, columns={("digits", "test_accuracy"): np.full(12, 51.0)})
     with monkeypatch.context() as patch:
         patch.setattr("harness.benchmark_builder.table.read_parquet", lambda *_: damaged)

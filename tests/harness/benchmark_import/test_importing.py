@@ -23,7 +23,7 @@ from harness.benchmark_import.pickle_stream import PickleReader
 from harness.benchmark_import.records import DATASETS, MARKS, Collector, Columns, summarize_records
 from harness.benchmarks.load import load_table, table_reference
 from harness.benchmarks.store import stored_tables
-from harness.benchmarks.table import EMBEDDED, Table
+from harness.benchmarks.table import EMBEDDED, TabularBenchmark
 from harness.errors import HarnessError
 from harness.spaces.nas_bench_201.space import NASBench201
 from tests.support import nb201_files as files
@@ -189,7 +189,10 @@ def test_the_first_version_has_no_test_accuracy_at_12_epochs(tmp_path: Path) -> 
 
 
 def test_validation_is_never_taken_from_test() -> None:
-    for table in (load_table(None, NASBench201()), Table("mine", "s", {("a", "test_accuracy"): np.zeros(3)}, {})):
+    for table in (
+        load_table(None, NASBench201()),
+        TabularBenchmark("mine", "s", {("a", "test_accuracy"): np.zeros(3)}, {}),
+    ):
         dataset = table.datasets[0]
         with pytest.raises(
             HarnessError, match=rf"^the table {table.name} has no valid_accuracy on {dataset}: it has tes"

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from harness.benchmarks.load import load_table
-from harness.benchmarks.table import Table
+from harness.benchmarks.table import TabularBenchmark
 from harness.errors import HarnessError
 from harness.spaces.nas_bench_201.encoding import SIZE, cell_at, to_string
 from harness.spaces.nas_bench_201.space import NASBench201
@@ -24,15 +24,15 @@ CONV_ROW = f"93.8,71.1,41.4,{to_string(ALL_CONV3)},x"
 
 
 @pytest.fixture(scope="module")
-def made_up() -> Table:
+def made_up() -> TabularBenchmark:
     draw = np.random.default_rng(0)
     columns = {
         (name, "test_accuracy"): draw.uniform(0, 100, SIZE) for name in ("cifar10", "cifar100", "ImageNet16-120")
     }
-    return Table("made-up", SPACE.name, columns, {})
+    return TabularBenchmark("made-up", SPACE.name, columns, {})
 
 
-def rows(table: Table) -> list[str]:
+def rows(table: TabularBenchmark) -> list[str]:
     """Its rows in the form of the tests' CSV files, in random order."""
     lines = [
         ",".join([*(repr(value) for value in table.query(row).values()), to_string(cell_at(row)), "-"])
@@ -47,13 +47,13 @@ def write(path: Path, *lines: str) -> Path:
     return path
 
 
-def assert_same(table: Table, other: Table) -> None:
+def assert_same(table: TabularBenchmark, other: TabularBenchmark) -> None:
     assert list(table.columns) == list(other.columns)
     for key, column in table.columns.items():
         assert np.array_equal(column, other.columns[key])
 
 
-def test_the_architecture_decides_the_row(made_up: Table, tmp_path: Path) -> None:
+def test_the_architecture_decides_the_row(made_up: TabularBenchmark, tmp_path: Path) -> None:
     file = write(tmp_path / "mine.csv", HEADER, *rows(made_up))
     table = load_table(file, SPACE)
     assert table.datasets == ["cifar10", "cifar100", "ImageNet16-120"]
@@ -67,14 +67,14 @@ def test_the_architecture_decides_the_row(made_up: Table, tmp_path: Path) -> Non
     }
 
 
-def test_files_as_spreadsheets_write_them(made_up: Table, tmp_path: Path) -> None:
+def test_files_as_spreadsheets_write_them(made_up: TabularBenchmark, tmp_path: Path) -> None:
     lines = ['"' + line.replace(",", '","') + '"' for line in [HEADER, *rows(made_up)]]
     file = tmp_path / "mine.csv"
     file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join([*lines, "", ""]).encode())
     assert_same(load_table(file, SPACE), made_up)
 
 
-def test_any_dataset_in_any_order_and_other_columns(made_up: Table, tmp_path: Path) -> None:
+def test_any_dataset_in_any_order_and_other_columns(made_up: TabularBenchmark, tmp_path: Path) -> None:
     lines = [
         "note,architecture,SVHN_test,CIFAR-100_test,cifar10_valid",
         *(f"n,{line.split(',')[3]},{line.split(',')[0]},{line.split(',')[1]},x" for line in rows(made_up)),
@@ -145,7 +145,7 @@ def test_what_is_no_csv_file_is_refused_in_one_line(tmp_path: Path, content: byt
     assert str(caught.value).isprintable()
 
 
-def test_fractions_are_not_taken_for_percentages(made_up: Table, tmp_path: Path) -> None:
+def test_fractions_are_not_taken_for_percentages(made_up: TabularBenchmark, tmp_path: Path) -> None:
     fractions = [f"{float(line.partition(',')[0]) / 100},{line.partition(',')[2]}" for line in rows(made_up)]
     with pytest.raises(HarnessError, match="no accuracy above 1 in cifar10_test; it takes percentages"):
         load_table(write(tmp_path / "mine.csv", HEADER, *fractions), SPACE)

@@ -14,9 +14,9 @@ from harness.benchmarks.store import write_table
 from harness.errors import HarnessError
 from harness.runs.results import load_study
 from harness.search.benchmark_query import BenchmarkQuery
+from tests.harness.search.test_query_by_lookup import SECONDS, TEST, VALID, full_table, rules, table
 from tests.support.command_line import call, refusal
 from tests.support.toy import NAS_BENCH_201 as SPACE
-from tests.test_table_search import SECONDS, TEST, VALID, full_table, rules, table
 
 pytestmark = pytest.mark.usefixtures("work")
 

@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 from harness.benchmarks.analog import read_baseline
 from harness.benchmarks.load import load_table
 from harness.benchmarks.retraining_noise import retraining_noise
-from harness.benchmarks.table import EMBEDDED, Table
+from harness.benchmarks.table import EMBEDDED, TabularBenchmark
 from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
 from harness.retraining.test_set import load_test_set
@@ -32,12 +32,12 @@ ALL_SKIP, ALL_CONV3, ALL_NONE = ((operation,) * 6 for operation in (1, 3, 0))
 
 
 @pytest.fixture(scope="module")
-def embedded() -> Table:
+def embedded() -> TabularBenchmark:
     return load_table(None, SPACE)
 
 
 @pytest.fixture(scope="module")
-def published() -> Table:
+def published() -> TabularBenchmark:
     """NAS-Bench-201's own test accuracies."""
     file = DATA / "nas-bench-201" / "test_accuracy_200ep.csv"
     if not file.is_file():
@@ -59,7 +59,7 @@ class OtherSpace(NASBench201):
 # The embedded table
 
 
-def test_known_cells_of_the_embedded_table(embedded: Table) -> None:
+def test_known_cells_of_the_embedded_table(embedded: TabularBenchmark) -> None:
     column = embedded.test_accuracy("cifar10")
     known = {ALL_SKIP: 60.78, ALL_NONE: 10.00, ALL_CONV3: 93.24}
     assert {each: round(float(column[index(each)]), 2) for each in known} == known
@@ -68,7 +68,7 @@ def test_known_cells_of_the_embedded_table(embedded: Table) -> None:
     assert column.max() == pytest.approx(94.07, abs=0.005)
 
 
-def test_the_embedded_table_is_the_default(embedded: Table) -> None:
+def test_the_embedded_table_is_the_default(embedded: TabularBenchmark) -> None:
     assert embedded.datasets == ["cifar10", "digits"]
     assert all(column.shape == (SIZE,) for column in embedded.columns.values())
     assert np.array_equal(embedded.valid_accuracy("digits"), load_table(EMBEDDED, SPACE).valid_accuracy("digits"))
@@ -77,7 +77,7 @@ def test_the_embedded_table_is_the_default(embedded: Table) -> None:
         embedded.valid_accuracy("cifar10")
 
 
-def test_the_embedded_table_says_what_it_is(embedded: Table) -> None:
+def test_the_embedded_table_says_what_it_is(embedded: TabularBenchmark) -> None:
     assert embedded.name == embedded.provenance["name"] == EMBEDDED
     assert "harness benchmark build" in embedded.provenance["source"]
     assert len(bytes.fromhex(embedded.provenance["sha256"])) == 32
@@ -89,13 +89,13 @@ def test_the_embedded_table_says_what_it_is(embedded: Table) -> None:
         assert said in description
 
 
-def test_digits_of_the_embedded_table_are_those_that_install_with_the_package(embedded: Table) -> None:
+def test_digits_of_the_embedded_table_are_those_that_install_with_the_package(embedded: TabularBenchmark) -> None:
     plan = embedded.provenance["plan"]
     training, test = load_training_set("digits"), load_test_set("digits")
     assert (plan["dataset_digest"], plan["test_digest"]) == (training.digest, test.digest)
 
 
-def test_digits_of_the_embedded_table_are_means_over_training_seeds(embedded: Table) -> None:
+def test_digits_of_the_embedded_table_are_means_over_training_seeds(embedded: TabularBenchmark) -> None:
     plan = embedded.provenance["plan"]
     for epochs, end in ((plan["recipe"]["training"]["epochs"], ""), (plan["short"], f"@{plan['short']}")):
         for metric in ("valid_accuracy", "test_accuracy"):
@@ -104,7 +104,7 @@ def test_digits_of_the_embedded_table_are_means_over_training_seeds(embedded: Ta
     assert (embedded.column("digits", "valid_seconds") > 0).all()
 
 
-def test_digits_of_the_embedded_table_tell_cells_apart(embedded: Table) -> None:
+def test_digits_of_the_embedded_table_tell_cells_apart(embedded: TabularBenchmark) -> None:
     """Differences between cells are far above those between training seeds, and a cell that passes nothing guesses."""
     column = embedded.test_accuracy("digits")
     assert column[index(ALL_NONE)] == pytest.approx(10, abs=2.5)
@@ -113,13 +113,13 @@ def test_digits_of_the_embedded_table_tell_cells_apart(embedded: Table) -> None:
     assert passing.std() > 2 * retraining_noise(embedded, "digits", SPACE)
 
 
-def test_isomorphic_cells_have_one_record_on_digits(embedded: Table) -> None:
+def test_isomorphic_cells_have_one_record_on_digits(embedded: TabularBenchmark) -> None:
     column = embedded.test_accuracy("digits")
     for group in isomorphic_groups(SPACE).values():
         assert len(set(column[group])) == 1
 
 
-def test_the_package_of_the_embedded_table_is_not_imported(embedded: Table) -> None:
+def test_the_package_of_the_embedded_table_is_not_imported(embedded: TabularBenchmark) -> None:
     assert not [name for name in sys.modules if name.startswith("analognasbench")]
 
 
@@ -131,7 +131,9 @@ def test_the_embedded_table_covers_one_space() -> None:
         load_table(None, OtherSpace())
 
 
-def test_the_embedded_table_ranks_cells_as_nas_bench_201_does(embedded: Table, published: Table) -> None:
+def test_the_embedded_table_ranks_cells_as_nas_bench_201_does(
+    embedded: TabularBenchmark, published: TabularBenchmark
+) -> None:
     ours, theirs = embedded.test_accuracy("cifar10"), published.test_accuracy("cifar10")
     assert spearmanr(ours, theirs).statistic == pytest.approx(0.991, abs=5e-4)
     assert np.corrcoef(ours, theirs)[0, 1] == pytest.approx(0.9994, abs=5e-5)
@@ -243,12 +245,12 @@ def test_without_the_package_the_message_says_how_to_install_it(monkeypatch: pyt
         ("avg|skip avg|skip avg skip", [54.48, 10.80, 12.85]),
     ],
 )
-def test_published_cells(published: Table, text: str, accuracies: list[float]) -> None:
+def test_published_cells(published: TabularBenchmark, text: str, accuracies: list[float]) -> None:
     found = [published.test_accuracy(name)[cell(text)] for name in ("cifar10", "cifar100", "ImageNet16-120")]
     assert found == pytest.approx(accuracies, abs=0.006)
 
 
-def test_published_statistics(published: Table) -> None:
+def test_published_statistics(published: TabularBenchmark) -> None:
     columns = [published.test_accuracy(name) for name in published.datasets]
     assert [column.mean() for column in columns] == pytest.approx([87.06, 61.41, 33.59], abs=0.006)
     assert [column.std() for column in columns] == pytest.approx([12.93, 12.17, 9.51], abs=0.006)
@@ -277,7 +279,7 @@ def gain(choice: tuple[int, ...]) -> int:
     ],
 )
 def test_collapse_is_the_number_of_identity_paths(
-    published: Table, paths: int, cells: int, ranges: list[tuple[float, float]]
+    published: TabularBenchmark, paths: int, cells: int, ranges: list[tuple[float, float]]
 ) -> None:
     chosen = [index(each) for each in itertools.product((NONE, SKIP), repeat=6) if gain(each) == paths]
     assert len(chosen) == cells
@@ -286,11 +288,11 @@ def test_collapse_is_the_number_of_identity_paths(
         assert (column.min(), column.max()) == pytest.approx((low, high), abs=rounding)
 
 
-def test_retraining_noise_of_the_embedded_table(embedded: Table) -> None:
+def test_retraining_noise_of_the_embedded_table(embedded: TabularBenchmark) -> None:
     assert retraining_noise(embedded, "cifar10", NASBench201()) == pytest.approx(0.23, abs=0.005)
 
 
-def test_published_retraining_noise(published: Table) -> None:
+def test_published_retraining_noise(published: TabularBenchmark) -> None:
     found = [retraining_noise(published, dataset, NASBench201()) for dataset in published.datasets]
     assert found == pytest.approx([0.17, 0.31, 0.40], abs=0.005)
 
@@ -301,7 +303,7 @@ def test_retraining_noise_by_hand() -> None:
     alone = index((SKIP,) * 6)
     column[alone] = 50.0  # no other cell computes the same
     assert [space.canonical(cell_at(row)) for row in range(SIZE)].count(space.canonical((SKIP,) * 6)) == 1
-    table = Table("zeros", space.name, {("cifar10", "test_accuracy"): column}, {})
+    table = TabularBenchmark("zeros", space.name, {("cifar10", "test_accuracy"): column}, {})
     assert retraining_noise(table, "cifar10", space) == 0
     forms = [space.canonical(cell_at(row)) for row in range(SIZE)]
     groups = {form: forms.count(form) for form in set(forms[:200])}

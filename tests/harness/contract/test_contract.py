@@ -12,7 +12,7 @@ import torch
 from pydantic import ConfigDict, Field
 
 from harness import data, registry
-from harness.benchmarks.table import Table
+from harness.benchmarks.table import TabularBenchmark
 from harness.contract import Broken, MethodContract, NotApplicable
 from harness.contract.checks import checks, contract_of
 from harness.contract.reachability import forbidden, imported_from_the_harness
@@ -227,9 +227,9 @@ def test_other_processes_that_find_another_outcome_break_it(monkeypatch: pytest.
         kept.test_it_is_the_same_in_other_processes()
 
 
-def table() -> Table:
+def table() -> TabularBenchmark:
     accuracy = np.zeros(15625)
-    return Table("made up", "nas-bench-201", {("cifar10", "test_accuracy"): accuracy}, {})
+    return TabularBenchmark("made up", "nas-bench-201", {("cifar10", "test_accuracy"): accuracy}, {})
 
 
 HELD = [

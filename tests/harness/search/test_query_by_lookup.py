@@ -10,7 +10,7 @@ import pytest
 from harness.benchmarks.load import load_table
 from harness.benchmarks.query import answers
 from harness.benchmarks.store import write_table
-from harness.benchmarks.table import Table
+from harness.benchmarks.table import TabularBenchmark
 from harness.config.protocol import Protocol, load_protocol
 from harness.errors import HarnessError
 from harness.methods.random_search import RandomSearch
@@ -30,13 +30,13 @@ VALID = np.linspace(20, 90, SPACE.size)
 TEST = np.linspace(95, 15, SPACE.size)  # the other way round: a search that saw it would end elsewhere
 
 
-def table(**columns: np.ndarray) -> Table:
+def table(**columns: np.ndarray) -> TabularBenchmark:
     found = {("digits", name): values for name, values in columns.items()}
     provenance = {"name": "told", "description": "Made up.", "source": "a test", "sha256": "0" * 64}
-    return Table("told", SPACE.name, {("digits", "test_accuracy"): TEST, **found}, provenance)
+    return TabularBenchmark("told", SPACE.name, {("digits", "test_accuracy"): TEST, **found}, provenance)
 
 
-def full_table() -> Table:
+def full_table() -> TabularBenchmark:
     return table(
         **{
             "valid_accuracy": VALID,
@@ -181,6 +181,6 @@ def test_the_embedded_table_answers_searches_on_digits_and_on_nothing_else() -> 
 
 def test_answers_do_not_depend_on_the_test_column() -> None:
     protocol = rules()
-    other = Table("other", SPACE.name, {**full_table().columns, ("digits", "test_accuracy"): TEST[::-1]}, {})
+    other = TabularBenchmark("other", SPACE.name, {**full_table().columns, ("digits", "test_accuracy"): TEST[::-1]}, {})
     assert answers(other, protocol).digest == answers(full_table(), protocol).digest
     assert np.array_equal(answers(other, protocol).valid_accuracy, VALID)

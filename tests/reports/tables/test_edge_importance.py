@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.benchmarks.table import Table
+from harness.benchmarks.table import TabularBenchmark
 from harness.reports.figures.edge_heatmaps import edge_ablation, perturbations
 from harness.reports.figures.style import house_style
 from harness.reports.results import comparison
@@ -132,7 +132,7 @@ def test_a_cell_that_is_better_without_its_edges_is_said_to_be_so(
     writer: StudyWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     column = 100 - studies.table().test_accuracy("cifar10")
-    upside_down = Table("made-up", "nas-bench-201", {("cifar10", "test_accuracy"): column}, {})
+    upside_down = TabularBenchmark("made-up", "nas-bench-201", {("cifar10", "test_accuracy"): column}, {})
     monkeypatch.setattr(comparison, "load_table", lambda *_: upside_down)
     writer.add("darts", 0, [MIXED])
     gains = [-row[encoding.NONE] for row in by_hand(MIXED)]
