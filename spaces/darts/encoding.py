@@ -108,8 +108,8 @@ def parse(text: str) -> Architecture:
             raise misread("darts", text, position, what)
         position += len(token)
 
-    for place, edges in enumerate(ENTERING):
-        cell, node = divmod(place, len(ENTERING) // len(CELLS))
+    for number, edges in enumerate(ENTERING):
+        cell, node = divmod(number, len(ENTERING) // len(CELLS))
         target = INPUTS + node
         if node == 0:
             opening = f"{CELLS[cell]}:" if cell == 0 else f";{CELLS[cell]}:"
@@ -140,7 +140,7 @@ def parse(text: str) -> Architecture:
 
 def neighbours(genotype: Architecture) -> list[Architecture]:
     """The 264 genotypes that differ in one of the 16 inputs of nodes: its operation, its source or both."""
-    found = []
+    genotypes = []
     for edges in ENTERING:
         free = [edge for edge in edges if genotype[edge] == NONE]
         for edge in edges:
@@ -152,5 +152,5 @@ def neighbours(genotype: Architecture) -> list[Architecture]:
                         changed = list(genotype)
                         changed[edge] = NONE
                         changed[other] = operation
-                        found.append(tuple(changed))
-    return found
+                        genotypes.append(tuple(changed))
+    return genotypes

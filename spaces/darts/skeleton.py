@@ -23,7 +23,7 @@ CONCATENATED = NODES - INPUTS
 
 
 @dataclass(frozen=True)
-class Place:
+class CellPosition:
     """Where a cell stands.
 
     Attributes:
@@ -46,12 +46,12 @@ class Place:
 class Inputs(nn.Module):
     """Makes the outputs of the two cells before as wide as the cell, and as small."""
 
-    def __init__(self, place: Place, norm: Norm) -> None:
+    def __init__(self, position: CellPosition, norm: Norm) -> None:
         super().__init__()
-        before_previous, previous = place.inputs
-        first = FactorizedReduce if place.after_reduction else relu_conv_bn
-        self.first = first(before_previous, place.channels, norm)
-        self.second = relu_conv_bn(previous, place.channels, norm)
+        before_previous, previous = position.inputs
+        first = FactorizedReduce if position.after_reduction else relu_conv_bn
+        self.first = first(before_previous, position.channels, norm)
+        self.second = relu_conv_bn(previous, position.channels, norm)
 
     def forward(self, before_previous: Tensor, previous: Tensor) -> list[Tensor]:
         return [self.first(before_previous), self.second(previous)]
@@ -65,10 +65,10 @@ class Skeleton(nn.Module):
 
     Args:
         config: C, N and the number of classes.
-        cell: makes the cell of a place.
+        cell: makes the cell that stands at a position.
     """
 
-    def __init__(self, config: NetworkConfig, cell: Callable[[Place], nn.Module]) -> None:
+    def __init__(self, config: NetworkConfig, cell: Callable[[CellPosition], nn.Module]) -> None:
         super().__init__()
         width, depth = config.channels, 3 * config.cells + 2
         inputs = (STEM_WIDENING * width, STEM_WIDENING * width)
@@ -80,7 +80,7 @@ class Skeleton(nn.Module):
         for number in range(depth):
             after_reduction, reduction = reduction, number in (depth // 3, 2 * depth // 3)
             width *= 2 if reduction else 1
-            self.cells.append(cell(Place(inputs, width, reduction, after_reduction)))
+            self.cells.append(cell(CellPosition(inputs, width, reduction, after_reduction)))
             inputs = (inputs[1], CONCATENATED * width)
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs[1], config.classes))
 

@@ -31,7 +31,7 @@ class DARTSSpace(SearchSpace):
     @property
     def cells(self) -> dict[str, range]:
         edges = len(encoding.CELL_EDGES)
-        return {name: range(edges * place, edges * (place + 1)) for place, name in enumerate(encoding.CELLS)}
+        return {name: range(edges * number, edges * (number + 1)) for number, name in enumerate(encoding.CELLS)}
 
     @property
     def outputs(self) -> tuple[int, ...]:

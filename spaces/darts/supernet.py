@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from harness.spaces.base import Mixture, NetworkConfig, Supernet
 from harness.spaces.darts.encoding import CELL_EDGES, INPUTS, NODES, OPERATIONS
-from harness.spaces.darts.skeleton import Inputs, Place, Skeleton
+from harness.spaces.darts.skeleton import CellPosition, Inputs, Skeleton
 
 OUTGOING = [[edge for edge, (source, _) in enumerate(CELL_EDGES) if source == node] for node in range(NODES - 1)]
 """Edges of a cell that leave each node, in order of their target."""
@@ -159,7 +159,7 @@ class OutgoingEdges(nn.Module):
             weights: (edges, operations).
             selected: the only operation computed on each edge.
         """
-        found: list[Tensor | None] = [None] * self.edges
+        outputs: list[Tensor | None] = [None] * self.edges
         total: Tensor | None = None
         for operation, name in enumerate(OPERATIONS):
             chosen = [i for i in range(self.edges) if selected is None or selected[i] == operation]
@@ -170,8 +170,8 @@ class OutgoingEdges(nn.Module):
                 total = y if total is None else total + y
             else:
                 for edge, output in zip(chosen, y.unbind(1), strict=True):
-                    found[edge] = output
-        return found if total is None else list(total.unbind(1))
+                    outputs[edge] = output
+        return outputs if total is None else list(total.unbind(1))
 
     def _outputs(self, name: str, x: Tensor, scale: Tensor, chosen: list[int]) -> Tensor:
         """``scale[i]`` · operation(x) for each chosen edge: (batch, len(chosen), c, h, w)."""
@@ -184,12 +184,12 @@ class OutgoingEdges(nn.Module):
 class MixedCell(nn.Module):
     """A cell whose 14 edges mix all operations; reduction cells follow the last 14 rows of the mixture."""
 
-    def __init__(self, place: Place, config: NetworkConfig) -> None:
+    def __init__(self, position: CellPosition, config: NetworkConfig) -> None:
         super().__init__()
-        self.groups, self.reduction, self.stride = config.partial_channels, place.reduction, place.stride
-        self.mixed = config.searched_channels(place.channels)
+        self.groups, self.reduction, self.stride = config.partial_channels, position.reduction, position.stride
+        self.mixed = config.searched_channels(position.channels)
         running = config.batch_norm == "running"
-        self.inputs = Inputs(place, partial(nn.BatchNorm2d, affine=False, track_running_stats=running))
+        self.inputs = Inputs(position, partial(nn.BatchNorm2d, affine=False, track_running_stats=running))
         self.outgoing = nn.ModuleList(
             OutgoingEdges(self.mixed, len(edges), self.stride(node), running) for node, edges in enumerate(OUTGOING)
         )
@@ -234,7 +234,7 @@ class DARTSSupernet(Supernet):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.network = Skeleton(config, lambda place: MixedCell(place, config))
+        self.network = Skeleton(config, lambda position: MixedCell(position, config))
 
     def forward(self, images: Tensor, mixture: Mixture) -> Tensor:
         mixture = replace(mixture, weights=mixture.weights.to(images))  # Mixture.of knows no device or precision

@@ -118,8 +118,8 @@ def differentiate(inputs: tuple[Tensor, ...], gradients: tuple[Tensor, ...]) -> 
     """The gradient of :func:`mixed_edges`, itself differentiable; None for inputs that need none."""
     own = [tensor.view_as(tensor) for tensor in inputs]  # their gradient does not go on into what they come from
     wanted = [tensor for tensor in own if tensor.requires_grad]
-    found = iter(torch.autograd.grad(mixed_edges(*own), wanted, gradients, create_graph=True))
-    return tuple(next(found) if tensor.requires_grad else None for tensor in own)
+    gradients_over = iter(torch.autograd.grad(mixed_edges(*own), wanted, gradients, create_graph=True))
+    return tuple(next(gradients_over) if tensor.requires_grad else None for tensor in own)
 
 
 class Normalised(NamedTuple):

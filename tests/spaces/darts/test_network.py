@@ -15,7 +15,7 @@ from harness.random_streams import stream
 from harness.spaces.base import Architecture, Mixture, NetworkConfig, SpaceError, initialize
 from harness.spaces.darts.encoding import CELL_EDGES, OPERATIONS
 from harness.spaces.darts.network import DiscreteNetwork
-from harness.spaces.darts.skeleton import Place
+from harness.spaces.darts.skeleton import CellPosition
 from harness.spaces.darts.space import PUBLISHED, DARTSSpace
 from harness.spaces.darts.supernet import OUTGOING, DARTSSupernet, EdgeNorm, MixedCell
 from harness.spaces.network_size import parameters
@@ -86,10 +86,10 @@ def apply(name: str, x: Tensor, weights: list[Tensor], stride: int) -> Tensor:
 def weights_of(cell: MixedCell, edge: int, name: str) -> list[Tensor]:
     """The supernet's kernels of an operation on one edge."""
     source = CELL_EDGES[edge][0]
-    outgoing, place = cell.outgoing[source], OUTGOING[source].index(edge)
+    outgoing, position = cell.outgoing[source], OUTGOING[source].index(edge)
     operations = outgoing.convolutions
     kernels = list(operations[name].parameters()) if name in operations else []
-    return [kernel.chunk(outgoing.edges)[place] for kernel in kernels]
+    return [kernel.chunk(outgoing.edges)[position] for kernel in kernels]
 
 
 def expected_edge(cell: MixedCell, edge: int, x: Tensor, mixture: Mixture, K: int) -> Tensor:
@@ -159,8 +159,8 @@ def sampled() -> Mixture:
 )
 def test_a_cell_computes_the_sums_of_the_paper(mixture: Mixture, K: int, reduction: bool) -> None:
     """Values, and the gradients of weights, mixture and input."""
-    place = Place(inputs=(6, 8), channels=4, reduction=reduction, after_reduction=not reduction)
-    cell = MixedCell(place, replace(SMALL, partial_channels=K)).double()
+    position = CellPosition(inputs=(6, 8), channels=4, reduction=reduction, after_reduction=not reduction)
+    cell = MixedCell(position, replace(SMALL, partial_channels=K)).double()
     initialize(cell, lambda name: stream(0, name))
     s0 = random("s0", 2, 6, 4, 4) if reduction else random("s0", 2, 6, 8, 8)
     s1 = random("s1", 2, 8, 4, 4).requires_grad_()
@@ -168,10 +168,10 @@ def test_a_cell_computes_the_sums_of_the_paper(mixture: Mixture, K: int, reducti
     torch.testing.assert_close(ours, theirs)
     parts = [mixture.weights, mixture.edge_weights, mixture.edge_bias, s1, *cell.parameters()]
     wanted, upstream = [part for part in parts if part is not None], random("upstream", *ours.shape)
-    found, expected = (
+    outputs, expected = (
         torch.autograd.grad(y, wanted, upstream, allow_unused=True, materialize_grads=True) for y in (ours, theirs)
     )
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(outputs, expected)
 
 
 def test_the_network_is_made_of_such_cells() -> None:

@@ -61,8 +61,8 @@ def test_numbers_count_sources_then_operations_from_the_last_node_on() -> None:
 @given(numbers, st.data())
 def test_a_damaged_string_is_refused_in_words(number: int, data: st.DataObject) -> None:
     text = SPACE.format(SPACE.architecture(number))
-    place = data.draw(st.integers(0, len(text) - 1))
-    damaged = text[:place] + data.draw(st.sampled_from(["", "?", "~", "|", "9"])) + text[place + 1 :]
+    position = data.draw(st.integers(0, len(text) - 1))
+    damaged = text[:position] + data.draw(st.sampled_from(["", "?", "~", "|", "9"])) + text[position + 1 :]
     if damaged != text:
         with pytest.raises(InvalidArchitecture, match="not a darts architecture: expected"):
             SPACE.parse(damaged)
@@ -95,13 +95,13 @@ def test_a_node_has_exactly_two_inputs() -> None:
 
 
 def test_neighbours_differ_in_one_input_of_a_node() -> None:
-    found = SPACE.neighbours(V2)
-    assert len(found) == len(set(found)) == 2 * sum(2 * (6 + 7 * (k - 2)) for k in (2, 3, 4, 5))
+    neighbours = SPACE.neighbours(V2)
+    assert len(neighbours) == len(set(neighbours)) == 2 * sum(2 * (6 + 7 * (k - 2)) for k in (2, 3, 4, 5))
 
     def inputs(genotype: tuple[int, ...]) -> Counter[tuple[int, int]]:
         return Counter((edge, genotype[edge]) for edge in SPACE.kept(genotype))
 
-    for genotype in found:
+    for genotype in neighbours:
         assert SPACE.validate(genotype) == genotype
         assert (inputs(genotype) - inputs(V2)).total() == 1
         assert V2 in SPACE.neighbours(genotype)

@@ -100,9 +100,9 @@ def test_cells_that_compute_the_same_share_their_canonical_form() -> None:
 def test_neighbours_differ_in_one_edge_and_are_mutual() -> None:
     for row in range(0, SPACE.size, 97):
         cell = SPACE.architecture(row)
-        found = SPACE.neighbours(cell)
-        assert len(set(found)) == len(found) == 24
-        for other in found:
+        neighbours = SPACE.neighbours(cell)
+        assert len(set(neighbours)) == len(neighbours) == 24
+        for other in neighbours:
             assert sum(a != b for a, b in zip(cell, other, strict=True)) == 1
             assert cell in SPACE.neighbours(other)
 

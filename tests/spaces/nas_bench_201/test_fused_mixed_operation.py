@@ -31,11 +31,11 @@ def leaves(*tensors: Tensor) -> Inputs:
     return x, rectified, threes, u, weights
 
 
-def outcome(outputs: tuple[Tensor, ...], given: Inputs) -> list[Tensor]:
+def outcome(outputs: tuple[Tensor, ...], arguments: Inputs) -> list[Tensor]:
     """The outputs, and the gradients of a sum in which all of them differ."""
     loss = sum((output * (i + output)).mean() for i, output in enumerate(outputs, start=1))
     assert isinstance(loss, Tensor)
-    return [*outputs, *torch.autograd.grad(loss, given)]
+    return [*outputs, *torch.autograd.grad(loss, arguments)]
 
 
 @settings(deadline=None)
@@ -53,10 +53,10 @@ def test_the_outputs_and_all_gradients_are_those_of_the_formula(
 ) -> None:
     if batch * size**2 == 1:
         batch = 2  # one value has no variance
-    given = inputs(edges, channels, size, batch, seed)
+    arguments = inputs(edges, channels, size, batch, seed)
     torch.testing.assert_close(
-        outcome(MixedEdges.apply(*given), given),
-        outcome(mixed_edges(*given), given),
+        outcome(MixedEdges.apply(*arguments), arguments),
+        outcome(mixed_edges(*arguments), arguments),
     )
 
 
@@ -66,37 +66,39 @@ def test_the_gradients_are_those_of_finite_differences_and_so_are_the_second() -
 
 
 def test_outputs_are_added_to_totals_in_their_place_and_the_gradient_goes_on_to_them() -> None:
-    given = inputs()
-    expected = [1 + part for part in mixed_edges(*given)]
-    ones = [torch.ones_like(given[0], requires_grad=True) for _ in expected]
+    arguments = inputs()
+    expected = [1 + part for part in mixed_edges(*arguments)]
+    ones = [torch.ones_like(arguments[0], requires_grad=True) for _ in expected]
     totals = [one * 1 for one in ones]
-    found = MixedEdges.apply(*given, *totals)
-    torch.testing.assert_close(list(found), expected)
-    assert [total.data_ptr() for total in found] == [total.data_ptr() for total in totals]
+    result = MixedEdges.apply(*arguments, *totals)
+    torch.testing.assert_close(list(result), expected)
+    assert [total.data_ptr() for total in result] == [total.data_ptr() for total in totals]
     upstream = [torch.full_like(one, i) for i, one in enumerate(ones)]
-    assert all(map(torch.equal, torch.autograd.grad(found, ones, upstream), upstream))
+    assert all(map(torch.equal, torch.autograd.grad(result, ones, upstream), upstream))
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_any_memory_order_will_do(layout: torch.memory_format) -> None:
-    given = inputs()
-    other = leaves(*(t.contiguous(memory_format=layout) if t.ndim == 4 else t for t in given))
-    torch.testing.assert_close(outcome(MixedEdges.apply(*other), other), outcome(mixed_edges(*given), given))
+    arguments = inputs()
+    other = leaves(*(t.contiguous(memory_format=layout) if t.ndim == 4 else t for t in arguments))
+    torch.testing.assert_close(outcome(MixedEdges.apply(*other), other), outcome(mixed_edges(*arguments), arguments))
 
 
 @pytest.mark.parametrize("mean", [0.0, 30.0, 3000.0])
 def test_single_precision_suffices_where_an_input_varies_little_about_a_large_mean(mean: float) -> None:
-    given = inputs(channels=8, size=8, batch=8)
-    given = leaves(given[0], mean + 0.1 * given[1], *given[2:])
-    single = leaves(*(tensor.float() for tensor in given))
+    arguments = inputs(channels=8, size=8, batch=8)
+    arguments = leaves(arguments[0], mean + 0.1 * arguments[1], *arguments[2:])
+    single = leaves(*(tensor.float() for tensor in arguments))
     with torch.no_grad():
-        exact = mixed_edges(*given)[0]
-        found, by_formula = MixedEdges.apply(*single)[0], mixed_edges(*single)[0]
-    error, of_the_formula = (float((value.double() - exact).abs().max()) for value in (found, by_formula))
+        exact = mixed_edges(*arguments)[0]
+        result, by_formula = MixedEdges.apply(*single)[0], mixed_edges(*single)[0]
+    error, of_the_formula = (float((value.double() - exact).abs().max()) for value in (result, by_formula))
     assert error <= 1e-5 + 2 * of_the_formula
 
 
 def test_an_input_that_does_not_vary_makes_no_nan() -> None:
-    given = inputs()
-    single = leaves(*(tensor.float() for tensor in (given[0], torch.full_like(given[1], 1 / 3), *given[2:])))
+    arguments = inputs()
+    single = leaves(
+        *(tensor.float() for tensor in (arguments[0], torch.full_like(arguments[1], 1 / 3), *arguments[2:]))
+    )
     assert all(value.isfinite().all() for value in outcome(MixedEdges.apply(*single), single))

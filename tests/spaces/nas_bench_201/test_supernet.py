@@ -87,8 +87,8 @@ def assert_same(config: NetworkConfig, mixture: Mixture, *, train: bool = True) 
         output = network(images, mixture)
         wanted = inputs + list(network.parameters())
         loss = F.cross_entropy(output, labels)
-        found = torch.autograd.grad(loss, wanted, allow_unused=True)
-        return output, [torch.zeros_like(w) if g is None else g for w, g in zip(wanted, found, strict=True)]
+        gradients = torch.autograd.grad(loss, wanted, allow_unused=True)
+        return output, [torch.zeros_like(w) if g is None else g for w, g in zip(wanted, gradients, strict=True)]
 
     ours, our_gradients = run(fused)
     theirs, their_gradients = run(reference)
@@ -282,8 +282,8 @@ def test_cells_keep_their_memory_layout_whatever_that_of_the_images(K: int, layo
             )
     images = torch.randn(2, 3, 8, 8, generator=stream(0, "images"))
     outputs = [
-        supernet(images.contiguous(memory_format=given), Mixture(torch.full((6, 5), 0.2)))
-        for given in (torch.contiguous_format, torch.channels_last)
+        supernet(images.contiguous(memory_format=layout), Mixture(torch.full((6, 5), 0.2)))
+        for layout in (torch.contiguous_format, torch.channels_last)
     ]
     assert kept == [True] * 12
     assert torch.equal(*outputs)
