@@ -1,1 +1,1 @@
-"""Writing the files of a new method from templates."""
+"""The files of a new method, written from templates."""

@@ -1,4 +1,4 @@
-"""The files of a new method, from the templates in ``harness/templates``."""
+"""The files of a new method, from the templates in ``harness/scaffold/templates``."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from harness.config import method_names
 from harness.errors import HarnessError
 from harness.runs.folder import write_atomically
 
-IMPORTED = {"Field", "WeightSharingMethod", "Mixture", "MethodContract", "Search"}
+IMPORTED = {"Field", "WeightSharingMethod", "Mixture", "MethodContract", "SearchState"}
 """Classes that the templates import: a method's class cannot have such a name."""
 
 Files = Mapping[Path, str]
-"""What is to be written, by file."""
+"""The text to write, by file."""
 
 
 def checkout_files(name: str, directory: Path) -> Files:
-    """A method and its test in the checkout of this repository that ``directory`` lies in.
+    """A method and its test, in the checkout of this repository that ``directory`` lies in.
 
-    Raises :class:`HarnessError` where there is none, and for a name that cannot be.
+    Raises :class:`HarnessError` outside of a checkout and for a name that is not possible.
     """
     module = _module(name)
     here = directory.resolve()
-    root = next((place for place in (here, *here.parents) if (place / "methods" / "base.py").is_file()), None)
+    root = next((folder for folder in (here, *here.parents) if (folder / "methods" / "base.py").is_file()), None)
     if root is None:
         raise HarnessError(f"{directory} is not in a checkout of nas-harness; add --package for a package of its own")
     return {
         root / "methods" / f"{module}.py": _render("method.py", name, f"harness.methods.{module}"),
-        root / "tests" / f"test_methods_{module}.py": _render("test_method.py", name, f"harness.methods.{module}"),
+        root / "tests" / "methods" / f"test_{module}.py": _render("test_method.py", name, f"harness.methods.{module}"),
     }
 
 
 def package_files(name: str, directory: Path) -> Files:
     """A package of one method, in a folder of its name in ``directory``.
 
-    Raises :class:`HarnessError` for a name that cannot be.
+    Raises :class:`HarnessError` for a name that is not possible.
     """
     module = _module(name)
     if importlib.util.find_spec(module):
@@ -55,7 +55,7 @@ def package_files(name: str, directory: Path) -> Files:
 
 
 def write(files: Files) -> None:
-    """Write all files, or none. Raises :class:`HarnessError` where one exists or cannot be written."""
+    """Write all files, or none if one exists. Raises :class:`HarnessError` where one exists or cannot be written."""
     for file in files:
         if file.exists():
             raise HarnessError(f"{file} exists already and is left as it is; choose another name or delete it")
@@ -64,12 +64,12 @@ def write(files: Files) -> None:
 
 
 def _module(name: str) -> str:
-    """The module of a method's name. Raises :class:`HarnessError` where the name cannot be one."""
+    """The name of a method's module. Raises :class:`HarnessError` where the method's name is not possible."""
     module = name.replace("-", "_")
     if fault := method_names.name_fault(name):
-        raise HarnessError(f"no method can be called so: {fault}; choose another name")
+        raise HarnessError(f"this name is not possible: {fault}; choose another name")
     if not module.isidentifier() or keyword.iskeyword(module):
-        raise HarnessError(f"no module can be called {module!r}; choose another name")
+        raise HarnessError(f"{module!r} is not possible as the name of a module; choose another name")
     if _class_name(name) in IMPORTED:
         raise HarnessError(f"{name!r} would hide the class {_class_name(name)} of the harness; choose another name")
     if known := registry.methods().get(name):
@@ -91,5 +91,5 @@ def _render(template: str, name: str, module: str) -> str:
         trim_blocks=True,
     )
     return environment.get_template(f"{template}.jinja").render(
-        name=name, module=module, class_name=_class_name(name), in_checkout=module.startswith("methods.")
+        name=name, module=module, class_name=_class_name(name), in_checkout=module.startswith("harness.methods.")
     )

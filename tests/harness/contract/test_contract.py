@@ -11,13 +11,14 @@ import pytest
 import torch
 from pydantic import ConfigDict, Field
 
-from harness import data, registry
+from harness import registry
 from harness.benchmarks.table import TabularBenchmark
 from harness.contract import Broken, MethodContract, NotApplicable
 from harness.contract.checks import checks, contract_of
 from harness.contract.reachability import forbidden, imported_from_the_harness
 from harness.methods.base import Batch, Forward, Method, QueryMethod, SearchState
 from harness.methods.darts import DARTS
+from harness.retraining import test_set
 from harness.spaces.base import Architecture, Mixture
 
 
@@ -234,7 +235,7 @@ def table() -> TabularBenchmark:
 
 HELD = [
     table,
-    lambda: data.TestSet("digits", torch.zeros(2, 3, 4, 4), torch.zeros(2), 10, "", ""),
+    lambda: test_set.TestSet("digits", torch.zeros(2, 3, 4, 4), torch.zeros(2), 10, "", ""),
     lambda: np.zeros(15625),
     lambda: [0.0] * 15625,
 ]
@@ -257,7 +258,7 @@ def test_an_array_as_long_as_a_small_space_is_no_table() -> None:
 IMPORTS = {
     "import harness.benchmarks.table": "harness.benchmarks.table",
     "from harness import data": "harness.data",
-    "def late():\n    from harness.benchmarks.table import load_table": "harness.benchmarks.load.load_table",
+    "def late():\n    from harness.benchmarks.load import load_table": "harness.benchmarks.load.load_table",
     "from . import helper": "harness.retraining.test_set.load_test_set",
     "from harness.errors import HarnessError": None,
 }
@@ -268,7 +269,7 @@ def test_imports_of_the_harness_are_found(line: str, tmp_path: Path, monkeypatch
     package = tmp_path / "a_plug_in"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "helper.py").write_text("from harness.data.training_set import load_test_set\n")
+    (package / "helper.py").write_text("from harness.retraining.test_set import load_test_set\n")
     (package / "method.py").write_text(
         f"from harness.methods.darts import DARTS\n{line}\nclass Mine(DARTS):\n    pass\n"
     )

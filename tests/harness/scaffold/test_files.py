@@ -61,12 +61,12 @@ def test_a_package_goes_where_the_program_is(work: Path, monkeypatch: pytest.Mon
 
 
 def test_in_a_checkout_they_are_files_of_it_and_formatted_as_its_own(work: Path) -> None:
-    for module in ("methods/base.py", "spaces/base.py", "harness/contract.py"):
-        (work / module).parent.mkdir()
+    for module in ("methods/base.py", "spaces/base.py", "tests/methods/__init__.py"):
+        (work / module).parent.mkdir(parents=True)
         (work / module).touch()
     (work / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
     call("new", "method", "my-darts", "--dir", "spaces")
-    written = ["methods/my_darts.py", "tests/test_methods_my_darts.py"]
+    written = ["methods/my_darts.py", "tests/methods/test_my_darts.py"]
     assert all((work / file).is_file() for file in written)
     for check in (["check"], ["format", "--check"]):
         subprocess.run([sys.executable, "-m", "ruff", *check, "--no-cache", *written], check=True, cwd=work)
@@ -78,7 +78,7 @@ def test_in_a_checkout_they_are_files_of_it_and_formatted_as_its_own(work: Path)
         ("My_Darts", "'My_Darts' is not of lower-case words"),
         ("2nd", "'2nd' is not of lower-case words"),
         ("../up", "is not of lower-case words"),
-        ("class", "no module can be called 'class'"),
+        ("class", "'class' is not possible as the name of a module"),
         ("search", "'search' is a section of the settings already"),
         ("mixture", "would hide the class Mixture"),
         ("darts", r"there is a method 'darts' already, harness\.methods\.darts:DARTS of the harness"),
@@ -143,7 +143,7 @@ def test_checks_that_fail_or_do_not_apply_say_so(work: Path, monkeypatch: pytest
         "from harness.methods.random_search import RandomSearch\n"
         "class Stuck(RandomSearch):\n"
         "    name = 'stuck'\n"
-        "    def ask(self, space, history, noise):\n"
+        "    def ask(self, state):\n"
         "        raise RuntimeError('no idea')\n",
     )
     result = call("check", "stuck")
@@ -190,8 +190,8 @@ def test_a_method_that_cannot_begin_is_refused_in_a_line(work: Path, monkeypatch
 @pytest.mark.parametrize(
     ("body", "line"),
     [
-        ("self.seen = 1", r"ValidationError: keep what changes in search\.memory; seen: .*frozen.* at own\.py:6"),
-        ("F.cross_entropy(search.alpha, search.alpha[0, 0].long())", r"\w+Error: .* at own\.py:6"),
+        ("self.seen = 1", r"ValidationError: keep what changes in state\.memory; seen: .*frozen.* at own\.py:6"),
+        ("F.cross_entropy(state.alpha, state.alpha[0, 0].long())", r"\w+Error: .* at own\.py:6"),
     ],
 )
 def test_a_failure_is_placed_in_the_code_that_called_a_library(
@@ -205,7 +205,7 @@ def test_a_failure_is_placed_in_the_code_that_called_a_library(
         "from harness.methods.darts import DARTS\n"
         "class Own(DARTS):\n"
         "    name = 'own'\n"
-        "    def mixture(self, search):\n"
+        "    def mixture(self, state):\n"
         f"        {body}\n",
     )
     assert re.search(rf"^ +{line}$", call("check", "own").output, re.M)
