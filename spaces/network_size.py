@@ -1,9 +1,40 @@
-"""The size of a network: parameters and multiply-accumulate operations."""
+"""The size of a network: parameters and multiply-accumulate operations (FLOPs)."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
+
+from harness.spaces.base import Architecture, NetworkConfig, SearchSpace
+
+BENCHMARK = NetworkConfig(channels=16, cells=5, classes=10)
+"""The network by which the sizes of cells are compared: that of NAS-Bench-201 on CIFAR-10."""
+
+BENCHMARK_IMAGE_SIZE = 32
+"""Height and width of its images (pixels)."""
+
+LATENCY_BATCH = 64
+"""Images in the batch whose forward pass is timed when latency is measured."""
+
+
+class Size(NamedTuple):
+    """Parameters of a network, and multiply-accumulate operations of one image."""
+
+    parameters: int
+    flops: int
+
+
+def benchmark_size(space: SearchSpace, cell: Architecture) -> Size:
+    """Return the size of a cell's :data:`BENCHMARK` network."""
+    return size_of(space, cell, BENCHMARK, BENCHMARK_IMAGE_SIZE)
+
+
+def size_of(space: SearchSpace, cell: Architecture, config: NetworkConfig, image_size: int) -> Size:
+    """Return the size of a cell's network for square images of ``image_size`` pixels a side."""
+    network = space.network(cell, config)
+    return Size(parameters(network), flops(network, image_size))
 
 
 def parameters(network: nn.Module) -> int:

@@ -111,6 +111,17 @@ def within(name: str, *packages: str) -> bool:
     return any(name == package or name.startswith(package + ".") for package in packages)
 
 
+def reachable(*packages: str) -> set[str]:
+    """The modules of ``packages``, and every module that they import, directly or not; the door leads nowhere."""
+    reached = {name for name in MODULES if within(name, *packages)}
+    frontier = set(reached)
+    while frontier:
+        targets = {module_of(i.imported) for i in imports() if i.importer in frontier}
+        frontier = (targets & set(MODULES)) - reached - {DOOR}
+        reached |= frontier
+    return reached
+
+
 def floor(name: str) -> int:
     return next(number for number, rooms in enumerate(FLOORS) if name in rooms)
 
@@ -181,14 +192,15 @@ def test_no_room_knows_a_method_or_a_space_in_particular() -> None:
 
 
 def test_no_search_can_reach_test_images_or_a_table() -> None:
-    reached = {name for name in MODULES if within(name, "harness.search", "harness.methods", "harness.runs")}
-    frontier = set(reached)
-    while frontier:
-        targets = {module_of(i.imported) for i in imports() if i.importer in frontier}
-        frontier = (targets & set(MODULES)) - reached - {DOOR}
-        reached |= frontier
+    reached = reachable("harness.search", "harness.methods", "harness.runs")
     assert {"harness.data.batches", "harness.runs.folder", "harness.spaces.base"} <= reached
     assert {room(module) for module in reached} & TEST_IMAGES_AND_TABLES == set()
+
+
+def test_a_report_reads_and_never_runs() -> None:
+    reached = reachable("harness.reports")
+    assert {"harness.runs.results", "harness.benchmarks.load", "harness.spaces.network_size"} <= reached
+    assert {room(module) for module in reached} & {"search", "study", "execution", "tracking", "cli"} == set()
 
 
 def test_nothing_imports_the_tests() -> None:

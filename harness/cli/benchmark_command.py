@@ -120,8 +120,8 @@ def describe(cell: Architecture, space: SearchSpace, table: TabularBenchmark) ->
     the lowest and highest isomorphic cell), ``recorded`` (all that the table has of it, by metric; see
     :class:`harness.benchmarks.table.TabularBenchmark`); ``table``, its provenance.
     """
-    from harness.search.operation_costs import benchmark_size
     from harness.spaces.base import isomorphic_groups
+    from harness.spaces.network_size import benchmark_size
 
     canonical = space.canonical(cell)
     isomorphic = isomorphic_groups(space)[canonical]
@@ -170,7 +170,7 @@ def _recorded(values: dict[str, float]) -> Iterator[tuple[str, str]]:
 
 def _printed(facts: dict[str, Any], space: SearchSpace) -> str:
     """What :func:`describe` found, for people."""
-    from harness.search.operation_costs import BENCHMARK, BENCHMARK_IMAGE_SIZE
+    from harness.spaces.network_size import BENCHMARK, BENCHMARK_IMAGE_SIZE
 
     counts = Counter(facts["operations"])
     same = len(facts["isomorphic"])

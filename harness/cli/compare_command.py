@@ -20,24 +20,25 @@ def compare_command(
     """Put two methods, or two studies, side by side, paired by seed.
 
     A and B are each a study, or a method of a study, written STUDY:METHOD; METHOD alone is one of the latest study or
-    of --study. Of two studies every method that both have is compared. What differs between the two sides besides the
+    of --study. Of two studies every method that both have is report. What differs between the two sides besides the
     methods, such as the protocol, is said first; the numbers then are side by side, and no ranking.
 
     'harness report --compare A B' writes the same as an HTML page.
     """
-    from harness.reports.comparison_report import put_side_by_side, seeds_sheet, words
+    from harness.reports.comparison_report import compare_sides
+    from harness.reports.page.pair_text import pair_text
     from harness.reports.results.sides import read_sides
     from harness.reports.tables.report_table import to_text
 
-    compared = put_side_by_side(*read_sides(a, b, study, runs, table), dataset)
-    for paragraph in compared.notice:
+    report = compare_sides(*read_sides(a, b, study, runs, table), dataset)
+    for paragraph in report.notice:
         click.echo(click.wrap_text(paragraph, width=100) + "\n")
-    if compared.unlike is not None:
-        click.echo(to_text(compared.unlike) + "\n")
-    for pair in compared.pairs:
-        sheet = seeds_sheet(compared, pair)
-        click.echo(f"{sheet.title}: test accuracy in % on {compared.dataset}")
-        click.echo(to_text(sheet))
-        for sentence in filter(None, words(pair)):
+    if report.settings is not None:
+        click.echo(to_text(report.settings) + "\n")
+    for pair in report.pairs:
+        seeds = report.seeds(pair)
+        click.echo(f"{seeds.title}: test accuracy in % on {report.dataset}")
+        click.echo(to_text(seeds))
+        for sentence in pair_text(pair):
             click.echo(click.wrap_text(sentence, width=100))
         click.echo()

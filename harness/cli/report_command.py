@@ -34,7 +34,7 @@ def report_command(
     for paragraph in [report.scope, *report.opening]:
         click.echo(click.wrap_text(paragraph, width=100) + "\n")
     if report.ranking is not None:
-        columns = ["method", "finished", "mean", "sd", "interval_low", "interval_high", "median", "worst", "best"]
+        columns = ["method", "finished", "mean", "std", "interval_low", "interval_high", "median", "worst", "best"]
         click.echo(f"{report.ranking.title}, test accuracy in %; the page explains the columns")
         click.echo(to_text(report.ranking.select([*columns, "regret"])) + "\n")
     click.echo(f"page     {report.page}")
@@ -44,10 +44,10 @@ def report_command(
 
 def _compare(sides: tuple[str, str], study: str | None, runs: Path | None, out: Path | None, table: str | None) -> None:
     """Write the page of two sides, and print what must be known before it is read."""
-    from harness.reports.comparison_report import build_compared, put_side_by_side
+    from harness.reports.comparison_report import build_comparison_report, compare_sides
     from harness.reports.results.sides import read_sides
 
-    compared = put_side_by_side(*read_sides(*sides, study, runs, table))
-    for paragraph in compared.notice:
+    report = compare_sides(*read_sides(*sides, study, runs, table))
+    for paragraph in report.notice:
         click.echo(click.wrap_text(paragraph, width=100) + "\n")
-    click.echo(f"page     {build_compared(compared, out)}")
+    click.echo(f"page     {build_comparison_report(report, out)}")

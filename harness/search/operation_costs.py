@@ -3,38 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from harness.methods.base import WeightSharingMethod
 from harness.spaces.base import Architecture, NetworkConfig, SearchSpace
-from harness.spaces.network_size import flops, parameters
-
-BENCHMARK = NetworkConfig(channels=16, cells=5, classes=10)
-"""The network whose size is told of a cell: that of NAS-Bench-201 on CIFAR-10."""
-
-BENCHMARK_IMAGE_SIZE = 32
-"""Pixels of its images."""
-
-
-class Size(NamedTuple):
-    """Parameters of a network, and multiply-accumulate operations of one image."""
-
-    parameters: int
-    flops: int
-
-
-def benchmark_size(space: SearchSpace, cell: Architecture) -> Size:
-    """The size of a cell's :data:`BENCHMARK` network."""
-    return size_of(space, cell, BENCHMARK, BENCHMARK_IMAGE_SIZE)
-
-
-def size_of(space: SearchSpace, cell: Architecture, config: NetworkConfig, image_size: int) -> Size:
-    """The size of a cell's network."""
-    network = space.network(cell, config)
-    return Size(parameters(network), flops(network, image_size))
+from harness.spaces.network_size import size_of
 
 
 def cells_to_compare(space: SearchSpace) -> list[list[Architecture]]:
@@ -57,8 +32,9 @@ def cells_to_compare(space: SearchSpace) -> list[list[Architecture]]:
 def operation_costs(space: SearchSpace, config: NetworkConfig, image_size: int) -> Tensor:
     """What each operation on each edge adds to the size of a cell's network: (edges, operations, 2), float64.
 
-    The last axis is that of :class:`Size`. It is exact where sizes add up over the edges, as parameters and FLOPs do.
-    Of edges that the space calls equal one is measured: a network takes tens of milliseconds.
+    The last axis is that of :class:`harness.spaces.network_size.Size`. It is exact where sizes add up over the edges,
+    as parameters and FLOPs do. Of edges that the space calls equal one is measured: a network takes tens of
+    milliseconds.
     """
     cells, edges = cells_to_compare(space), space.equal_edges
     distinct = {cell for edge in set(edges) for cell in cells[edge]}

@@ -24,15 +24,13 @@ from harness.runs.environment import check_device, device_name
 from harness.runs.folder import write_atomically
 from harness.search.operation_costs import cells_to_compare
 from harness.spaces.base import NetworkConfig, SearchSpace
-
-BATCH = 64
-"""Images at once."""
+from harness.spaces.network_size import LATENCY_BATCH
 
 ROUNDS = 15
 """Forward passes of each network that are timed; the fastest counts: whatever else runs only slows them."""
 
 Latencies = list[list[float]]
-"""Seconds that an operation (inner) on an edge (outer) adds to a forward pass of :data:`BATCH` images."""
+"""Seconds that an operation (inner) on an edge (outer) adds to a forward pass of :data:`LATENCY_BATCH` images."""
 
 
 def latencies(space: SearchSpace, config: NetworkConfig, image_size: int, device: str, threads: int) -> Latencies:
@@ -57,7 +55,7 @@ def latencies(space: SearchSpace, config: NetworkConfig, image_size: int, device
         "space": space.name,
         "network": asdict(config),
         "image_size": image_size,
-        "batch": BATCH,
+        "batch": LATENCY_BATCH,
     }
     path = cache_directory() / f"{hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]}.json"
     if (known := _read(path, what)) is not None:
@@ -94,7 +92,7 @@ def _measure(
     """A round of all networks after the other, so that whatever slows the machine for a while slows all of them."""
     cells = cells_to_compare(space)
     networks = {cell: space.network(cell, config).to(device).eval() for edge in cells for cell in edge}
-    images = torch.zeros(BATCH, 3, image_size, image_size, device=device)
+    images = torch.zeros(LATENCY_BATCH, 3, image_size, image_size, device=device)
     times: dict[tuple[int, ...], list[float]] = {cell: [] for cell in networks}
     before = torch.get_num_threads()
     try:

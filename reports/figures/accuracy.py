@@ -19,7 +19,6 @@ from harness.reports.figures.style import (
     cost_scale,
     mean_over_seeds,
     method_look,
-    operation_name,
     operation_stroke,
     panels,
     short,
@@ -27,7 +26,8 @@ from harness.reports.figures.style import (
 from harness.reports.results.comparison import Comparison, MethodResults, SeedResult
 from harness.reports.results.ranking import CostOf, by_accuracy, mean_cost, on_front, search_cost
 from harness.reports.statistics.summary import Floats
-from harness.search.operation_costs import benchmark_size
+from harness.spaces.labels import operation_label
+from harness.spaces.network_size import benchmark_size
 
 
 def accuracy_over_epochs(comparison: Comparison, dataset: str) -> Figure | None:
@@ -183,7 +183,7 @@ def operations_over_epochs(comparison: Comparison) -> Figure | None:
         ax.set_title(short(method.label))
     axes[0].set_ylim(-0.3, len(comparison.space.edges) + 0.3)
     axes[0].yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    strokes = [(operation_name(operation), operation_stroke(operation, i)) for i, operation in enumerate(operations)]
+    strokes = [(operation_label(operation), operation_stroke(operation, i)) for i, operation in enumerate(operations)]
     legend(figure, [Line2D([], [], label=name, **_line(stroke)) for name, stroke in strokes])
     return figure
 

@@ -6,10 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.reports.figures.style import WIDTH, operation_name, short
+from harness.reports.figures.style import WIDTH, short
 from harness.reports.results.alphas import operation_weights
 from harness.reports.results.comparison import Comparison, SeedResult
 from harness.reports.statistics.summary import Floats
+from harness.spaces.labels import operation_label
 
 COLORS = "cividis_r"
 """Perceptually uniform, and as ordered in greyscale as in colour; on white paper the darker is the larger."""
@@ -44,7 +45,7 @@ def alpha_heatmaps(comparison: Comparison) -> Figure | None:
         row[0].annotate(short(label), weight="bold", **at).set_in_layout(False)
         row[0].set_ylabel("edge")
     grid[0, 0].set_yticks(np.arange(len(edges)) + 0.5, comparison.space.edge_names)
-    grid[0, 0].set_xticks(np.arange(len(operations)) + 0.5, [operation_name(operation) for operation in operations])
+    grid[0, 0].set_xticks(np.arange(len(operations)) + 0.5, [operation_label(operation) for operation in operations])
     figure.colorbar(mesh, ax=grid, location="bottom", aspect=45, label="weight")
     return figure
 

@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch
 from matplotlib.path import Path
 
-from harness.reports.figures.style import BLACK, GREY, WIDTH, house_style, operation_name, operation_stroke, save, short
+from harness.reports.figures.style import BLACK, GREY, WIDTH, house_style, operation_stroke, save, short
 from harness.reports.results.comparison import Comparison
 from harness.reports.statistics.summary import Floats
 from harness.spaces.base import SearchSpace
+from harness.spaces.labels import operation_label
 
 RADIUS = 0.12
 """Of a node's circle, in distances between nodes."""
@@ -132,7 +133,7 @@ def _draw_nodes_and_edges(
         ax.text(
             (source + target) / 2 if straight else x,
             base + 0.05 if straight else y,
-            operation_name(name),
+            operation_label(name),
             ha="center",
             va="bottom" if straight else "center",
             fontsize=7.2,

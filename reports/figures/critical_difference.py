@@ -1,4 +1,4 @@
-"""The critical-difference diagram: mean ranks on an axis, and bars over methods that the blocks do not tell apart."""
+"""The critical-difference diagram: mean ranks on an axis, and bars over tied methods."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from harness.reports.figures.style import BLACK, GREY, WIDTH, method_look, short
 from harness.reports.results.comparison import Comparison
-from harness.reports.tables.friedman import block_tests
+from harness.reports.results.friedman import friedman_of
 
 _BAR, _ROW, _GAP = 0.22, 0.26, 0.3
 """Inches: between two bars, between two names, and between the axis, the bars and the names."""
@@ -17,12 +17,12 @@ _LONG = 20
 
 
 def critical_difference(comparison: Comparison) -> Figure | None:
-    """The diagram on the headline dataset; None where the design allows no test over blocks.
+    """The diagram on the headline dataset; None where the design allows no Friedman test.
 
     After Demšar (2006), with bars from pairwise tests (Benavoli, Corani & Mangili 2016) instead of one critical
     distance. The dots on a bar are its members, since it may pass over a method that is not.
     """
-    tests, _ = block_tests(comparison)
+    tests, _ = friedman_of(comparison)
     if tests is None:
         return None
     count = len(tests.labels)

@@ -14,10 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
-from harness.reports.figures.style import BLACK, WIDTH, operation_name, short
+from harness.reports.figures.style import BLACK, WIDTH, short
 from harness.reports.results.ablation import ablations, perturbation
 from harness.reports.results.comparison import Comparison
 from harness.reports.statistics.summary import Floats
+from harness.spaces.labels import operation_label
 
 COLORS = "PuOr"
 """Diverging, and safe for colour-blind readers; which side of white a colour is on is printed as the number's sign."""
@@ -101,7 +102,7 @@ def _draw(comparison: Comparison, maps: list[_Map], norm: Normalize, label: str)
     for first in axes[::columns]:
         first.set_ylabel("edge")
     axes[0].set_yticks(np.arange(len(edges)) + 0.5, comparison.space.edge_names)
-    axes[0].set_xticks(np.arange(len(operations)) + 0.5, [operation_name(operation) for operation in operations])
+    axes[0].set_xticks(np.arange(len(operations)) + 0.5, [operation_label(operation) for operation in operations])
     axes[0].set(xlim=(0, len(operations)), ylim=(len(edges), 0))
     bar = figure.colorbar(mesh, ax=grid, location="bottom", aspect=45, label=label)
     bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))

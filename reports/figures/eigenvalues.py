@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 
 from harness.reports.figures.style import BLACK, GREY, method_look, panels, short
 from harness.reports.results.comparison import Comparison
-from harness.reports.tables.diagnostics import eigenvalue, recorded
+from harness.reports.results.diagnostics import eigenvalue, recorded
 
 
 def eigenvalues_over_epochs(comparison: Comparison) -> Figure | None:

@@ -1,71 +1,15 @@
-"""Pairs of methods, one of each side, and the figure of their differences seed by seed."""
+"""The figure of paired differences between two sides, seed by seed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from harness.reports.figures.style import BLACK, GREY, WIDTH, method_look, short
-from harness.reports.results.comparison import MethodResults, SeedResult
-from harness.reports.results.ranking import mean_seconds
-from harness.reports.statistics.summary import Summary, summarize
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One method of side A and one of side B.
-
-    Attributes:
-        label: for print: the method's, or both where they are two.
-        noise: points below which no difference is one; 0 where not known.
-    """
-
-    label: str
-    a: MethodResults
-    b: MethodResults
-    dataset: str
-    noise: float
-
-    @property
-    def seeds(self) -> list[tuple[int, SeedResult | None, SeedResult | None]]:
-        """Every seed of either, with its run on each side."""
-        first = {seed.run.seed: seed for seed in self.a.seeds}
-        second = {seed.run.seed: seed for seed in self.b.seeds}
-        return [(seed, first.get(seed), second.get(seed)) for seed in sorted({*first, *second})]
-
-    @property
-    def finals(self) -> tuple[list[float], list[float]]:
-        """Accuracies (%) of all finished runs of A and of B."""
-        return self.a.finals(self.dataset), self.b.finals(self.dataset)
-
-    @property
-    def differences(self) -> list[float]:
-        """A less B, in points, of every seed that both finished; equal differences are exactly equal."""
-        finals = [(a.final(self.dataset), b.final(self.dataset)) for _, a, b in self.seeds if a and b]
-        return [round(x - y, 9) for x, y in finals if x is not None and y is not None]
-
-    @property
-    def summary(self) -> Summary | None:
-        """Of the differences; None where no seed is common."""
-        return summarize(self.differences) if self.differences else None
-
-    @property
-    def outcomes(self) -> tuple[int, int, int]:
-        """Wins, ties and losses of A among the common seeds, beyond the retraining noise."""
-        wins = sum(value > self.noise for value in self.differences)
-        losses = sum(value < -self.noise for value in self.differences)
-        return wins, len(self.differences) - wins - losses, losses
-
-    @property
-    def cost_ratio(self) -> float | None:
-        """Mean search seconds of A over those of B; None where either is not known or nothing."""
-        a, b = mean_seconds(self.a), mean_seconds(self.b)
-        return a / b if a is not None and b else None
-
+from harness.reports.results.pair import Pair
 
 _LINEAR = 0.1
 """Points within which the axis is linear where the retraining noise is not known."""

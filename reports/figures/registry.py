@@ -1,4 +1,4 @@
-"""The figures of a report: one entry a figure, with the words that go with it."""
+"""The figures of a report, an entry each, with alternative text and caption."""
 
 from __future__ import annotations
 
@@ -23,15 +23,14 @@ from harness.reports.figures.edge_heatmaps import edge_ablation, perturbations
 from harness.reports.figures.eigenvalues import eigenvalues_over_epochs
 from harness.reports.figures.performance_profiles import regret_profiles
 from harness.reports.figures.rank_intervals import rank_intervals
-from harness.reports.figures.style import house_style
-from harness.reports.page.elements import Drawn
+from harness.reports.figures.style import DrawnFigure, house_style
 from harness.reports.results.comparison import Comparison
 from harness.reports.results.ranking import FEATURED
-from harness.search.operation_latency import BATCH
+from harness.spaces.network_size import LATENCY_BATCH
 
 
-class Plugin(NamedTuple):
-    """A figure: its file stem, the function that draws it or gives None, its alternative text and its caption."""
+class FigureEntry(NamedTuple):
+    """A figure: file stem, function that draws it or returns None, alternative text and caption."""
 
     name: str
     draw: Callable[[Comparison], Figure | None]
@@ -39,145 +38,148 @@ class Plugin(NamedTuple):
     caption: str
 
 
-def draw_all(comparison: Comparison) -> dict[str, Drawn]:
-    """Every figure that the study has data for, by file stem."""
+def draw_all(comparison: Comparison) -> dict[str, DrawnFigure]:
+    """Draw every figure that the study has data for; by file stem."""
     with house_style():
         drawn = [(entry, entry.draw(comparison)) for entry in FIGURES]
-    return {entry.name: Drawn(figure, entry.alt, entry.caption) for entry, figure in drawn if figure is not None}
+    return {entry.name: DrawnFigure(figure, entry.alt, entry.caption) for entry, figure in drawn if figure is not None}
 
 
 def _headline(draw: Callable[[Comparison, str], Figure | None]) -> Callable[[Comparison], Figure | None]:
-    """A figure of one dataset, drawn for the headline dataset where there is one."""
+    """Make a figure of one dataset one of the headline dataset; None where there is none."""
     return lambda comparison: draw(comparison, comparison.headline) if comparison.headline else None
 
 
 _SCALE = (
-    "The accuracy scale is logarithmic in the distance to the best cell: a collapse and tenths of a point both show."
+    "The accuracy axis is logarithmic in the distance to the best cell, so that it shows a collapse and tenths of a "
+    "point."
 )
-_NAMED = f"Of more than {FEATURED} methods the {FEATURED} best by mean accuracy are named."
+_NAMED = f"With more than {FEATURED} methods, only the {FEATURED} best by mean accuracy are named."
+_MEANS = "Small marker: a finished seed. Large open marker: a method's mean. Line: the Pareto front of the means."
 
 FIGURES = [
-    Plugin(
+    FigureEntry(
         "accuracy-over-epochs",
         _headline(accuracy_over_epochs),
         "Accuracy of the derived cell over the epochs, a panel a method",
         f"Test accuracy of the cell derived after each epoch, looked up after the search. {_SCALE}",
     ),
-    Plugin(
+    FigureEntry(
         "table-distribution",
         _headline(table_distribution),
-        "Every seed's accuracy under the distribution of all cells",
-        f"Every finished seed, and above it all cells of the space. {_SCALE}",
+        "Accuracy of every seed below the distribution of all cells",
+        f"Below: every finished seed. Above: all cells of the space. {_SCALE}",
     ),
-    Plugin(
+    FigureEntry(
         "regret-profiles",
         _headline(regret_profiles),
         "Share of each method's seeds whose regret is within a bound",
-        "How many of a method's seeds end within so many points of the best cell of the table; further up and left is "
-        "better. A failed seed never gets there, so a method that fails does not reach 100 %. The axis is logarithmic; "
-        f"in the grey part, where retraining alone makes such differences, and down to zero it is linear. {_NAMED}",
+        "Share of a method's seeds (up) whose final cell is within so many points of the table's best cell (across); "
+        "further up and left is better. A failed seed is within no regret, so a method with failures stays below "
+        "100 %. The grey part is the noise of retraining: there the axis is linear, and logarithmic beyond it. "
+        f"{_NAMED}",
     ),
-    Plugin(
+    FigureEntry(
         "critical-difference",
         critical_difference,
-        "Mean rank of each method over the search seeds, with bars over methods not told apart",
+        "Mean rank of each method over the search seeds, with bars over tied methods",
         "Critical-difference diagram: mean ranks over blocks. A block is a search seed that every method finished "
-        "(one split, one set of initial weights, one order of batches). A bar joins the methods with a dot on it, "
-        "which are not told apart: to be, Friedman's test and then the exact Wilcoxon signed-rank test of the pair "
-        "with Holm's correction must reject at 5 %, and the means lie further apart than retraining moves them.",
+        "(one split, one set of initial weights, one order of batches). A bar joins tied methods; a dot on it marks "
+        "each. Two methods differ significantly if Friedman's test and then the pair's exact Wilcoxon signed-rank test "
+        "with Holm's correction reject at 5 %, and the means differ by more than retraining moves them.",
     ),
-    Plugin(
+    FigureEntry(
         "accuracy-and-cost",
         _headline(accuracy_and_cost),
         "Accuracy against search cost",
-        f"Small: a finished seed. Large and open: a method's mean. The line is the Pareto front of means. {_SCALE}",
+        f"{_MEANS} {_SCALE}",
     ),
-    Plugin(
+    FigureEntry(
         "accuracy-over-seconds",
         _headline(accuracy_over_seconds),
         "Accuracy of the derived cell against the search cost so far",
-        "What a method has to show for its cost at any time: the cell it would derive then, mean over finished seeds; "
-        f"from {ENOUGH} seeds on, the middle half of them is shaded. A point of a curve is no shorter search, since "
-        f"schedules such as that of the learning rate belong to the whole one. {_NAMED} {_SCALE}",
+        f"Accuracy of the cell that the method would derive at this cost, mean over finished seeds; from {ENOUGH} "
+        "seeds on, their middle half is shaded. A point of the curve is not the result of a shorter search: schedules, "
+        f"such as that of the learning rate, span the whole search. {_NAMED} {_SCALE}",
     ),
-    Plugin(
+    FigureEntry(
         "accuracy-over-cells",
         _headline(accuracy_over_cells),
         "Accuracy of the best cell so far against the cells looked up",
-        "Query-based methods that a table answered: mean over finished seeds of the test accuracy of the cell they "
-        f"would return then; from {ENOUGH} seeds on, the middle half of them is shaded. {_SCALE}",
+        "Query-based methods that looked cells up in a table: test accuracy of the cell that they would return at this "
+        f"number of cells, mean over finished seeds; from {ENOUGH} seeds on, their middle half is shaded. {_SCALE}",
     ),
-    Plugin(
+    FigureEntry(
         "accuracy-and-flops",
         _headline(accuracy_and_flops),
         "Accuracy against the FLOPs of the derived cell",
-        "Small: a finished seed's cell. Large and open: a method's mean. The line is the Pareto front of means. FLOPs "
-        f"are of the network with C=16, N=5 and ten classes, for one image of 32×32 pixels. {_SCALE}",
+        f"{_MEANS} FLOPs are multiply-accumulates of the cell's network with C=16, N=5 and ten classes, for one image "
+        f"of 32×32 pixels. {_SCALE}",
     ),
-    Plugin(
+    FigureEntry(
         "accuracy-and-latency",
         _headline(accuracy_and_latency),
         "Accuracy against the latency of the derived cell",
-        "Small: a finished seed's cell. Large and open: a method's mean. The line is the Pareto front of means. "
-        "Latency is the sum over edges of what the chosen operation added to a forward pass of "
-        f"{BATCH} images when the study was planned, above the fastest operation of the edge. {_SCALE}",
+        f"{_MEANS} Latency is measured when the study is planned: the time that an edge's operation adds to a forward "
+        f"pass of {LATENCY_BATCH} images, above the fastest operation on the edge, summed over edges. {_SCALE}",
     ),
-    Plugin(
+    FigureEntry(
         "rank-intervals",
         _headline(rank_intervals),
         "Rank of each method with its interval",
-        "Marker: the rank of the method's mean over its seeds. Bar: 95 % of the ranks it takes when seeds are drawn "
-        "again with replacement; at the right how often it is then first. Any difference counts here, even one within "
-        "the noise of retraining.",
+        "Marker: rank of the method's mean over its seeds. Bar: 95 % of the ranks that it takes when seeds are drawn "
+        "again with replacement. Right: how often it is then first. Any difference counts, also one within the noise "
+        "of retraining.",
     ),
-    Plugin(
+    FigureEntry(
         "alpha-heatmaps",
         alpha_heatmaps,
         "Weight of each operation on each edge at four epochs, a row a method",
-        "The weight that α gives each operation (across) on each edge (down), after the first epoch, a quarter, half "
-        "and all of the search: softmax(α), or what the method has in its place, such as the sigmoid of FairDARTS. "
-        "Mean over the seeds that reached the epoch, so that a seed can be surer than its mean. The dot marks the "
-        "largest mean of an edge. An edge in one even shade has decided nothing. Methods without α are left out.",
+        "Weight that α gives each operation (across) on each edge (down), after the first epoch, a quarter, half and "
+        "all of the search: softmax(α), or the method's own weights, such as the sigmoid of FairDARTS. Mean over the "
+        "seeds that reached the epoch; a single seed can be more decided than the mean. The dot marks the largest mean "
+        "of an edge. On an edge of one even shade no operation is preferred. Methods without α are left out.",
     ),
-    Plugin(
+    FigureEntry(
         "operations-over-epochs",
         operations_over_epochs,
         "Operations of the derived cell over the epochs, a panel a method",
-        "Number of edges that hold each operation after each epoch, mean over the seeds that reached it. A cell that "
-        "fills with skip connections is the known way in which DARTS collapses.",
+        "Number of edges with each operation after each epoch, mean over the seeds that reached it. The known collapse "
+        "of DARTS is a cell that fills with skip connections.",
     ),
-    Plugin(
+    FigureEntry(
         "edge-ablation",
         edge_ablation,
         "Change in test accuracy by each other operation on each edge of the derived cells, a panel a method",
-        "What the table says of the derived cell with another operation (across) on one edge (down): points of test "
-        "accuracy more or less, mean over the seeds that chose another one. Framed: the operation that most seeds "
-        "chose; a dot: all did. An equals sign: the cell computes the same function as before. The colours are "
+        "Points of test accuracy, by the table, that the derived cell gains or loses with another operation (across) "
+        "on one edge (down), mean over the seeds that chose a different one. Frame: the operation that most seeds "
+        "chose. Dot: all seeds chose it. Equals sign: the cell computes the same function as before. The colours are "
         "logarithmic beyond the noise of retraining.",
     ),
-    Plugin(
+    FigureEntry(
         "perturbations",
         perturbations,
         "Accuracy that the supernet loses without each operation of each edge, a panel a method",
-        "Points of search-validation accuracy that the supernet loses after the last epoch when one operation is left "
-        "out of an edge's mixture and all else stays, mean over seeds: the score by which DARTS-PT selects (Wang et "
-        "al., ICLR 2021). Framed: the operation that most seeds chose. Methods that recorded none are left out.",
+        "Points of search-validation accuracy that the supernet loses after the last epoch when one operation (across) "
+        "is removed from an edge's mixture (down), mean over seeds: the score by which DARTS-PT selects operations "
+        "(Wang et al., ICLR 2021). Frame: the operation that most seeds chose. Methods that recorded none are left "
+        "out.",
     ),
-    Plugin(
+    FigureEntry(
         "eigenvalues-over-epochs",
         eigenvalues_over_epochs,
         "Largest eigenvalue of the Hessian with respect to α over the epochs, a panel a method",
         "Largest eigenvalue of the Hessian of the validation loss with respect to α, on one fixed batch of each seed, "
-        "without weight decay. Zela et al. (ICLR 2020) saw it grow while DARTS collapses. Methods that recorded none "
-        "are left out.",
+        "without weight decay. Zela et al. (ICLR 2020) found that it grows while DARTS collapses. Methods that "
+        "recorded none are left out.",
     ),
-    Plugin(
+    FigureEntry(
         "derived-cells",
         derived_cells,
         "The most frequent derived cell of each method",
-        "Each method's most frequent final cell, how many of its finished seeds derived it, and its test accuracy. "
-        "Node 0 is the input, the last node the output; in the DARTS space 0 and 1 are the outputs of the two cells "
-        "before, and all other nodes together are the output.",
+        "Each method's most frequent final cell, the number of finished seeds that derived it, and its test accuracy. "
+        "Node 0 is the input and the last node the output. In the DARTS space nodes 0 and 1 are the outputs of the two "
+        "previous cells, and the other nodes together are the output.",
     ),
 ]
-"""Every figure. A section of :mod:`harness.reports.page.sections` says where on the page one stands."""
+"""Every figure. The sections of :mod:`harness.reports.page.sections` place them on the page."""

@@ -3,6 +3,7 @@ and in greyscale: nothing is told by colour alone."""
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -56,17 +57,6 @@ _STROKES = {
     "dil_conv_5x5": Stroke(BLACK, (0, (3, 1, 1, 1)), 1.4, "*"),
     "none": Stroke(GREY, (0, (2, 3)), 1.0, "x"),
 }
-_NAMES = {
-    "skip_connect": "skip",
-    "nor_conv_3x3": "conv 3×3",
-    "nor_conv_1x1": "conv 1×1",
-    "avg_pool_3x3": "avg pool",
-    "max_pool_3x3": "max pool",
-    "sep_conv_3x3": "sep 3×3",
-    "sep_conv_5x5": "sep 5×5",
-    "dil_conv_3x3": "dil 3×3",
-    "dil_conv_5x5": "dil 5×5",
-}
 
 
 def house_style() -> AbstractContextManager[None]:
@@ -105,11 +95,6 @@ def operation_stroke(operation: str, place: int) -> Stroke:
 def short(label: str) -> str:
     """A method's label, cut in the middle where it would not fit a panel."""
     return label if len(label) <= 32 else f"{label[:18]}…{label[-13:]}"
-
-
-def operation_name(operation: str) -> str:
-    """An operation's name for print."""
-    return _NAMES.get(operation, operation.replace("_", " "))
 
 
 def accuracy_scale(axes: Axes, which: Literal["x", "y"], lowest: float, best: float) -> None:
@@ -192,6 +177,20 @@ def save(figure: Figure, kind: Literal["png", "pdf", "svg"]) -> bytes:
             figure.set_layout_engine(None)
         figure.savefig(buffer, format=kind, dpi=200, metadata=metadata[kind])
     return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class DrawnFigure:
+    """A figure with its alternative text and its caption."""
+
+    figure: Figure
+    alt: str
+    caption: str
+
+    @property
+    def source(self) -> str:
+        """The whole figure as a data address (SVG)."""
+        return "data:image/svg+xml;base64," + base64.b64encode(save(self.figure, "svg")).decode()
 
 
 def mean_over_seeds(rows: Sequence[Sequence[float]]) -> Floats:

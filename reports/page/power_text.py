@@ -1,104 +1,57 @@
-"""Power: how large a difference must be for the seeds of a study to show it.
-
-Calculated, not observed: the accuracies of both methods of a pair are taken as normal, with the sd that the study's
-methods have within themselves (pooled), and the pair is given the test that the report makes
-(:func:`harness.reports.statistics.significance.permutation_p`). That is the power of the exact rank-sum test against a
-normal shift, found by simulation because with few seeds its p-values are too coarse for the usual approximation
-(Noether 1987). The power at the difference that was observed is not given: it would say no more than p does (Hoenig &
-Heisey 2001).
-"""
+"""The power of a study in sentences: the difference that its seeds can show."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from functools import cache
-
-import numpy as np
-
 from harness.reports.results.comparison import Comparison
 from harness.reports.results.ranking import by_accuracy
-from harness.reports.statistics.significance import rank_sum_counts, smallest_p
+from harness.reports.statistics.power import POWER, detectable_difference, fewest_seeds, pooled_std
+from harness.reports.statistics.significance import smallest_p
 
 ALPHA = 0.05
-POWER = 0.8
-_NUMBERS = 4_000_000
-"""Simulated differences between two runs that are held at once."""
 
 
-def pooled_sd(groups: Sequence[Sequence[float]]) -> float | None:
-    """The sd within groups, each about its own mean; exactly 0 for constant groups, None where none has two values."""
-    freedom = sum(len(group) - 1 for group in groups)
-    if not freedom:
-        return None
-    squares = sum(float(np.var(group)) * len(group) for group in groups if min(group) < max(group))
-    return math.sqrt(squares / freedom)
-
-
-@cache
-def detectable(n: int, alpha: float) -> float | None:
-    """The smallest difference of means, in sd, that two groups of ``n`` show with a probability of :data:`POWER`.
-
-    To show is to have a two-sided exact p of at most ``alpha``; None where ``n`` seeds never have it. By simulation
-    with a fixed generator, good to 1 % up to 14 seeds and to 3 % beyond. What is rejected in the wrong direction, which
-    is next to nothing, is not counted.
-    """
-    if smallest_p(n, n) > alpha:
-        return None
-    tail = np.cumsum(rank_sum_counts(range(1, 2 * n + 1), n)[n * (n + 1) // 2 :]) * 2 / math.comb(2 * n, n)
-    inversions = int((tail <= alpha * (1 + 1e-9)).sum()) - 1  # the most pairs of runs in wrong order that are rejected
-    draws = max(2_000, min(20_000, _NUMBERS // n**2))
-    worse, better = np.random.default_rng(0).standard_normal((2, draws, n))
-    gaps = (worse[:, :, None] - better[:, None, :]).reshape(draws, n * n)
-    # Moving the better group up by more than a gap puts that pair of runs right.
-    needed = np.partition(gaps, -1 - inversions, axis=1)[:, -1 - inversions]
-    return float(np.quantile(needed, POWER))
-
-
-def seeds_for(alpha: float) -> int:
-    """The fewest seeds of each of two methods with which a two-sided exact p of ``alpha`` is possible at all."""
-    n = 1
-    while smallest_p(n, n) > alpha:
-        n += 1
-    return n
-
-
-def power_words(comparison: Comparison) -> str:
-    """What differences on the headline dataset the study's seeds could show, in sentences; empty for one method."""
+def power_text(comparison: Comparison) -> str:
+    """Return which differences on the headline dataset the study's seeds can show; empty for one method."""
     dataset = comparison.headline
     ranked = by_accuracy(comparison, dataset) if dataset else []
     if dataset is None or len(ranked) < 2:
         return ""
     groups = [one.method.finals(dataset) for one in ranked]
     n = min(map(len, groups))
-    count = len(groups) * (len(groups) - 1) // 2
-    fewest = " (the fewest of any)" if n < max(map(len, groups)) else ""
+    pairs = len(groups) * (len(groups) - 1) // 2
+    fewest = " (the fewest of any method)" if n < max(map(len, groups)) else ""
     seeds = f"with {n} finished {'seed' if n == 1 else 'seeds'} of each method{fewest}"
-    corrected = f"after Holm's correction for all {count} pairs"
+    corrected = f"after Holm's correction for all {pairs} pairs"
     if smallest_p(n, n) > ALPHA:
-        need = f"from {seeds_for(ALPHA)} seeds on it can for one pair named beforehand"
-        need += f", and from {seeds_for(ALPHA / count)} on {corrected}" if count > 1 else ""
-        return f"Power: {seeds} no difference, however large, can give p = {ALPHA} in the exact unpaired test; {need}."
-    sd = pooled_sd(groups)
-    if not sd:
+        text = f"Power: {seeds} no difference, however large, gives p = {ALPHA} in the exact unpaired test. "
+        text += f"One pair chosen beforehand needs {fewest_seeds(ALPHA)} seeds"
+        return f"{text}; {corrected}, {fewest_seeds(ALPHA / pairs)} seeds are needed." if pairs > 1 else f"{text}."
+    std = pooled_std(groups)
+    if not std:
         return (
-            f"Power: no method's accuracy on {dataset} differs between its seeds, so there is no scatter to calculate "
-            f"from; {seeds} the smallest possible p is {smallest_p(n, n):.2g}."
+            f"Power: no method's accuracy on {dataset} differs between its seeds, so the power cannot be calculated; "
+            f"{seeds} the smallest possible p is {smallest_p(n, n):.2g}."
         )
-    sds = [pooled_sd([group]) or 0.0 for group in groups]
+    shown = (detectable_difference(n, ALPHA) or 0.0) * std
     text = (
-        f"Power: {seeds}, the exact unpaired test at 5 % would show, with a probability of 80 %, a difference of "
-        f"{(detectable(n, ALPHA) or 0.0) * sd:.2f} points in mean accuracy on {dataset} between one pair named "
-        "beforehand"
+        f"Power: {seeds}, the exact unpaired test at 5 % shows a difference of {shown:.2f} points in mean accuracy on "
+        f"{dataset} with a probability of {100 * POWER:.0f} %, for one pair chosen beforehand"
     )
-    if count > 1:
-        large = detectable(n, ALPHA / count)
-        if large is None:
-            text += f"; {corrected} no difference, however large (from {seeds_for(ALPHA / count)} seeds on it could)"
+    if pairs > 1:
+        difference = detectable_difference(n, ALPHA / pairs)
+        if difference is None:
+            text += (
+                f"; {corrected} it shows no difference, however large: that needs {fewest_seeds(ALPHA / pairs)} seeds"
+            )
         else:
-            text += f", and of {large * sd:.2f} points {corrected} (p up to {ALPHA / count:.2g})"
+            text += f"; {corrected} (p up to {ALPHA / pairs:.2g}) it shows {difference * std:.2f} points"
+    return f"{text}. {_assumption(groups, std)}"
+
+
+def _assumption(groups: list[list[float]], std: float) -> str:
+    stds = [pooled_std([group]) or 0.0 for group in groups]
     return (
-        f"{text}. Calculated for normal accuracies with the sd that seeds have within a method, pooled: {sd:.2f} "
-        f"points; the methods' own are {min(sds):.2f} to {max(sds):.2f}. It does not hold for a method that sometimes "
-        "collapses."
+        f"The calculation takes accuracies as normal, with the standard deviation of seeds within a method, pooled: "
+        f"{std:.2f} points (single methods: {min(stds):.2f} to {max(stds):.2f}). It does not hold for a method that "
+        "sometimes collapses."
     )

@@ -1,4 +1,4 @@
-"""The opening of a report: in sentences, what these seeds can and cannot tell apart."""
+"""The opening of a report: in sentences, which methods differ significantly and which are tied."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from harness.reports.results.ranking import (
     by_accuracy,
     collapsed,
     common_seeds,
+    is_significant,
     mean_seconds,
     mean_with_failures,
     on_front,
-    tell_apart,
 )
 from harness.reports.statistics.significance import smallest_p
 from harness.reports.statistics.summary import smallest_paired_p
@@ -23,44 +23,44 @@ from harness.reports.statistics.summary import smallest_paired_p
 _NUMERALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 MANY = 6
-"""More methods than that are not all named in a sentence; the tables have them."""
+"""Most methods that a sentence names; the tables have them all."""
 
 
 def opening(comparison: Comparison) -> list[str]:
-    """The answer, most important first, without markup: two sentences at most, then paragraphs that qualify them."""
+    """Return the answer as plain text: its first two sentences, then paragraphs that qualify it."""
     verdicts = [_verdict(comparison, dataset) for dataset in comparison.datasets] or [[_no_accuracy(comparison)]]
     paragraphs = [" ".join(sentences) for sentences in (verdicts[0][:2], verdicts[0][2:], *verdicts[1:])]
     for part in (_rule, _design, _collapses, _same_cell, _failures, _cost, _caveats):
         paragraphs.append(part(comparison))
-    return [paragraph for paragraph in dict.fromkeys(paragraphs) if paragraph]  # that nothing finished is said once
+    return [paragraph for paragraph in dict.fromkeys(paragraphs) if paragraph]  # that no run finished is said once
 
 
 def scope(comparison: Comparison) -> str:
-    """What was compared, in a sentence; before it, which of it was chosen by test accuracy."""
+    """Return what was compared, in a sentence; methods that searched by test accuracy are named before it."""
     counts = sorted({len(method.seeds) for method in comparison.methods})
     seeds = f"{_count(counts[0], 'seed')} each" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds each"
     if len(comparison.methods) == 1:
         seeds = _count(counts[0], "seed")
     methods = _count(len(comparison.methods), "method").capitalize()
     return (
-        f"{_oracles(comparison)}{methods}, {seeds}, searching {comparison.space.name} on "
+        f"{_oracles(comparison)}{methods}, {seeds}, searched {comparison.space.name} on "
         f"{comparison.searched_on} under protocol {comparison.protocol_name}."
     )
 
 
 def _oracles(comparison: Comparison) -> str:
-    """Which methods searched by the accuracies that they are ranked by; empty where none did."""
-    found = {run.label for run in comparison.study.runs if run.config.get("oracle_on_test")}
-    if not found:
+    """Name the methods that searched by the accuracies that they are ranked by; empty where none did."""
+    labels = {run.label for run in comparison.study.runs if run.config.get("oracle_on_test")}
+    if not labels:
         return ""
     return (
-        f"Oracle on test: {_and(sorted(found))} searched by test accuracy, the accuracy that the ranking is by; that "
-        "is no result of a search but a bound on what one could reach. "
+        f"Oracle on test: {_and(sorted(labels))} searched by test accuracy, by which this report ranks. Such an "
+        "accuracy is no search result but an upper bound on one. "
     )
 
 
 def _verdict(comparison: Comparison, dataset: str) -> list[str]:
-    """The sentences on one dataset, most important first."""
+    """Return the sentences on one dataset, most important first."""
     ranked = by_accuracy(comparison, dataset)
     if not ranked:
         return [_no_accuracy(comparison)]
@@ -78,7 +78,7 @@ def _verdict(comparison: Comparison, dataset: str) -> list[str]:
         if below:
             end = _verb(below, "ends", "end")
             which = _and(below) if len(below) <= MANY else f"{len(below)} methods"
-            sentences.append(f"{which} {end} below a uniformly random cell ({random:.2f} %) on average.")
+            sentences.append(f"{which} {end} below a uniformly random cell on average ({random:.2f} %).")
     return sentences
 
 
@@ -91,56 +91,56 @@ def _no_accuracy(comparison: Comparison) -> str:
 
 
 def _ties(comparison: Comparison, dataset: str, ranked: list[Ranked]) -> list[str]:
-    """Who leads and who is tied with the leader, and how many pairs are told apart."""
+    """Name the leader and the methods tied with it, and count the significantly different pairs."""
     if max(one.summary.n for one in ranked) == 1:
         order = _and([f"{one.label} {one.summary.mean:.2f} %" for one in ranked])
         return [
-            f"On {dataset}: {order}. Every method has one finished seed, so no difference between them can be told "
-            "from the luck of a seed."
+            f"On {dataset}: {order}. Every method has only one finished seed, so differences may be due to the seed "
+            "alone."
         ]
     if len({value for one in ranked for value in (one.summary.worst, one.summary.best)}) == 1:
-        return [f"Every finished run of every method reaches the same {_mean(ranked[0])} on {dataset}: all are tied."]
+        return [f"Every finished run of every method reaches {_mean(ranked[0])} on {dataset}: all are tied."]
     leader, others = ranked[0], ranked[1:]
     pairs = list(combinations(ranked, 2))
-    apart = [pair for pair in pairs if tell_apart(comparison, dataset, *pair)]
-    if not apart:
+    different = [pair for pair in pairs if is_significant(comparison, dataset, *pair)]
+    if not different:
         sentences = [
-            f"On {dataset} these seeds tell no method from any other: all are tied, though {leader.label} has the "
-            f"highest mean ({_mean(leader)})."
+            f"On {dataset}, no two methods differ significantly: all are tied, although {leader.label} has the highest "
+            f"mean accuracy, {_mean(leader)}."
         ]
     else:
-        beaten = [one for one in others if tell_apart(comparison, dataset, leader, one)]
+        beaten = [one for one in others if is_significant(comparison, dataset, leader, one)]
         tied = [one for one in others if one not in beaten]
         sentences = [f"On {dataset}, {leader.label} has the highest mean accuracy, {_mean(leader)}."]
         if beaten:
-            tie = f", not from {_means(tied)}: a tie" if tied else ""
-            sentences.append(f"These seeds tell it apart from {_means(beaten)}{tie}.")
+            tie = f", and tied with {_means(tied)}" if tied else ""
+            sentences.append(f"It is significantly better than {_means(beaten)}{tie}.")
         else:
-            which = _means(tied) if len(tied) < 3 else "any other method"
-            sentences.append(f"These seeds do not tell it apart from {which}: a tie.")
+            which = _means(tied) if len(tied) < 3 else "all other methods"
+            sentences.append(f"It is tied with {which}.")
         if len(ranked) > 2:
-            tied_pairs = len(pairs) - len(apart)
             sentences.append(
-                f"Of the {len(pairs)} pairs the seeds tell {len(apart)} apart and leave {tied_pairs} tied."
+                f"Of the {len(pairs)} pairs of methods, {len(different)} differ significantly and "
+                f"{len(pairs) - len(different)} are tied."
             )
     single = [one.label for one in ranked if one.summary.n == 1]
     if single:
         has, tie = _verb(single, "has", "have"), _verb(single, "ties", "tie")
-        sentences.append(f"With one finished seed, {_and(single)} {has} no interval and {tie} with all.")
+        sentences.append(f"With one finished seed, {_and(single)} {has} no interval and {tie} with every method.")
     return sentences
 
 
 def _rule(comparison: Comparison) -> str:
-    """What is called a tie."""
+    """Define a tie."""
     if not any(len(by_accuracy(comparison, dataset)) > 1 for dataset in comparison.datasets):
         return ""
-    rule = "Two methods are called a tie where their 95 % intervals overlap"
+    rule = "Two methods are tied if their 95 % intervals overlap"
     known = [dataset for dataset in comparison.datasets if comparison.noise(dataset)]
     if known:
         noise = _and([f"{comparison.noise(dataset):.2f} points on {dataset}" for dataset in known])
-        rule += f", or their means differ by no more than retraining alone moves the accuracy ({noise})"
+        rule += f" or their means differ by no more than retraining alone moves the accuracy ({noise})"
     if len(comparison.datasets) > 1:
-        rule += ". A search looked up on several datasets is one observation, not several"
+        rule += ". Looking one search up on several datasets does not give several observations"
     return rule + "."
 
 
@@ -149,27 +149,27 @@ def _design(comparison: Comparison) -> str:
     if len(comparison.methods) < 2 or seeds == 1:
         return ""
     if seeds == 0:
-        return "No seed was finished by every method, so a test paired over all methods is impossible."
+        return "No seed was finished by every method, so no test can be paired over all methods."
     p = smallest_paired_p(seeds)
-    bound = f"the smallest p that an exact paired test could give is {p:.3g} (2/2^{seeds})"
-    verdict = "so such a test can never reach 0.05" if p > 0.05 else "before any correction for several comparisons"
+    bound = f"the smallest p that an exact paired test can give is {p:.3g} (2/2^{seeds})"
+    reach = "so it cannot reach 0.05" if p > 0.05 else "before any correction for several comparisons"
     count = len(comparison.methods) * (len(comparison.methods) - 1) // 2
     unpaired = smallest_p(seeds, seeds)
     holm = f", {min(1.0, count * unpaired):.3g} after Holm's correction for {count} pairs" if count > 1 else ""
-    paired = f"Every method finished {_count(seeds, 'common seed')}: {bound}, {verdict}"
-    return f"{paired}; unpaired it is {unpaired:.2g}{holm}."
+    paired = f"Every method finished {_count(seeds, 'common seed')}: {bound}, {reach}"
+    return f"{paired}. The smallest unpaired p is {unpaired:.2g}{holm}."
 
 
 def _collapses(comparison: Comparison) -> str:
-    """How many seeds of which methods have collapsed."""
-    found = []
+    """Count the collapsed seeds of each method."""
+    counts = []
     for method in comparison.methods:
-        verdicts = [collapsed(comparison, seed) for seed in method.finished]
-        if any(verdicts):
-            found.append(f"{sum(map(bool, verdicts))} of {len(verdicts)} seeds of {method.label}")
-    if len(found) > MANY:
-        found = [f"seeds of {len(found)} methods (table of stability)"]
-    return f"Collapsed: {_and(found)}. A seed has collapsed if its {COLLAPSE}." if found else ""
+        seeds = [collapsed(comparison, seed) for seed in method.finished]
+        if any(seeds):
+            counts.append(f"{sum(map(bool, seeds))} of {len(seeds)} seeds of {method.label}")
+    if len(counts) > MANY:
+        counts = [f"seeds of {len(counts)} methods (see the table of stability)"]
+    return f"Collapsed: {_and(counts)}. A seed has collapsed if its {COLLAPSE}." if counts else ""
 
 
 def _same_cell(comparison: Comparison) -> str:
@@ -185,7 +185,7 @@ def _same_cell(comparison: Comparison) -> str:
             named = names.get(comparison.space.parse(cell), cell)
             sentences.append(f"{method.label}: {all_} {which}seeds derived the same cell, {named}.")
     if sentences:
-        sentences.append("An sd of 0 is then one outcome seen several times, not precision, and no virtue.")
+        sentences.append("Their std of 0 is one outcome repeated; it does not mean precision.")
     return " ".join(sentences)
 
 
@@ -201,25 +201,25 @@ def _failures(comparison: Comparison) -> str:
             sentences.append(_imputed(comparison, comparison.headline))
     if waiting:
         named = _and([f"{seed.run.label} seed {seed.run.seed}" for seed in waiting])
-        sentences.append(f"{len(waiting)} of {total} runs have not ended and count nowhere: {named}.")
+        sentences.append(f"{len(waiting)} of {total} runs have not ended and are left out: {named}.")
     return " ".join(sentences)
 
 
 def _imputed(comparison: Comparison, dataset: str) -> str:
-    """What counting failed runs as a random cell does to the order."""
+    """Say how the order changes when failed runs count as a random cell."""
     column = comparison.column(dataset)
     if column is None:
-        return "The rankings are of completed runs."
+        return "The rankings use finished runs only."
     random = float(column.mean())
     order = [one.label for one in by_accuracy(comparison, dataset)]
     means = {method.label: mean_with_failures(method, method.finals(dataset), random) for method in comparison.methods}
     imputed = sorted((label for label in order), key=lambda label: -(means[label] or 0.0))
     hit = [method.label for method in comparison.methods if method.failed]
     values = _and([f"{label} {means[label]:.2f} %" for label in hit])
-    effect = "the order by mean stays" if imputed == order else f"the order by mean becomes {', '.join(imputed)}"
+    effect = "the order stays the same" if imputed == order else f"the order becomes {', '.join(imputed)}"
     return (
-        f"The rankings are of completed runs; with each failed run counted as a uniformly random cell on {dataset} the "
-        f"mean is {values}" + (f", and {effect}." if len(order) > 1 else ".")
+        "The rankings use finished runs only. If each failed run counts as a uniformly random cell, the mean on "
+        f"{dataset} is {values}" + (f", and {effect}." if len(order) > 1 else ".")
     )
 
 
@@ -234,20 +234,20 @@ def _cost(comparison: Comparison) -> str:
         for method in comparison.methods
         if any("simulated_seconds" in row for seed in method.finished for row in seed.run.trace)
     ]
-    budget = "simulated, those of the trainings behind the table, up to a budget that each of them spends whole"
+    budget = "simulated: they add up the table's training times to a fixed budget, which each search spends whole"
     if all(method in simulated for method in timed):
-        return f"No search is called cheaper than another: their seconds are {budget}."
+        return f"Search costs are not compared: their seconds are {budget}."
     if len(front) == 1:
-        among = "" if timed == finished else " of those that are paid for in seconds"
+        among = "" if timed == finished else " of those measured in seconds"
         sentence = f"{front[0]} has both the highest mean accuracy and the lowest search cost{among}."
     else:
         sentence = (
-            f"Nothing is both cheaper and better on average than {_and(front)}: the Pareto front of mean accuracy and "
-            "search seconds, cheapest first."
+            f"The Pareto front of mean accuracy and search seconds is, cheapest first: {_and(front)}. No method is "
+            "both better and cheaper than a method of the front."
         )
     if simulated:
         labels = _and([method.label for method in simulated])
-        sentence += f" The seconds of {labels} are {budget}: small differences between them say nothing."
+        sentence += f" The seconds of {labels} are {budget}. Small differences between them mean nothing."
     return sentence
 
 
@@ -255,20 +255,18 @@ def _caveats(comparison: Comparison) -> str:
     sentences = []
     if comparison.table_problem:
         sentences.append(
-            f"The table could not be read ({comparison.table_problem}): accuracies are those stored with the runs, and "
-            "what needs the whole table is left out: reference rows, percentiles and the distribution."
+            f"The table could not be read ({comparison.table_problem}). Accuracies are those stored with the runs; "
+            "reference rows, percentiles and the distribution, which need the whole table, are left out."
         )
     machines = {name: values for name, values in comparison.environments.items() if len(values) > 1}
     if machines:
-        sentences.append(
-            f"The runs' environments differ in {_and(sorted(machines))}: compare seconds between methods with care."
-        )
+        sentences.append(f"The runs' environments differ in {_and(sorted(machines))}: compare seconds with care.")
     mixed = [method.label for method in comparison.methods if len(_sources(method)) > 1]
     if mixed:
-        sentences.append(f"The seeds of {_and(mixed)} ran with different versions of its source: rerun them.")
+        sentences.append(f"The seeds of {_and(mixed)} ran with different versions of the method's source: rerun them.")
     if comparison.study.superseded:
         count = _count(len(comparison.study.superseded), "run")
-        sentences.append(f"{count.capitalize()} left out: a newer run has the same method and seed.")
+        sentences.append(f"{count.capitalize()} left out, because a newer run has the same method and seed.")
     return " ".join(sentences)
 
 
@@ -281,7 +279,7 @@ def _mean(one: Ranked) -> str:
 
 
 def _means(ranked: Sequence[Ranked]) -> str:
-    """Names and means, of many the first few and how many more there are."""
+    """List names and means; of many methods the first few, and the number of the others."""
     named = [f"{one.label} ({_mean(one)})" for one in (ranked if len(ranked) <= MANY else ranked[: MANY - 1])]
     return _and([*named, f"{len(ranked) - len(named)} others"] if len(named) < len(ranked) else named)
 

@@ -6,6 +6,7 @@ changes nothing, although a table that trained both may hold two numbers that di
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -85,16 +86,28 @@ def perturbation(comparison: Comparison, seed: SeedResult) -> Floats | None:
     return found if found.shape == shape and np.isfinite(found).all() else None
 
 
-def alpha_agreement(comparison: Comparison, ablation: Ablation) -> float | None:
-    """How far α orders the operations of an edge as the table does; see :func:`within_edges`. None without α."""
-    alpha = last_alpha(comparison, ablation.seed)
-    return None if alpha is None else within_edges(alpha, ablation.change)
+def mean_lost(comparison: Comparison, cells: Sequence[Ablation]) -> Floats:
+    """Return the points lost without each edge, mean over seeds: (edges,)."""
+    mean: Floats = np.mean([lost_without(comparison.space, cell) for cell in cells], axis=0)
+    return mean
 
 
-def perturbation_agreement(comparison: Comparison, ablation: Ablation) -> float | None:
-    """The same of the supernet's perturbation; None where it was not recorded."""
-    found = perturbation(comparison, ablation.seed)
-    return None if found is None else within_edges(found, ablation.change)
+def alpha_agreements(comparison: Comparison, cells: Sequence[Ablation]) -> list[float]:
+    """Return how far the last α orders operations as the table does, a value a seed; see :func:`within_edges`.
+
+    Seeds without α, or without an order, are left out.
+    """
+    return _agreements([(last_alpha(comparison, cell.seed), cell) for cell in cells])
+
+
+def perturbation_agreements(comparison: Comparison, cells: Sequence[Ablation]) -> list[float]:
+    """Return the same for the supernet's perturbation; seeds that did not record it are left out."""
+    return _agreements([(perturbation(comparison, cell.seed), cell) for cell in cells])
+
+
+def _agreements(scores: Sequence[tuple[Floats | None, Ablation]]) -> list[float]:
+    taus = [within_edges(values, cell.change) for values, cell in scores if values is not None]
+    return [tau for tau in taus if tau is not None]
 
 
 def within_edges(scores: Floats, values: Floats) -> float | None:

@@ -1,4 +1,4 @@
-"""A study made ready to compare: runs by method, their accuracies, the space and the table."""
+"""A study read for comparison: runs by method, their accuracies, the space and the table."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from harness.benchmarks.table import TabularBenchmark
 from harness.errors import HarnessError
 from harness.reports.statistics.summary import Floats
 from harness.runs.folder import RunFolder
-from harness.runs.results import Run, Study
+from harness.runs.results import Run, StudyRuns
 from harness.spaces.base import SearchSpace
 
 HEADLINE = "cifar10"
-"""The dataset whose ranking is printed first, where the table has it."""
+"""The dataset whose ranking is printed first, where there are accuracies on it."""
 
 
 @dataclass(frozen=True)
 class SeedResult:
-    """One run and the table accuracy (%) of its derived cell after each epoch, by dataset; empty if not looked up."""
+    """One run, with the table accuracy (%) of its derived cell after each epoch, by dataset; empty if not looked up."""
 
     run: Run
     accuracy: dict[str, list[float]] = field(repr=False)
 
     @property
     def finished(self) -> bool:
-        """Whether the search came to its end."""
+        """The search finished."""
         return self.run.status == "finished"
 
     @property
     def failed(self) -> bool:
-        """Whether the search ended without a result. An interrupted run has not ended: it can go on."""
+        """The search ended without a result. An interrupted run has not ended: it can be resumed."""
         return self.run.status not in {"finished", "interrupted"}
 
     @property
     def cell(self) -> str | None:
-        """The final derived cell, official string; None unless finished."""
+        """The final derived cell as its official string; None unless finished."""
         return self.run.result["architecture"] if self.run.result else None
 
     @property
@@ -49,7 +49,7 @@ class SeedResult:
         return self.run.result["search_seconds"] if self.run.result else None
 
     def final(self, dataset: str) -> float | None:
-        """Test accuracy (%) of the final derived cell; None unless finished and looked up."""
+        """Return the test accuracy (%) of the final derived cell; None unless finished and looked up."""
         values = self.accuracy.get(dataset)
         return values[-1] if self.finished and values else None
 
@@ -63,7 +63,7 @@ class MethodResults:
 
     @property
     def finished(self) -> list[SeedResult]:
-        """The runs that came to their end."""
+        """The runs that finished."""
         return [seed for seed in self.seeds if seed.finished]
 
     @property
@@ -77,7 +77,7 @@ class MethodResults:
         return [seed for seed in self.seeds if seed.run.status == "interrupted"]
 
     def finals(self, dataset: str) -> list[float]:
-        """Final accuracies (%) of the finished runs, in seed order."""
+        """Return the final accuracies (%) of the finished runs, in seed order."""
         return [value for seed in self.seeds if (value := seed.final(dataset)) is not None]
 
 
@@ -86,11 +86,11 @@ class Comparison:
     """Runs of one protocol, space and dataset.
 
     Attributes:
-        table: None where its file cannot be read; accuracies are then the ones stored with the runs.
-        table_provenance: what the accuracies come from; None where no run was looked up.
-        table_problem: why the table could not be read; empty where it could.
-        datasets: those with test accuracies; the first is the headline.
-        environments: facts of the machines and software the runs ran on, and every value each fact has.
+        table: None where its file cannot be read; accuracies are then those stored with the runs.
+        table_provenance: source of the accuracies; None where no run was looked up.
+        table_problem: the error in reading the table; empty where there was none.
+        datasets: the datasets with test accuracies; the first is the headline.
+        environments: every value of each fact about machines and software, by name.
     """
 
     study: Study
@@ -115,12 +115,12 @@ class Comparison:
 
     @property
     def headline(self) -> str | None:
-        """The dataset that cost and stability are set against; None where there are no accuracies."""
+        """The dataset of the cost and stability rankings and of the figures; None where there are no accuracies."""
         return self.datasets[0] if self.datasets else None
 
     @property
     def searched_on(self) -> str:
-        """The dataset the methods searched on."""
+        """The dataset that the methods searched on."""
         return self.study.runs[0].config["dataset"]
 
     @property
@@ -129,23 +129,26 @@ class Comparison:
         return len(self.space.kept(self.space.architecture(0)))
 
     def column(self, dataset: str) -> Floats | None:
-        """The table's test accuracies (%) of every cell; None without a table."""
+        """Return the table's test accuracies (%) of every cell, (cells,); None without a table."""
         return self.table.test_accuracy(dataset) if self.table else None
 
     def noise(self, dataset: str) -> float:
-        """Points that retraining alone moves the accuracy, below which no difference is one; 0 where not known."""
+        """Return by how many points retraining alone moves the accuracy; 0 where not known.
+
+        A smaller difference is none.
+        """
         return retraining_noise(self.table, dataset, self.space) if self.table else 0.0
 
 
-def compare(study: Study, table: str | Path | None = None) -> Comparison:
-    """Make a study ready to compare.
+def make_comparison(study: StudyRuns, table: str | Path | None = None) -> Comparison:
+    """Read a study for comparison.
 
     Args:
         study: as read by :func:`harness.runs.results.load_study`.
-        table: overrides the table that the study names; must then be readable.
+        table: look cells up in this table instead of the study's own; it must then be readable.
 
     Raises:
-        HarnessError: the study is empty, its runs must not be compared with each other, or ``table`` is not readable.
+        HarnessError: the study is empty, its runs must not be ranked together, or ``table`` cannot be read.
     """
     from harness.registry import get_space
 
@@ -176,24 +179,24 @@ def compare(study: Study, table: str | Path | None = None) -> Comparison:
     )
 
 
-def _check_comparable(study: Study) -> None:
-    """Raise where runs differ in anything that must be equal for all methods of a comparison."""
-    rules: list[tuple[str, Callable[[Run], str]]] = [
+def _check_comparable(study: StudyRuns) -> None:
+    """Raise where runs differ in anything that all methods of a comparison must share."""
+    shared: list[tuple[str, Callable[[Run], str]]] = [
         ("protocols", lambda run: f"{run.config['protocol']['name']} {run.config['protocol_hash'][:12]}"),
         ("search spaces", lambda run: run.config["space"]),
         ("search datasets", lambda run: run.config["dataset"]),
         ("versions of the search dataset", lambda run: run.config["dataset_digest"][:12]),
         ("run schemas", lambda run: str(run.config["schema"])),
     ]
-    for what, key in rules:
+    for what, key in shared:
         labels: dict[str, set[str]] = {}
         for run in study.runs:
             labels.setdefault(key(run), set()).add(run.label)
         if len(labels) > 1:
-            found = "; ".join(f"{value} ({', '.join(sorted(methods))})" for value, methods in sorted(labels.items()))
+            values = "; ".join(f"{value} ({', '.join(sorted(methods))})" for value, methods in sorted(labels.items()))
             raise HarnessError(
                 f"study {study.name!r} holds runs of {len(labels)} different {what}, which must not be ranked "
-                f"together: {found}. Run each into a study of its own (harness run --study NAME), or move the run "
+                f"together: {values}. Run each into a study of its own (harness run --study NAME), or move the run "
                 f"folders of one out of {study.path}"
             )
 
@@ -205,21 +208,21 @@ def _accuracies(run: Run, table: TabularBenchmark | None) -> dict[str, list[floa
     return {dataset: table.test_accuracy(dataset)[rows].tolist() for dataset in table.datasets} if rows else {}
 
 
-def _stored_provenance(study: Study) -> dict[str, Any] | None:
-    """The provenance stored with the look-ups. Raises where runs were looked up in different tables."""
-    found = {json.dumps(run.evaluation["table"], sort_keys=True) for run in study.runs if run.evaluation}
-    if len(found) > 1:
+def _stored_provenance(study: StudyRuns) -> dict[str, Any] | None:
+    """Return the provenance stored with the look-ups; raise where runs were looked up in different tables."""
+    tables = {json.dumps(run.evaluation["table"], sort_keys=True) for run in study.runs if run.evaluation}
+    if len(tables) > 1:
         raise HarnessError(
-            f"the runs of study {study.name!r} were looked up in {len(found)} different tables, whose accuracies must "
+            f"the runs of study {study.name!r} were looked up in {len(tables)} different tables, whose accuracies must "
             "not be ranked together; give one for all with --table PATH"
         )
-    provenance: dict[str, Any] | None = json.loads(found.pop()) if found else None
+    provenance: dict[str, Any] | None = json.loads(tables.pop()) if tables else None
     return provenance
 
 
-def _environments(study: Study) -> dict[str, list[str]]:
+def _environments(study: StudyRuns) -> dict[str, list[str]]:
     values: dict[str, set[str]] = {}
     for run in study.runs:
         for name, value in (RunFolder(run.path).read_json("environment.json") or {}).items():
             values.setdefault(name, set()).add(str(value))
-    return {name: sorted(found) for name, found in values.items()}
+    return {name: sorted(known) for name, known in values.items()}

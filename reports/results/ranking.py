@@ -1,4 +1,4 @@
-"""Methods in order, ties and the Pareto front: what the words, the tables and the figures all rest on."""
+"""The order of methods, ties, the Pareto front and collapse, for texts, tables and figures alike."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.runs.schema import TraceRow, search_seconds
 from harness.spaces.base import Architecture, SearchSpace
 
 FEATURED = 8
-"""Curves in one panel that can still be told from each other."""
+"""Most curves that a reader can distinguish in one panel."""
 
 
 @dataclass(frozen=True)
@@ -30,62 +30,65 @@ class Ranked:
 
 
 def by_accuracy(comparison: Comparison, dataset: str) -> list[Ranked]:
-    """Methods with finished runs on a dataset, the highest mean first."""
+    """Return the methods with finished runs on a dataset, the highest mean first."""
     ranked = [Ranked(method, summarize(finals)) for method in comparison.methods if (finals := method.finals(dataset))]
     return sorted(ranked, key=lambda one: (-one.summary.mean, one.label))
 
 
 def featured(comparison: Comparison, dataset: str) -> list[MethodResults]:
-    """The methods that a figure with all curves in one panel names: all, or of many the best by mean accuracy."""
+    """Return the methods that a figure of all curves names: all, or the :data:`FEATURED` best by mean accuracy."""
     if len(comparison.methods) <= FEATURED:
         return comparison.methods
     return [one.method for one in by_accuracy(comparison, dataset)[:FEATURED]]
 
 
-def tell_apart(comparison: Comparison, dataset: str, a: Ranked, b: Ranked) -> bool:
-    """Whether the seeds tell two methods apart on a dataset; see :mod:`harness.reports.statistics.summary`."""
+def is_significant(comparison: Comparison, dataset: str, a: Ranked, b: Ranked) -> bool:
+    """Say whether two methods are :func:`~harness.reports.statistics.summary.significantly_different` on a dataset."""
     return significantly_different(a.summary, b.summary, comparison.noise(dataset))
 
 
 def common_seeds(comparison: Comparison) -> int:
-    """Number of seeds that every method finished: the pairs of the paired design."""
+    """Return the number of seeds that every method finished: the pairs of the paired design."""
     seeds = [{seed.run.seed for seed in method.finished} for method in comparison.methods]
     return len(set.intersection(*seeds))
 
 
 def mean_with_failures(method: MethodResults, finals: list[float], random_mean: float) -> float | None:
-    """Mean accuracy with each failed run counted as a uniformly random cell; None where no run has ended."""
+    """Return the mean accuracy with each failed run counted as a random cell; None where no run has ended."""
     values = finals + [random_mean] * len(method.failed)
     return fmean(values) if values else None
 
 
 CostOf = Callable[[SeedResult], float | None]
-"""A cost of one run; None where it has none."""
+"""The cost of one run; None where it is not known."""
 
 
 def seconds_spent(row: TraceRow) -> float | None:
-    """Search seconds by a row of a trace; None of a search that paid for cells of a table without training times."""
+    """Return the search seconds up to a row of a trace.
+
+    None where the search looked up cells in a table without training times.
+    """
     return None if "evaluations" in row and "simulated_seconds" not in row else search_seconds(row)
 
 
 def search_cost(seed: SeedResult) -> float | None:
-    """Search cost in seconds; None while the run has not ended, and as :func:`seconds_spent` says."""
+    """Return the search cost in seconds; None while the run has not ended, and where :func:`seconds_spent` is None."""
     return None if seed.run.trace and seconds_spent(seed.run.trace[-1]) is None else seed.seconds
 
 
 def mean_cost(method: MethodResults, cost: CostOf) -> float | None:
-    """Mean cost of the finished runs."""
+    """Return the mean cost of the finished runs; None where it is known of none."""
     costs = [value for seed in method.finished if (value := cost(seed)) is not None]
     return fmean(costs) if costs else None
 
 
 def mean_seconds(method: MethodResults) -> float | None:
-    """Mean search cost of the finished runs, in seconds."""
+    """Return the mean search cost of the finished runs, in seconds."""
     return mean_cost(method, search_cost)
 
 
 def on_front(comparison: Comparison, dataset: str, cost: CostOf = search_cost) -> list[str]:
-    """Labels on the Pareto front of mean accuracy and mean cost, the cheapest first; by default of search seconds."""
+    """Return the labels on the Pareto front of mean accuracy and mean cost, the cheapest first."""
     points = [
         (spent, one.summary.mean, one.label)
         for one in by_accuracy(comparison, dataset)
@@ -96,33 +99,34 @@ def on_front(comparison: Comparison, dataset: str, cost: CostOf = search_cost) -
 
 
 RANKED_FROM = 4
-"""Seeds of every method from which ranks are resampled: three have ten resamples, too few to show any doubt."""
+"""Fewest seeds of every method for which ranks are resampled: three seeds have only ten different resamples."""
 
 
 def uncertain_ranks(comparison: Comparison, dataset: str) -> dict[str, RankUncertainty]:
-    """Where each method with finished runs may stand, by label; empty for fewer seeds than :data:`RANKED_FROM`.
+    """Return the resampled ranks of each method with finished runs, by label; empty below :data:`RANKED_FROM` seeds.
 
-    Seeds are drawn together where all methods have the same.
+    Seeds are drawn together where all methods have the same seeds.
     """
     ranked = by_accuracy(comparison, dataset)
     if len(ranked) < 2 or min(one.summary.n for one in ranked) < RANKED_FROM:
         return {}
     seeds = [[seed.run.seed for seed in one.method.seeds if seed.final(dataset) is not None] for one in ranked]
-    found = rank_uncertainty([one.method.finals(dataset) for one in ranked], all(each == seeds[0] for each in seeds))
-    return {one.label: ranks for one, ranks in zip(ranked, found, strict=True)}
+    paired = all(each == seeds[0] for each in seeds)
+    ranks = rank_uncertainty([one.method.finals(dataset) for one in ranked], paired)
+    return {one.label: rank for one, rank in zip(ranked, ranks, strict=True)}
 
 
 def is_parameter_free(operation: str) -> bool:
-    """Whether an operation has no weights to train: none, skip connections and pooling, by their usual names."""
+    """Say whether an operation has no weights to train: none, skip connections and pooling, by their usual names."""
     return operation in {"none", "skip_connect"} or "pool" in operation
 
 
-COLLAPSE = "cell is worse than the table's mean cell, with two thirds of its edges or more parameter-free"
-"""The rule by which a seed has collapsed."""
+COLLAPSE = "cell is worse than the table's mean cell and at least two thirds of its edges are parameter-free"
+"""The rule of a collapse, to follow "a seed has collapsed if its"."""
 
 
 def collapsed(comparison: Comparison, seed: SeedResult) -> bool | None:
-    """Whether a finished seed has collapsed, by the rule :data:`COLLAPSE`; None where that cannot be said."""
+    """Say whether a finished seed has collapsed by the rule :data:`COLLAPSE`; None where it cannot be decided."""
     dataset = comparison.headline
     column = comparison.column(dataset) if dataset else None
     value = seed.final(dataset) if dataset else None
@@ -132,7 +136,7 @@ def collapsed(comparison: Comparison, seed: SeedResult) -> bool | None:
 
 
 def collapse_history(comparison: Comparison, seed: SeedResult) -> list[bool]:
-    """Whether the rule :data:`COLLAPSE` held of the cell after each epoch; empty where that cannot be said."""
+    """Say for each epoch whether the cell was collapsed by the rule :data:`COLLAPSE`; empty where undecidable."""
     dataset = comparison.headline
     column = comparison.column(dataset) if dataset else None
     if dataset is None or column is None:
@@ -145,12 +149,12 @@ def collapse_history(comparison: Comparison, seed: SeedResult) -> list[bool]:
 
 
 def _mostly_free(comparison: Comparison, text: str) -> bool:
-    """Whether two thirds of a cell's edges or more are parameter-free."""
+    """Say whether at least two thirds of a cell's edges are parameter-free."""
     space = comparison.space
     cell = space.parse(text)
     return 3 * parameter_free(space, cell) >= 2 * len(space.kept(cell))
 
 
 def parameter_free(space: SearchSpace, cell: Architecture) -> int:
-    """How many edges of a cell are parameter-free."""
+    """Return the number of a cell's edges that are parameter-free."""
     return sum(is_parameter_free(space.operations[cell[edge]]) for edge in space.kept(cell))

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.errors import HarnessError
-from harness.reports.page.elements import flat
-from harness.reports.results.comparison import Comparison, MethodResults, compare
-from harness.runs.results import Study, find_study, load_study
+from harness.reports.results.comparison import Comparison, MethodResults, make_comparison
+from harness.reports.results.flatten import flatten
+from harness.runs.results import StudyRuns, find_study, load_study
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def read_sides(
     return sides
 
 
-def _find(text: str, study: str | None, runs: str | Path | None) -> tuple[Study, str | None]:
+def _find(text: str, study: str | None, runs: str | Path | None) -> tuple[StudyRuns, str | None]:
     """The study that a side names, and the label of its method if it names one."""
     whole = _study_called(text, runs)
     owner, colon, label = text.rpartition(":")
@@ -90,7 +90,7 @@ def _find(text: str, study: str | None, runs: str | Path | None) -> tuple[Study,
     return within, text
 
 
-def _study_called(name: str, runs: str | Path | None) -> Study | None:
+def _study_called(name: str, runs: str | Path | None) -> StudyRuns | None:
     try:
         path = find_study(name, runs)
     except HarnessError:
@@ -98,18 +98,18 @@ def _study_called(name: str, runs: str | Path | None) -> Study | None:
     return load_study(path) if name else None
 
 
-def _with_method(study: Study, label: str) -> tuple[Study, str]:
+def _with_method(study: StudyRuns, label: str) -> tuple[StudyRuns, str]:
     if label not in study.labels:
         raise HarnessError(f"study {study.name!r} has no method {label!r}; it has: {', '.join(study.labels)}")
     return study, label
 
 
-def _side(study: Study, label: str | None, table: str | Path | None) -> Side:
+def _side(study: StudyRuns, label: str | None, table: str | Path | None) -> Side:
     if label is None:
-        return Side(study.name, compare(study, table), None)
+        return Side(study.name, make_comparison(study, table), None)
     runs = [run for run in study.runs if run.label == label]
     superseded = [run for run in study.superseded if run.label == label]
-    return Side(f"{study.name}:{label}", compare(Study(study.path, study.info, runs, superseded), table), label)
+    return Side(f"{study.name}:{label}", make_comparison(Study(study.path, study.info, runs, superseded), table), label)
 
 
 def shared_dataset(a: Side, b: Side, wanted: str | None = None) -> str:
@@ -134,7 +134,7 @@ def pairs_of(a: Side, b: Side) -> list[tuple[MethodResults, MethodResults]]:
     return [(a.results(label), b.results(label)) for label in a.labels if label in b.labels]
 
 
-class Unlike(NamedTuple):
+class DifferingSetting(NamedTuple):
     """One thing in which the sides differ: what kind of thing, which, and what it is on each side."""
 
     kind: str
@@ -143,7 +143,7 @@ class Unlike(NamedTuple):
     b: str
 
 
-def unlike(a: Side, b: Side) -> list[Unlike]:
+def differing_settings(a: Side, b: Side) -> list[DifferingSetting]:
     """Everything in which the sides differ apart from the method, kind by kind; a dash for what one side has not.
 
     Of methods with the same label, their source and hyper-parameters too.
@@ -154,7 +154,7 @@ def unlike(a: Side, b: Side) -> list[Unlike]:
             first[f"{one.label}: source or settings"] = _method(one)
             second[f"{one.label}: source or settings"] = _method(two)
     return [
-        Unlike(kind, name, facts.get(name, "–"), second[kind].get(name, "–"))
+        DifferingSetting(kind, name, facts.get(name, "–"), second[kind].get(name, "–"))
         for kind, facts in first.items()
         for name in dict.fromkeys([*facts, *second[kind]])
         if facts.get(name) != second[kind].get(name)
@@ -169,11 +169,11 @@ def _described(side: Side) -> dict[str, dict[str, str]]:
     table = {name: value for name, value in (comparison.table_provenance or {}).items() if name not in _NAMES[2:]}
     looked_up = "now" if comparison.table else "with the runs, and the table cannot be read"
     return {
-        "protocol": {"protocol": comparison.protocol_name, **dict(flat(settings))},
+        "protocol": {"protocol": comparison.protocol_name, **dict(flatten(settings))},
         "search space": {"search space": comparison.space.name},
         "dataset": {"searched on": comparison.searched_on, "digest of its images": config["dataset_digest"][:12]},
         "run schema": {"run schema": str(config["schema"])},
-        "table": {**{f"table {name}": value for name, value in flat(table)}, "looked up": looked_up},
+        "table": {**{f"table {name}": value for name, value in flatten(table)}, "looked up": looked_up},
         "environment": {name: " | ".join(found) for name, found in comparison.environments.items()},
     }
 
@@ -185,5 +185,5 @@ def _method(method: MethodResults) -> dict[str, str]:
     configs = [seed.run.config for seed in method.seeds]
     sources = sorted({config["method_source"][:12] for config in configs})
     label = method.label
-    settings = {f"{label} {name}": value for name, value in flat(configs[0]["hyperparameters"])}
+    settings = {f"{label} {name}": value for name, value in flatten(configs[0]["hyperparameters"])}
     return {f"{label} source": " | ".join(sources), **settings}

@@ -23,13 +23,13 @@ RESAMPLES = 10_000
 
 @dataclass(frozen=True)
 class Summary:
-    """What ``n`` seeds gave. ``sd`` (ddof=1) and ``interval`` are None for one seed."""
+    """What ``n`` seeds gave. ``std`` (ddof=1) and ``interval`` are None for one seed."""
 
     n: int
     mean: float
     median: float
     iqm: float
-    sd: float | None
+    std: float | None
     best: float
     worst: float
     interval: tuple[float, float] | None

@@ -1,7 +1,7 @@
-"""The checklist of best practices for research on NAS, filled in from a study's records.
+"""The checklist of best practices for research on NAS, answered from a study's records.
 
 After Lindauer & Hutter: Best Practices for Scientific Research on Neural Architecture Search. JMLR 21(243), 2020. The
-items are theirs in order and sense, in our words. What records cannot show is left to the author, never assumed.
+items follow theirs in order and meaning; the wording is ours. Items that records cannot answer are left to the author.
 """
 
 from __future__ import annotations
@@ -15,39 +15,39 @@ from harness import registry
 from harness._version import __version__
 from harness.reports.results.comparison import Comparison
 from harness.reports.results.ranking import mean_seconds
-from harness.reports.tables.report_table import Column, Sheet
+from harness.reports.tables.report_table import Column, ReportTable
 
 YES, NO, NOT_APPLICABLE, AUTHOR = "yes", "no", "not applicable", "for the author to answer"
 
 RANDOM_SEARCH = "random-search"
-"""The baseline's name in the catalogue of methods."""
+"""The name of the baseline method."""
 
 
 class Answer(NamedTuple):
-    """What the records say to an item, and why."""
+    """The answer to an item, and the evidence for it."""
 
     answer: str
     evidence: str
 
 
-def checklist_sheet(comparison: Comparison) -> Sheet:
-    """Every item with its answer and the evidence for it."""
+def checklist_table(comparison: Comparison) -> ReportTable:
+    """Return every item with its answer and evidence."""
     answers = [(part, item, answer(comparison)) for part, item, answer in ITEMS]
-    counts = Counter(given.answer for _, _, given in answers)
+    counts = Counter(one.answer for _, _, one in answers)
     total = ", ".join(f"{counts[answer]} {answer}" for answer in (YES, NO, NOT_APPLICABLE, AUTHOR) if counts[answer])
-    return Sheet(
+    return ReportTable(
         "checklist",
         "Checklist of best practices",
         f"Of {len(answers)} items: {total}. Protocol {comparison.protocol_name}.",
         "After Lindauer & Hutter, Best Practices for Scientific Research on Neural Architecture Search, JMLR 21(243), "
-        "2020; the wording is ours. Answers come from this study's records alone.",
+        "2020; the wording is ours. The answers come from this study's records only.",
         [
             Column("item", "Item", text=True, sentences=True),
             Column("answer", "Answer", text=True),
             Column("evidence", "Evidence", text=True, sentences=True),
             Column("part", "About", text=True),
         ],
-        [[item, given.answer, given.evidence, part] for part, item, given in answers],
+        [[item, one.answer, one.evidence, part] for part, item, one in answers],
     )
 
 
@@ -71,14 +71,14 @@ def _training_settings(comparison: Comparison) -> Answer:
 
 def _method_code(comparison: Comparison) -> Answer:
     names = sorted({run.config["method"] for run in comparison.study.runs})
-    found = [_released(name, registry.methods().get(name)) for name in names]
-    worst = AUTHOR if any(one.answer == AUTHOR for one in found) else YES
-    evidence = " ".join(dict.fromkeys(one.evidence for one in found))
+    answers = [_released(name, registry.methods().get(name)) for name in names]
+    worst = AUTHOR if any(one.answer == AUTHOR for one in answers) else YES
+    evidence = " ".join(dict.fromkeys(one.evidence for one in answers))
     return Answer(worst, f"{evidence} Each run records the SHA-256 of its method's source.")
 
 
 def _method_settings(comparison: Comparison) -> Answer:
-    return Answer(YES, f"Under Protocol and environment on this page. Search seeds: {_seeds(comparison)}.")
+    return Answer(YES, f"See Protocol and environment on this page. Search seeds: {_seeds(comparison)}.")
 
 
 def _same_benchmark(comparison: Comparison) -> Answer:
@@ -86,8 +86,8 @@ def _same_benchmark(comparison: Comparison) -> Answer:
     return Answer(
         YES,
         f"One protocol ({comparison.protocol_name}), space ({comparison.space.name}) and version of "
-        f"{comparison.searched_on} ({digest}) for every run: a report refuses anything else. A seed has the same "
-        "split, batches and initial weights in every method.",
+        f"{comparison.searched_on} ({digest}) for every run: a report refuses anything else. One seed means the same "
+        "split, batches and initial weights for every method.",
     )
 
 
@@ -102,7 +102,7 @@ def _confounders(comparison: Comparison) -> Answer:
     if differ:
         return Answer(NO, f"The runs' environments differ in {', '.join(differ)}: compare seconds with care.")
     jobs = comparison.environments.get("jobs", ["1"])[0]
-    shared = f" {jobs} runs at a time shared the machine, which disturbs seconds." if jobs != "1" else ""
+    shared = f" {jobs} runs at a time shared the machine, which affects seconds." if jobs != "1" else ""
     return Answer(YES, f"One kind of machine and one set of software versions in all runs.{shared}")
 
 
@@ -110,35 +110,35 @@ def _ablations(comparison: Comparison) -> Answer:
     labels: dict[str, set[str]] = {}
     for run in comparison.study.runs:
         labels.setdefault(run.config["method"], set()).add(run.label)
-    variants = sorted(label for found in labels.values() if len(found) > 1 for label in found)
+    variants = sorted(label for variants in labels.values() if len(variants) > 1 for label in variants)
     if variants:
-        return Answer(AUTHOR, f"Variants of one method in this study, which may be an ablation: {', '.join(variants)}.")
-    return Answer(AUTHOR, "This study holds no two variants of one method.")
+        return Answer(AUTHOR, f"Variants of one method in this study may be an ablation: {', '.join(variants)}.")
+    return Answer(AUTHOR, "This study has no two variants of one method.")
 
 
 def _same_evaluation(comparison: Comparison) -> Answer:
     if _retrained(comparison):
-        return Answer(YES, "The same recipe for every final cell, or the report ranks none of them.")
-    return Answer(YES if comparison.datasets else NO, f"For every method alike: {_looked_up(comparison)}.")
+        return Answer(YES, "Every final cell had the same recipe, or the report ranks none.")
+    return Answer(YES if comparison.datasets else NO, f"The same for every method: {_looked_up(comparison)}.")
 
 
 def _over_time(comparison: Comparison) -> Answer:
     if any(seed.accuracy for method in comparison.methods for seed in method.seeds):
-        return Answer(YES, "Accuracy of the derived cell after each epoch, under Evidence.")
+        return Answer(YES, "Evidence shows the accuracy of the derived cell after each epoch.")
     return Answer(NO, "No derived cell was looked up.")
 
 
 def _random_search(comparison: Comparison) -> Answer:
-    found = [m for m in comparison.methods if m.finished and m.finished[0].run.config["method"] == RANDOM_SEARCH]
-    cell = " A uniformly random cell is in every ranking." if comparison.table else ""
-    if not found:
+    baselines = [m for m in comparison.methods if m.finished and m.finished[0].run.config["method"] == RANDOM_SEARCH]
+    cell = " Every accuracy ranking has a uniformly random cell." if comparison.table else ""
+    if not baselines:
         return Answer(NO, f"No finished run of {RANDOM_SEARCH}; add one with --method {RANDOM_SEARCH}.{cell}")
-    own = mean_seconds(found[0])
-    others = [mean_seconds(method) for method in comparison.methods if method not in found]
+    own = mean_seconds(baselines[0])
+    others = [mean_seconds(method) for method in comparison.methods if method not in baselines]
     known = [seconds for seconds in others if seconds is not None]
     cost = f" (other methods: {min(known):,.0f} to {max(known):,.0f} s)" if known else ""
-    seeds = len(found[0].finished)
-    spent = "paid for by the cell" if own is None else f"at a mean search cost of {own:,.0f} s{cost}"
+    seeds = len(baselines[0].finished)
+    spent = "with a cost counted in cells" if own is None else f"at a mean search cost of {own:,.0f} s{cost}"
     return Answer(YES, f"Finished seeds: {seeds}, {spent}.{cell}")
 
 
@@ -166,9 +166,9 @@ def _whole_cost(comparison: Comparison) -> Answer:
     trained = "" if _retrained(comparison) else " Nothing was trained afterwards."
     return Answer(
         YES,
-        f"Search cost holds weight steps, α steps and derivation with its choice among candidates: "
-        f"{sum(seconds) / 3600:.1f} hours in {len(seconds)} ended runs, {fmean(seconds):,.0f} s a run.{trained} Tuning "
-        "is the author's to add.",
+        f"Search cost covers weight steps, α steps and derivation, the selection of candidates included: "
+        f"{sum(seconds) / 3600:.1f} hours in {len(seconds)} ended runs, {fmean(seconds):,.0f} s a run.{trained} The "
+        "author has to add the cost of tuning.",
     )
 
 
@@ -214,9 +214,9 @@ ITEMS: list[tuple[str, str, Callable[[Comparison], Answer]]] = [
     (_COMPARING, "Performance is compared over time", _over_time),
     (_COMPARING, "Random search is compared with", _random_search),
     (_COMPARING, "Runs are repeated, and their seeds reported", _repeated),
-    (_COMPARING, "A tabular or surrogate benchmark is used for evaluation in depth", _tabular),
+    (_COMPARING, "A tabular or surrogate benchmark is used for in-depth evaluation", _tabular),
     (_REPORTING, "Tuning of hyper-parameters is reported with its cost", _tuning),
-    (_REPORTING, "The cost of the whole method is reported, not of a part", _whole_cost),
+    (_REPORTING, "The cost of the whole method is reported, not of a part of it", _whole_cost),
     (_REPORTING, "Every detail of the set-up is reported", _setup),
 ]
-"""Part of the checklist, item, and the function that answers it from the records."""
+"""Part of the checklist, item, and the function that answers it."""

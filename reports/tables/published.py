@@ -1,6 +1,6 @@
-"""Results that others published for the methods of a study, set beside the measured means and never ranked with them.
+"""Published results for the methods of a study, beside the measured means and never ranked with them.
 
-The facts are in ``published.csv``: a row per method, source and dataset, with what differs from a study of ours.
+The facts are in ``published.csv``: a row a method, source and dataset, with the protocol of the published result.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from importlib import resources
 
 from harness.reports.results.comparison import Comparison
 from harness.reports.results.ranking import by_accuracy
-from harness.reports.tables.report_table import Column, Sheet, Value
+from harness.reports.tables.report_table import METHOD, Column, ReportTable, Value
 
 SPACE = "nas-bench-201"
-"""The search space that the published results are of."""
+"""The search space of the published results."""
 
 
-def published_sheet(comparison: Comparison) -> Sheet | None:
-    """A row per method of the study and source; None where nothing is known for its methods, space or datasets.
+def published_table(comparison: Comparison) -> ReportTable | None:
+    """Return a row a method and source; None where nothing is published for the study's methods, space or datasets.
 
-    A method whose hyper-parameters were changed has another label and counts as another method.
+    A method with changed hyper-parameters has another label and counts as another method.
     """
     if comparison.space.name != SPACE:
         return None
@@ -31,24 +31,25 @@ def published_sheet(comparison: Comparison) -> Sheet | None:
         return None
     measured = {dataset: _means(comparison, dataset) for dataset in comparison.datasets}
     rows: list[list[Value]] = []
-    for (method, citation), found in sorted(sources.items(), key=lambda item: item[0][0]):
+    for (method, citation), cited in sorted(sources.items(), key=lambda item: item[0][0]):
         row: list[Value] = [method]
-        published = {fact["dataset"]: f"{fact['mean']} ± {fact['sd']}" for fact in found}
+        published = {fact["dataset"]: f"{fact['mean']} ± {fact['std']}" for fact in cited}
         for dataset in comparison.datasets:
             row += [published.get(dataset), measured[dataset].get(method)]
-        rows.append([*row, found[0]["seeds"] or None, f"{found[0]['protocol']}.", citation])
+        rows.append([*row, cited[0]["seeds"] or None, f"{cited[0]['protocol']}.", citation])
     table = (comparison.table_provenance or {}).get("name", "a table")
-    return Sheet(
+    return ReportTable(
         "published",
         "Published elsewhere, under other protocols",
-        f"Test accuracy (%), mean ± sd over seeds, as published on NAS-Bench-201, beside the mean measured in this "
+        f"Test accuracy (%), mean ± std over seeds, as published on NAS-Bench-201, beside the mean measured in this "
         f"study, which searched on {comparison.searched_on} under protocol {comparison.protocol_name} and looked cells "
-        f"up in the table {table}. The two are not comparable: no ranking or test of this report uses the published.",
-        "Numbers quoted from later papers may rest on other versions of the benchmark's files, which move single cells "
-        "by up to 1.3 points on CIFAR-10. The one published sd that could be recomputed divides by n, where this "
+        f"up in the table {table}. The two are not comparable. No ranking or test of this report uses published "
+        "results.",
+        "Numbers quoted from later papers may come from other versions of the benchmark's files, which differ by up to "
+        "1.3 points for single cells on CIFAR-10. The one published std that could be recomputed divides by n; this "
         "report divides by n − 1. A dash under Seeds: the source does not say.",
         [
-            Column("method", "Method", text=True),
+            METHOD,
             *[
                 column
                 for dataset in comparison.datasets
@@ -66,7 +67,7 @@ def published_sheet(comparison: Comparison) -> Sheet | None:
 
 
 def facts() -> list[dict[str, str]]:
-    """The published results, with columns method, dataset, mean (%), sd, seeds, citation and protocol."""
+    """Return the published results: method, dataset, mean (%), std, seeds, citation and protocol."""
     text = (resources.files("harness.reports.tables") / "published.csv").read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
 

@@ -7,21 +7,12 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from harness.reports.comparison_report import (
-    Compared,
-    build_compared,
-    put_side_by_side,
-    seeds_sheet,
-    summary_sheet,
-    words,
-)
-from harness.reports.results import comparison
+from harness.reports.comparison_report import ComparisonReport, build_comparison_report, compare_sides
+from harness.reports.page.pair_text import pair_text
 from harness.reports.results.sides import read_sides
 from harness.spaces.nas_bench_201 import encoding
 from tests.support import studies
 from tests.support.command_line import call, refusal
-
-made_up_table = studies.made_up_table
 
 pytestmark = pytest.mark.usefixtures("work")
 
@@ -46,8 +37,8 @@ def study(name: str, seeds: int = 3, shift: int = 0, **config: Any) -> studies.S
     return writer
 
 
-def compared(a: str, b: str, dataset: str | None = None) -> Compared:
-    return put_side_by_side(*read_sides(a, b), dataset)
+def compared(a: str, b: str, dataset: str | None = None) -> ComparisonReport:
+    return compare_sides(*read_sides(a, b), dataset)
 
 
 def flat(text: str) -> str:
@@ -61,20 +52,20 @@ def test_two_methods_of_the_latest_study_are_paired_by_seed() -> None:
     (pair,) = found.pairs
     gdas = [studies.accuracy(near(seed)) for seed in range(5)]
     assert pair.differences == pytest.approx([value - 54.3 for value in gdas])
-    assert [(row[0], row[2]) for row in seeds_sheet(found, pair).rows] == [(seed, 54.3) for seed in range(5)]
+    assert [(row[0], row[2]) for row in found.seeds(pair).rows] == [(seed, 54.3) for seed in range(5)]
     interval = stats.ttest_rel(gdas, [54.3] * 5).confidence_interval()
-    text = " ".join(words(pair))
+    text = " ".join(pair_text(pair))
     assert f"95 % interval {interval.low:+.2f} to {interval.high:+.2f} (Student's t over 5 paired seeds)" in text
     assert "A is better in 100 % of all 5 × 5 pairs of runs" in text
-    assert "permutation test: p = 0.0079, where so many seeds give p = 0.0079 at best" in text
-    assert "(exact Wilcoxon signed-rank): p = 0.062, p = 0.062 at best" in text
-    assert "(0.17 points), A is better in 5 of 5 common seeds and worse in 0; 0 tie" in text
-    assert "3 s for A and 6 s for B: 0.5 times as much for A" in text
+    assert "permutation test: p = 0.0079; the smallest that these seeds can give: p = 0.0079." in text
+    assert "(exact Wilcoxon signed-rank test): p = 0.062; the smallest: p = 0.062." in text
+    assert "(0.17 points), A is better in 5 of 5 common seeds and worse in 0; 0 are ties." in text
+    assert "3 s for A, 6 s for B; A costs 0.5 times as much." in text
 
 
 def test_from_ten_seeds_the_interval_is_bootstrapped() -> None:
     study("first", seeds=10)
-    assert "(bootstrap over 10 paired seeds)" in " ".join(words(compared("gdas", "darts").pairs[0]))
+    assert "(bootstrap over 10 paired seeds)" in " ".join(pair_text(compared("gdas", "darts").pairs[0]))
 
 
 def test_the_sign_follows_the_order() -> None:
@@ -98,9 +89,9 @@ def test_a_difference_within_the_retraining_noise_is_a_tie() -> None:
 @pytest.mark.parametrize(
     ("cell", "seeds", "sentence"),
     [
-        (studies.ALL_SKIP, 3, "All 3 common seeds have the same accuracy on both sides on cifar10: the sd is 0"),
-        (POOLS, 3, f"differ by the same {studies.accuracy(POOLS) - 54.3:+.2f} points on cifar10: the sd is 0"),
-        (POOLS, 1, "One seed is common: the difference is"),
+        (studies.ALL_SKIP, 3, "All 3 common seeds have the same accuracy on both sides on cifar10; with an std of 0"),
+        (POOLS, 3, f"differ by the same {studies.accuracy(POOLS) - 54.3:+.2f} points on cifar10; with an std of 0"),
+        (POOLS, 1, "Only one seed is common: the difference is"),
     ],
 )
 def test_degenerate_differences_give_a_sentence(cell: studies.Cell, seeds: int, sentence: str) -> None:
@@ -109,10 +100,10 @@ def test_degenerate_differences_give_a_sentence(cell: studies.Cell, seeds: int, 
         writer.add("darts", seed, [studies.ALL_SKIP])
         writer.add("pools", seed, [cell])
     found = compared("pools", "darts")
-    text = " ".join(words(found.pairs[0]))
+    text = " ".join(pair_text(found.pairs[0]))
     assert sentence in text
     assert not re.search(r"\b(nan|None|inf)\b", text)
-    assert summary_sheet(found).rows[0][5:7] == [None, None]
+    assert found.summary.rows[0][5:7] == [None, None]
 
 
 def test_failures_and_missing_seeds_are_rows() -> None:
@@ -120,7 +111,7 @@ def test_failures_and_missing_seeds_are_rows() -> None:
     writer.add("gdas", 2, [POOLS], status="diverged", reason="the loss became nan")
     writer.add("darts", 3, [POOLS], status=None)
     found = compared("gdas", "darts")
-    rows = seeds_sheet(found, found.pairs[0]).rows
+    rows = found.seeds(found.pairs[0]).rows
     assert [row[:3] for row in rows[2:]] == [[2, "diverged", "not run"], [3, "not run", "interrupted"]]
     assert [row[3] for row in rows[2:]] == [None, None]
     assert len(found.pairs[0].differences) == 2
@@ -130,10 +121,10 @@ def test_a_method_without_a_finished_run_is_said() -> None:
     writer = study("first")
     writer.add("snas", 0, [], status="failed", reason="out of memory")
     found = compared("gdas", "snas")
-    text = " ".join(words(found.pairs[0]))
+    text = " ".join(pair_text(found.pairs[0]))
     assert "No seed was finished on both sides" in text
     assert "B has no finished run, so there is nothing to test" in text
-    assert build_compared(found, "out").is_file()
+    assert build_comparison_report(found, "out").is_file()
 
 
 def test_protocols_that_differ_are_said_first_and_shown_side_by_side() -> None:
@@ -142,7 +133,7 @@ def test_protocols_that_differ_are_said_first_and_shown_side_by_side() -> None:
     result = call("compare", "first", "second")
     assert result.exit_code == 0, result.output
     text = flat(result.output)
-    warning = "The protocols of A and B differ, test-protocol v1 (abcdef012345) and test-protocol v1 (fedcba987654)."
+    warning = "The protocols of A and B differ: test-protocol v1 (abcdef012345) and test-protocol v1 (fedcba987654)."
     assert text.startswith(f"{warning} Such runs are never ranked together")
     assert re.search(r"^search\.epochs +3 +9$", result.output, re.MULTILINE)
     assert re.search(r"^search\.order +alpha-first +–$", result.output, re.MULTILINE)
@@ -161,8 +152,8 @@ def test_everything_else_that_differs_is_listed() -> None:
         environment={"cpu": "another", "python": "3.12.0"},
     )
     found = compared("first", "second")
-    assert found.unlike is not None
-    rows = {str(row[0]): row[1:] for row in found.unlike.rows}
+    assert found.settings is not None
+    rows = {str(row[0]): row[1:] for row in found.settings.rows}
     assert rows["searched on"] == ["cifar10", "digits"]
     assert rows["cpu"] == ["a processor", "another"]
     assert rows["gdas source"] == ["source-gdas", "edited"]
@@ -176,17 +167,17 @@ def test_different_tables_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     folder = study("second").path
     for file in folder.glob("*/*/evaluation.json"):
         studies.edit_json(file, table={"name": "another"})
-    monkeypatch.setattr(comparison, "load_table", studies.missing_table)
+    studies.use_no_table(monkeypatch)
     found = compared("first", "second")
-    assert found.unlike is not None
-    assert ["table name", "made-up", "another"] in found.unlike.rows
-    assert "how far retraining moves the accuracy is not known" in " ".join(words(found.pairs[0]))
+    assert found.settings is not None
+    assert ["table name", "made-up", "another"] in found.settings.rows
+    assert "the noise of retraining is not known" in " ".join(pair_text(found.pairs[0]))
 
 
 def test_the_same_study_differs_in_nothing() -> None:
     study("first")
     found = compared("gdas", "first:darts")
-    assert found.unlike is None
+    assert found.settings is None
     assert "Protocol, search space, dataset, table and environment are the same." in found.notice
 
 
@@ -203,7 +194,7 @@ def test_one_method_in_two_studies() -> None:
     study("second", shift=1, **OTHER)
     found = compared("first:gdas", "second:gdas")
     assert [pair.label for pair in found.pairs] == ["gdas"]
-    names = [column.heading for column in seeds_sheet(found, found.pairs[0]).columns]
+    names = [column.heading for column in found.seeds(found.pairs[0]).columns]
     assert names == ["Seed", "first:gdas", "second:gdas", "A − B"]
 
 

@@ -11,31 +11,31 @@ from matplotlib.path import Path
 
 from harness.reports.figures.cells import cell_png, derived_cells
 from harness.reports.figures.edge_heatmaps import edge_ablation, perturbations
-from harness.reports.figures.style import operation_name
+from harness.reports.page.edge_importance_text import edge_importance_text
 from harness.reports.page.summary_text import opening
-from harness.reports.results.comparison import Comparison, compare
-from harness.reports.tables.diagnostics import collapse_sheet, identity_paths
-from harness.reports.tables.edge_importance import explanation_words
-from harness.reports.tables.operations import operations_sheet
-from harness.reports.tables.rankings import stability_sheet
-from harness.reports.tables.report_table import Sheet
+from harness.reports.results.comparison import Comparison, make_comparison
+from harness.reports.results.diagnostics import identity_paths
+from harness.reports.tables.diagnostics import collapse_table
+from harness.reports.tables.operations import operations_table
+from harness.reports.tables.rankings import stability_table
+from harness.reports.tables.report_table import ReportTable
 from harness.runs.folder import RunFolder
 from harness.runs.results import load_study
 from harness.spaces.base import SearchSpace
 from harness.spaces.darts.space import PUBLISHED, DARTSSpace
+from harness.spaces.labels import operation_label
 from harness.spaces.nas_bench_201.space import NASBench201
 from tests.support import studies
 
 SPACE = DARTSSpace()
 V2 = SPACE.parse(PUBLISHED)
-writer = studies.writer
 
 
 @pytest.fixture
 def study(writer: studies.StudyWriter) -> Comparison:
     for seed in range(2):
         writer.add("darts", seed, [SPACE.architecture(seed), V2], datasets=(), space="darts")
-    return compare(load_study(writer.path))
+    return make_comparison(load_study(writer.path))
 
 
 def test_the_verdict_points_to_the_retrained_cells(study: Comparison) -> None:
@@ -43,11 +43,11 @@ def test_the_verdict_points_to_the_retrained_cells(study: Comparison) -> None:
     for run in study.study.runs:
         evaluation = {"table": {}, "accuracy": {}, "retrained": {"digits": [90.0]}, "recipe": "short v1"}
         RunFolder(run.path).write_json("evaluation.json", evaluation)
-    again = compare(load_study(study.study.path))
+    again = make_comparison(load_study(study.study.path))
     assert opening(again)[0] == "No finished run was looked up in a table; the report ranks the retrained cells."
 
 
-def row(sheet: Sheet | None) -> dict[str, Any]:
+def row(sheet: ReportTable | None) -> dict[str, Any]:
     assert sheet is not None
     return dict(zip([column.key for column in sheet.columns], sheet.rows[0], strict=True))
 
@@ -57,23 +57,23 @@ def test_a_missing_table_is_no_problem_where_there_can_be_none(study: Comparison
 
 
 def test_operations_are_counted_beside_those_of_a_random_genotype(study: Comparison) -> None:
-    sheet = operations_sheet(study)
+    sheet = operations_table(study)
     found = row(sheet)
     assert (found["none"], found["max_pool_3x3"], found["skip_connect"], found["sep_conv_3x3"]) == (12, 5, 5, 5)
     assert sheet is not None
     ((_, _, none, *others),) = sheet.references
     assert none == 12
     assert others == [pytest.approx(16 / 7)] * 7
-    assert "of 16, that hold" in sheet.caption
+    assert "of 16, with each" in sheet.caption
 
 
 def test_edges_that_are_left_out_are_not_parameter_free(study: Comparison) -> None:
-    assert row(stability_sheet(study))["parameter_free_edges"] == 10
+    assert row(stability_table(study))["parameter_free_edges"] == 10
 
 
 def test_identity_paths_end_in_any_node_of_the_output(study: Comparison) -> None:
     assert identity_paths(SPACE, V2) == 2  # the skips from node 0 of the normal cell
-    assert row(collapse_sheet(study))["identity_paths"] == 2
+    assert row(collapse_table(study))["identity_paths"] == 2
 
 
 def test_both_cells_are_drawn_without_the_edges_left_out(study: Comparison) -> None:
@@ -100,14 +100,14 @@ def test_the_label_of_an_edge_covers_no_node_no_label_and_no_other_edge(
 ) -> None:
     for method in ("darts", "gdas", "snas"):
         writer.add(method, 0, [cell], datasets=(), space=space.name)
-    figure = derived_cells(compare(load_study(writer.path)))
+    figure = derived_cells(make_comparison(load_study(writer.path)))
     assert figure is not None
     figure.draw_without_rendering()
     drawn = figure.axes[0]
     nodes = [patch.get_window_extent() for patch in drawn.patches if isinstance(patch, Circle)]
     arrows = [patch for patch in drawn.patches if isinstance(patch, FancyArrowPatch)]
     lines = [arrow.get_path().to_polygons(arrow.get_transform(), closed_only=False) for arrow in arrows]
-    operations = {operation_name(operation) for operation in space.operations}
+    operations = {operation_label(operation) for operation in space.operations}
     labels = [text.get_window_extent() for text in drawn.texts if text.get_text() in operations]
     assert len(labels) == len(arrows) == len(space.kept(cell))
     for place, label in enumerate(labels):
@@ -120,12 +120,12 @@ def test_what_the_supernet_lost_is_mapped_by_the_edges_of_either_cell(writer: st
     path = writer.add("darts", 0, [V2], datasets=(), space="darts")
     lost = [[float(edge == 27 and operation == 3) for operation in range(8)] for edge in range(28)]
     RunFolder(path).write_json("diagnostics.json", {"perturbation": lost})
-    found = compare(load_study(writer.path))
+    found = make_comparison(load_study(writer.path))
     figure = perturbations(found)
     assert figure is not None
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert (len(names), names[0], names[-1]) == (28, "normal 0→2", "reduce 4→5")
     assert edge_ablation(found) is None
-    assert explanation_words(found) == [
-        "Edges are ablated by looking their substitutes up, and there is no table to look them up in."
+    assert edge_importance_text(found) == [
+        "There is no table, and the importance of edges needs one: it comes from looking up changed cells."
     ]

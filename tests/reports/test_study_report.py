@@ -14,14 +14,11 @@ from harness.reports.figures.cells import cell_png
 from harness.reports.figures.registry import draw_all
 from harness.reports.results import comparison
 from harness.reports.study_report import Report, build_report
-from harness.reports.tables.rankings import accuracy_sheet
+from harness.reports.tables.rankings import accuracy_table
 from harness.runs.results import load_study
 from harness.spaces.base import InvalidArchitecture
 from harness.spaces.nas_bench_201 import encoding
 from tests.support import studies
-
-made_up_table = studies.made_up_table
-writer = studies.writer
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -35,11 +32,9 @@ def rows(report: Report, name: str) -> dict[str, dict[str, str]]:
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """The report of the study with every trait."""
-    table = studies.table()
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("error")
-        patch.setattr(comparison, "load_table", lambda *_: table)
-        patch.setattr(comparison, "retraining_noise", studies.noise)
+        studies.use_made_up_table(patch)
         return build_report(load_study(studies.five_methods(tmp_path_factory.mktemp("runs"))))
 
 
@@ -50,7 +45,7 @@ def test_the_accuracy_ranking(full: Report) -> None:
     assert sorted(methods) == ["darts", "gdas", "pc-darts", "random-search", "snas"]
     assert means == sorted(means, reverse=True)
     assert found["darts"]["finished"] == "5/5"
-    assert [float(found["darts"][key]) for key in ("mean", "sd", "worst", "best")] == [54.3, 0, 54.3, 54.3]
+    assert [float(found["darts"][key]) for key in ("mean", "std", "worst", "best")] == [54.3, 0, 54.3, 54.3]
     assert found["pc-darts"]["finished"] == "4/5"
     column = studies.table().test_accuracy("cifar10")
     imputed = (4 * float(found["pc-darts"]["mean"]) + column.mean()) / 5
@@ -64,8 +59,8 @@ def test_reference_rows_are_always_there(full: Report) -> None:
     expected = ["uniformly random cell", "all nor_conv_3x3", "all skip_connect", "best cell of the table"]
     assert references == expected
     assert float(found["uniformly random cell"]["mean"]) == pytest.approx(column.mean())
-    assert float(found["uniformly random cell"]["sd"]) == pytest.approx(column.std())
-    assert float(found["uniformly random cell"]["normalised"]) == 0
+    assert float(found["uniformly random cell"]["std"]) == pytest.approx(column.std())
+    assert float(found["uniformly random cell"]["normalized"]) == 0
     assert float(found["all skip_connect"]["mean"]) == 54.3
     assert float(found["best cell of the table"]["regret"]) == 0
 
@@ -82,10 +77,10 @@ def test_the_cost_ranking_is_by_seconds_and_marks_the_pareto_front(full: Report)
     assert darts["pareto_front"] == "no"
 
 
-def test_a_collapsed_method_is_last_in_stability_though_its_sd_is_0(full: Report) -> None:
+def test_a_collapsed_method_is_last_in_stability_though_its_std_is_0(full: Report) -> None:
     found = rows(full, "stability")
     assert list(found)[-1] == "darts"
-    keys = ("sd", "distinct_cells", "agreement_percent", "parameter_free_edges")
+    keys = ("std", "distinct_cells", "agreement_percent", "parameter_free_edges")
     assert [float(found["darts"][key]) for key in keys] == [0, 1, 100, 6]
     assert float(found["darts"]["lost_since_best_epoch"]) > 5
 
@@ -107,7 +102,7 @@ def test_every_pair_has_its_p_and_what_the_design_could_give(full: Report) -> No
     against_darts = next(pair for pair in pairs if (pair["method"], pair["against"]) == ("snas", "darts"))
     assert float(against_darts["superiority"]) == 1
     assert float(against_darts["p"]) == pytest.approx(2 / 252)
-    assert against_darts["verdict"] == "told apart"
+    assert against_darts["verdict"] == "different"
     assert "p (Holm)" in Page(full.page.read_text()).text
 
 
@@ -121,7 +116,7 @@ def test_few_seeds_claim_no_rank(writer: studies.StudyWriter) -> None:
     for seed in range(3):
         writer.add("gdas", seed, [studies.ALL_CONV3])
         writer.add("darts", seed, [studies.ALL_SKIP])
-    sheet = accuracy_sheet(comparison.compare(load_study(writer.path)), "cifar10")
+    sheet = accuracy_table(comparison.make_comparison(load_study(writer.path)), "cifar10")
     assert [row[0] for row in sheet.rows] == ["gdas", "darts"]
     assert all(row == [None, None] for row in sheet.select(["rank_interval", "first_percent"]).rows)
 
@@ -201,7 +196,7 @@ def test_the_contents_line_reaches_every_section_from_the_ranking_to_the_reprodu
 def test_the_answer_is_two_sentences_at_most(full: Report) -> None:
     assert full.opening[0].startswith("On cifar10, ")
     assert len(re.findall(r"\.(?= |$)", full.opening[0])) == 2
-    assert "Of the 10 pairs" in full.opening[1]
+    assert "Of the 10 pairs of methods" in full.opening[1]
 
 
 def test_data_set_and_table_are_named_by_their_digests(full: Report) -> None:
@@ -257,7 +252,7 @@ def test_a_study_without_a_finished_run_reports_its_failures(writer: studies.Stu
 def test_without_the_table_there_is_a_report_all_the_same(
     writer: studies.StudyWriter, monkeypatch: pytest.MonkeyPatch, looked_up: bool
 ) -> None:
-    monkeypatch.setattr(comparison, "load_table", studies.missing_table)
+    studies.use_no_table(monkeypatch)
     for seed in range(2):
         writer.add("gdas", seed, studies.wander(seed, 4, studies.ALL_CONV3), datasets=("cifar10",) if looked_up else ())
     report = build_report(load_study(writer.path))
@@ -274,7 +269,7 @@ def test_one_seed_of_one_method(writer: studies.StudyWriter) -> None:
     writer.add("gdas", 7, [studies.ALL_CONV3])
     report = build_report(load_study(writer.path))
     row = rows(report, "accuracy-cifar10")["gdas"]
-    assert (row["sd"], row["interval_low"], row["finished"]) == ("", "", "1/1")
+    assert (row["std"], row["interval_low"], row["finished"]) == ("", "", "1/1")
     assert "there is no other method to compare it with" in report.opening[0]
 
 
@@ -282,9 +277,9 @@ def test_twelve_methods_with_ten_seeds_get_bootstrap_intervals(writer: studies.S
     for method in range(12):
         for seed in range(10):
             writer.add(f"method-{method:02}", seed, [encoding.neighbours(studies.ALL_CONV3)[seed + method]])
-    compared = comparison.compare(load_study(writer.path))
+    compared = comparison.make_comparison(load_study(writer.path))
     assert {"accuracy-over-epochs", "rank-intervals"} <= draw_all(compared).keys()
-    sheet = accuracy_sheet(compared, "cifar10")
+    sheet = accuracy_table(compared, "cifar10")
     assert "bootstrap over seeds" in sheet.notes
     for worst, low, high, best in sheet.select(["worst", "interval_low", "interval_high", "best"]).rows:
         assert float(worst or 0) <= float(low or 0) < float(high or 0) <= float(best or 0)
@@ -295,7 +290,7 @@ def test_a_table_of_very_many_rows_is_folded(writer: studies.StudyWriter) -> Non
         writer.add(f"method-{method:02}", 0, [encoding.neighbours(studies.ALL_CONV3)[method]])
     page = build_report(load_study(writer.path)).page.read_text()
     (folded,) = re.findall(r"<details>(.*?)</details>", page, re.DOTALL)
-    assert "<summary>66 rows, which are in tables/pairs-cifar10.csv too</summary>" in folded
+    assert "<summary>66 rows, also in tables/pairs-cifar10.csv</summary>" in folded
     assert folded.count("<tr>") == 1 + 66
 
 

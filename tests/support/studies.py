@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -59,37 +58,25 @@ def _column(dataset: str) -> Floats:
     return np.array([accuracy(encoding.cell_at(row), dataset) for row in range(encoding.SIZE)])
 
 
-def rng(table: TabularBenchmark, dataset: str, space: SearchSpace) -> float:
-    """Stands for :func:`harness.benchmarks.retraining_noise.retraining_noise`: made-up isomorphic cells differ more."""
+def noise(table: TabularBenchmark, dataset: str, space: SearchSpace) -> float:
+    """Stand for :func:`harness.benchmarks.retraining_noise.retraining_noise`: made-up isomorphic cells differ more."""
     return {"cifar10": 0.17, "cifar100": 0.31}[dataset]
 
 
 def missing_table(*_: Any) -> TabularBenchmark:
-    """Stands for :func:`harness.benchmarks.load.load_table` where the file is gone."""
+    """Stand for :func:`harness.benchmarks.load.load_table` where the file is gone."""
     raise HarnessError("no table at gone.csv; give its path with --table")
 
 
-@pytest.fixture(autouse=True)
-def made_up_table(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Reports look cells up in :func:`table`, and no library warns."""
-    made_up = table()
-    monkeypatch.setattr(comparison, "load_table", lambda *_: made_up)
-    monkeypatch.setattr(comparison, "retraining_noise", rng)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
+def use_made_up_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make reports look cells up in :func:`table`."""
+    monkeypatch.setattr(comparison, "load_table", lambda *_: table())
+    monkeypatch.setattr(comparison, "retraining_noise", noise)
 
 
-@pytest.fixture(autouse=True)
-def no_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports find no table."""
+def use_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make reports find no table."""
     monkeypatch.setattr(comparison, "load_table", missing_table)
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> StudyWriter:
-    """Writes a study in an empty folder."""
-    return StudyWriter(tmp_path)
 
 
 class StudyWriter:

@@ -21,15 +21,9 @@ from harness.methods.snas import SNAS
 from harness.random_streams import stream
 from harness.runs.identity import identity
 from harness.runs.schema import RunConfig
-from harness.search.operation_costs import (
-    Size,
-    benchmark_size,
-    cells_to_compare,
-    operation_costs,
-    penalties,
-    size_of,
-)
+from harness.search.operation_costs import cells_to_compare, operation_costs, penalties
 from harness.spaces.base import NetworkConfig
+from harness.spaces.network_size import Size, benchmark_size, size_of
 from harness.study.configure import check_possible
 from harness.study.planning import plan_runs
 from tests.support.small_search import CPU, gradient_search, protocol, quiet

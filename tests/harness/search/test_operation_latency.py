@@ -15,13 +15,13 @@ from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
 from harness.methods.darts import DARTS
 from harness.reports.figures.accuracy import accuracy_and_latency
-from harness.reports.results.comparison import compare
+from harness.reports.results.comparison import make_comparison
 from harness.runs.results import load_study
 from harness.search import operation_latency
 from harness.search.operation_costs import operation_costs
 from harness.search.operation_latency import Latencies, latencies
 from harness.spaces.base import NetworkConfig
-from harness.spaces.network_size import flops
+from harness.spaces.network_size import LATENCY_BATCH, flops
 from harness.study.planning import plan_runs
 from tests.support import studies
 from tests.support.small_search import protocol, run
@@ -40,7 +40,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     def timed(network: nn.Module, images: torch.Tensor) -> float:
         nonlocal passes
-        assert images.shape == (operation_latency.BATCH, 3, IMAGE_SIZE, IMAGE_SIZE)
+        assert images.shape == (LATENCY_BATCH, 3, IMAGE_SIZE, IMAGE_SIZE)
         passes += 1
         return 1e-9 * flops(network, IMAGE_SIZE) + (1.0 if passes % 7 == 0 else 0.0)
 
@@ -118,9 +118,9 @@ def test_a_run_holds_what_it_pays_for(tmp_path: Path) -> None:
 def test_the_figure_shows_the_sum_over_the_edges(tmp_path: Path) -> None:
     writer = studies.StudyWriter(tmp_path / "study")
     writer.add("darts", 0, [studies.ALL_CONV3])
-    assert accuracy_and_latency(compare(load_study(writer.path)), "cifar10") is None
+    assert accuracy_and_latency(make_comparison(load_study(writer.path)), "cifar10") is None
     writer.add("gdas", 0, [studies.ALL_SKIP], latencies=MADE_UP)
-    figure = accuracy_and_latency(compare(load_study(writer.path)), "cifar10")
+    figure = accuracy_and_latency(make_comparison(load_study(writer.path)), "cifar10")
     assert figure is not None
     shown = {round(float(x), 6) for line in figure.axes[0].lines[:4] for x in np.asarray(line.get_xdata()).tolist()}
     assert shown == {54.0, 6.0}  # milliseconds: six 3×3 convolutions, six skips

@@ -14,8 +14,8 @@ from harness.benchmarks.table import TabularBenchmark
 from harness.config.protocol import Protocol, load_protocol
 from harness.errors import HarnessError
 from harness.methods.random_search import RandomSearch
-from harness.reports.results.comparison import compare
-from harness.reports.tables.rankings import cost_sheet
+from harness.reports.results.comparison import make_comparison
+from harness.reports.tables.rankings import cost_table
 from harness.runs.folder import RunFolder
 from harness.runs.results import load_study
 from harness.search.benchmark_query import BenchmarkQuery
@@ -163,7 +163,7 @@ def test_the_command_runs_and_reports_what_was_simulated(tmp_path: Path, monkeyp
         assert RunFolder(found.path).config["answers"] == answers(full_table(), protocol).digest
     last = study.runs[-1].trace[-1]
     assert f"s and {last['simulated_seconds']:,.0f} simulated s, {last['architecture']}" in done.stderr
-    sheet = cost_sheet(compare(study))
+    sheet = cost_table(make_comparison(study))
     keys = [column.key for column in sheet.columns]
     assert sheet.rows[0][keys.index("evaluations")] == np.mean([run.trace[-1]["evaluations"] for run in study.runs])
     assert "(cached)" in call(*arguments).stderr

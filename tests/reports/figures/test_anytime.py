@@ -15,7 +15,7 @@ from harness.reports.figures.performance_profiles import regret_profiles
 from harness.reports.page.summary_text import opening
 from harness.reports.results import comparison
 from harness.reports.results.ranking import FEATURED, on_front
-from harness.reports.tables.rankings import cost_sheet
+from harness.reports.tables.rankings import cost_table
 from harness.runs.folder import RunFolder
 from harness.runs.results import load_study
 from harness.runs.schema import search_seconds
@@ -27,11 +27,6 @@ Draw = Callable[[comparison.Comparison, str], Figure | None]
 CELLS = [studies.ALL_SKIP, studies.ALL_CONV3, studies.ALL_CONV3, studies.ALL_SKIP]
 
 
-@pytest.fixture
-def writer(tmp_path: Path) -> StudyWriter:
-    return StudyWriter(tmp_path / "study")
-
-
 def axes(figure: Figure | None) -> Axes:
     assert figure is not None
     (found,) = figure.axes
@@ -40,7 +35,7 @@ def axes(figure: Figure | None) -> Axes:
 
 def drawn(writer: StudyWriter, draw: Draw = accuracy_over_seconds) -> dict[str, tuple[list[float], list[float]]]:
     """What the curves show, by method."""
-    found = axes(draw(comparison.compare(load_study(writer.path)), "cifar10"))
+    found = axes(draw(comparison.make_comparison(load_study(writer.path)), "cifar10"))
     lines = [line for line in found.lines if not str(line.get_label()).startswith("_")]
     return {
         str(line.get_label()): (np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist())
@@ -50,7 +45,7 @@ def drawn(writer: StudyWriter, draw: Draw = accuracy_over_seconds) -> dict[str, 
 
 def extremes(writer: StudyWriter) -> tuple[float, float]:
     """Accuracies of the worst and the best of the cells."""
-    column = comparison.compare(load_study(writer.path)).column("cifar10")
+    column = comparison.make_comparison(load_study(writer.path)).column("cifar10")
     assert column is not None
     return float(column[encoding.index(studies.ALL_SKIP)]), float(column[encoding.index(studies.ALL_CONV3)])
 
@@ -79,7 +74,7 @@ def test_a_curve_is_the_mean_over_seeds_of_cost_and_accuracy(writer: StudyWriter
 
 def test_a_run_that_did_not_finish_is_on_no_curve(writer: StudyWriter) -> None:
     writer.add("darts", 0, CELLS, status="failed", reason="out of order")
-    assert accuracy_over_seconds(comparison.compare(load_study(writer.path)), "cifar10") is None
+    assert accuracy_over_seconds(comparison.make_comparison(load_study(writer.path)), "cifar10") is None
 
 
 def test_cells_of_a_table_with_times_cost_simulated_seconds(writer: StudyWriter) -> None:
@@ -93,7 +88,7 @@ def test_cells_of_a_table_without_times_are_counted_and_have_no_seconds(writer: 
     looked_up(writer.add("random-search", 0, CELLS), per_epoch=5, seconds=None)
     assert list(drawn(writer)) == ["darts"]
     assert list(drawn(writer, accuracy_over_cells)) == ["random-search"]
-    compared = comparison.compare(load_study(writer.path))
+    compared = comparison.make_comparison(load_study(writer.path))
     assert on_front(compared, "cifar10") == ["darts"]  # the milliseconds of drawing cells are no search cost
     assert not any("Pareto front" in sentence for sentence in opening(compared))
 
@@ -102,7 +97,7 @@ def test_of_many_methods_the_best_are_named_and_the_others_drawn_faintly(writer:
     for number in range(FEATURED + 3):
         cell = (encoding.CONV3,) * 5 + (encoding.NONE,) if number == 4 else CELLS[0]
         writer.add(f"method-{number}", 0, [*CELLS[:-1], cell])
-    compared = comparison.compare(load_study(writer.path))
+    compared = comparison.make_comparison(load_study(writer.path))
     for draw in (accuracy_over_seconds, regret_profiles):
         figure = draw(compared, "cifar10")
         assert figure is not None
@@ -115,19 +110,19 @@ def test_the_search_cost_has_the_columns_that_a_method_of_the_study_uses(writer:
     path = writer.add("random-search", 0, CELLS, seconds_per_epoch=0.0)
     looked_up(path, per_epoch=5, seconds=100)
     gradients, cells = {"weight_seconds", "alpha_seconds"}, {"evaluations", "simulated_seconds"}
-    columns = {column.key for column in cost_sheet(comparison.compare(load_study(writer.path))).columns}
+    columns = {column.key for column in cost_table(comparison.make_comparison(load_study(writer.path))).columns}
     assert (columns & cells, columns & gradients) == (cells, set())
     writer.add("darts", 0, CELLS)
-    columns = {column.key for column in cost_sheet(comparison.compare(load_study(writer.path))).columns}
+    columns = {column.key for column in cost_table(comparison.make_comparison(load_study(writer.path))).columns}
     assert columns >= cells | gradients
 
 
 def test_the_middle_half_is_shaded_from_five_seeds_on(writer: StudyWriter) -> None:
     for seed in range(4):
         writer.add("darts", seed, CELLS)
-    assert not axes(accuracy_over_seconds(comparison.compare(load_study(writer.path)), "cifar10")).collections
+    assert not axes(accuracy_over_seconds(comparison.make_comparison(load_study(writer.path)), "cifar10")).collections
     writer.add("darts", 4, [studies.ALL_SKIP] * 4)
-    found = axes(accuracy_over_seconds(comparison.compare(load_study(writer.path)), "cifar10"))
+    found = axes(accuracy_over_seconds(comparison.make_comparison(load_study(writer.path)), "cifar10"))
     (band,) = found.collections
     heights = np.concatenate([np.asarray(path.vertices)[:, 1] for path in band.get_paths()])
     assert (heights.min(), heights.max()) == pytest.approx(extremes(writer))

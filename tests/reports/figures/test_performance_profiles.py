@@ -12,12 +12,9 @@ from harness.runs.results import load_study
 from harness.spaces.nas_bench_201 import encoding
 from tests.support import studies
 
-made_up_table = studies.made_up_table
-writer = studies.writer
-
 
 def drawn(writer: studies.StudyWriter) -> Figure | None:
-    return regret_profiles(comparison.compare(load_study(writer.path)), "cifar10")
+    return regret_profiles(comparison.make_comparison(load_study(writer.path)), "cifar10")
 
 
 def heights(figure: Figure, place: int) -> tuple[list[float], list[float]]:
@@ -68,5 +65,5 @@ def test_without_a_table_or_a_finished_run_there_is_no_profile(
     writer.add("darts", 0, [], status="failed", reason="out of memory")
     assert drawn(writer) is None
     writer.add("gdas", 0, [studies.ALL_CONV3])
-    monkeypatch.setattr(comparison, "load_table", studies.missing_table)
+    studies.use_no_table(monkeypatch)
     assert drawn(writer) is None

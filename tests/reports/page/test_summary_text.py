@@ -12,9 +12,6 @@ from harness.runs.results import load_study
 from harness.spaces.nas_bench_201 import encoding
 from tests.support import studies
 
-made_up_table = studies.made_up_table
-writer = studies.writer
-
 POOLS = (encoding.POOL,) * 6
 CONV1S = (encoding.CONV1,) * 6
 
@@ -25,23 +22,23 @@ def near(cell: studies.Cell, seed: int) -> studies.Cell:
 
 
 def opening(writer: studies.StudyWriter) -> str:
-    compared = comparison.compare(load_study(writer.path))
+    compared = comparison.make_comparison(load_study(writer.path))
     text = "\n".join([summary_text.scope(compared), *summary_text.opening(compared)])
     assert not re.search(r"\b(nan|None|inf)\b", text)
     return text
 
 
-def test_a_collapse_is_told_apart_and_named(writer: studies.StudyWriter) -> None:
+def test_a_collapse_is_significantly_worse_and_named(writer: studies.StudyWriter) -> None:
     for seed in range(5):
         writer.add("darts", seed, [POOLS, studies.ALL_SKIP])
         writer.add("gdas", seed, [near(studies.ALL_CONV3, seed)])
     text = opening(writer)
-    assert "Two methods, five seeds each, searching nas-bench-201 on cifar10 under protocol test-protocol v1" in text
-    assert "tell it apart from darts (54.30 %)" in text
+    assert "Two methods, five seeds each, searched nas-bench-201 on cifar10 under protocol test-protocol v1" in text
+    assert "It is significantly better than darts (54.30 %)" in text
     assert "darts: all 5 seeds derived the same cell, all skip_connect" in text
-    assert "no virtue" in text
+    assert "it does not mean precision" in text
     assert "darts ends below a uniformly random cell" in text
-    assert "five common seeds: the smallest p that an exact paired test could give is 0.0625 (2/2^5)" in text
+    assert "five common seeds: the smallest p that an exact paired test can give is 0.0625 (2/2^5)" in text
     assert "gdas: all" not in text
 
 
@@ -51,7 +48,7 @@ def test_of_many_methods_a_sentence_names_the_first(writer: studies.StudyWriter)
         for number in range(9):
             writer.add(f"poor-{number}", seed, [POOLS, studies.ALL_SKIP])
     text = opening(writer)
-    assert "tell it apart from poor-0 (54.30 %), poor-1 (54.30 %), poor-2 (54.30 %)" in text
+    assert "significantly better than poor-0 (54.30 %), poor-1 (54.30 %), poor-2 (54.30 %)" in text
     assert "poor-4 (54.30 %) and 4 others." in text
     assert "9 methods end below a uniformly random cell" in text
     assert "Collapsed: seeds of 9 methods" in text
@@ -61,7 +58,7 @@ def test_overlapping_intervals_are_a_tie(writer: studies.StudyWriter) -> None:
     for seed in range(5):
         writer.add("gdas", seed, [near(studies.ALL_CONV3, seed)])
         writer.add("snas", seed, [near(studies.ALL_CONV3, (seed + 2) % 5 + seed % 2)])
-    assert "On cifar10 these seeds tell no method from any other: all are tied" in opening(writer)
+    assert "On cifar10, no two methods differ significantly: all are tied" in opening(writer)
 
 
 def test_a_difference_below_the_retraining_noise_is_a_tie(writer: studies.StudyWriter) -> None:
@@ -72,7 +69,7 @@ def test_a_difference_below_the_retraining_noise_is_a_tie(writer: studies.StudyW
         writer.add("gdas", seed, [first])
         writer.add("snas", seed, [second])
     text = opening(writer)
-    assert "On cifar10 these seeds tell no method from any other" in text
+    assert "On cifar10, no two methods differ significantly" in text
     assert "0.17 points on cifar10 and 0.31 points on cifar100" in text
 
 
@@ -81,7 +78,7 @@ def test_one_seed_each_tells_nothing(writer: studies.StudyWriter) -> None:
     writer.add("gdas", 0, [studies.ALL_CONV3])
     text = opening(writer)
     assert "one seed each" in text
-    assert "no difference between them can be told from the luck of a seed" in text
+    assert "so differences may be due to the seed alone" in text
 
 
 def test_one_method(writer: studies.StudyWriter) -> None:
@@ -97,7 +94,7 @@ def test_all_equal(writer: studies.StudyWriter) -> None:
     for seed in range(3):
         for method in ("darts", "snas"):
             writer.add(method, seed, [studies.ALL_SKIP])
-    assert "Every finished run of every method reaches the same 54.30 % on cifar10: all are tied" in opening(writer)
+    assert "Every finished run of every method reaches 54.30 % on cifar10: all are tied" in opening(writer)
 
 
 def test_all_failed(writer: studies.StudyWriter) -> None:
@@ -116,7 +113,7 @@ def test_failures_are_named_and_counted_as_random_cells(writer: studies.StudyWri
     random = studies.table().test_accuracy("cifar10").mean()
     mean = (3 * studies.accuracy(studies.ALL_CONV3) + random) / 4
     assert "1 of 8 runs failed: gdas seed 0 (timed out)" in text
-    assert f"the mean is gdas {mean:.2f} %, and the order by mean becomes snas, gdas" in text
+    assert f"the mean on cifar10 is gdas {mean:.2f} %, and the order becomes snas, gdas" in text
     assert "three common seeds" in text
 
 
@@ -124,14 +121,14 @@ def test_an_interrupted_run_is_no_failure(writer: studies.StudyWriter) -> None:
     writer.add("gdas", 0, [studies.ALL_CONV3])
     writer.add("gdas", 1, [studies.ALL_CONV3], status=None)
     text = opening(writer)
-    assert "1 of 2 runs have not ended and count nowhere: gdas seed 1" in text
+    assert "1 of 2 runs have not ended and are left out: gdas seed 1" in text
     assert "failed" not in text
 
 
 def test_without_a_table_the_stored_accuracies_are_ranked(
     writer: studies.StudyWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison, "load_table", studies.missing_table)
+    studies.use_no_table(monkeypatch)
     writer.add("gdas", 0, [studies.ALL_CONV3])
     text = opening(writer)
     assert f"gdas reaches {studies.accuracy(studies.ALL_CONV3):.2f} % on cifar10" in text
@@ -142,7 +139,7 @@ def test_without_a_table_the_stored_accuracies_are_ranked(
 def test_without_table_and_look_up_there_is_nothing_to_rank(
     writer: studies.StudyWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison, "load_table", studies.missing_table)
+    studies.use_no_table(monkeypatch)
     writer.add("gdas", 0, [studies.ALL_CONV3], datasets=())
     assert "No finished run was looked up in a table" in opening(writer)
 
@@ -150,10 +147,10 @@ def test_without_table_and_look_up_there_is_nothing_to_rank(
 def test_a_table_given_by_the_user_must_be_readable(
     writer: studies.StudyWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison, "load_table", studies.missing_table)
+    studies.use_no_table(monkeypatch)
     writer.add("gdas", 0, [studies.ALL_CONV3])
     with pytest.raises(HarnessError, match="no table at"):
-        comparison.compare(load_study(writer.path), "gone.csv")
+        comparison.make_comparison(load_study(writer.path), "gone.csv")
 
 
 def test_the_table_wins_over_stored_accuracies(writer: studies.StudyWriter) -> None:
@@ -175,24 +172,24 @@ def test_what_must_not_be_mixed_is_refused(writer: studies.StudyWriter, other: d
     writer.add("darts", 0, [studies.ALL_SKIP])
     writer.add("gdas", 0, [studies.ALL_CONV3], **other)
     with pytest.raises(HarnessError) as refusal:
-        comparison.compare(load_study(writer.path))
+        comparison.make_comparison(load_study(writer.path))
     message = str(refusal.value)
     assert all(part in message for part in [*told, "harness run --study NAME"])
     assert "\n" not in message
 
 
 def test_look_ups_in_different_tables_are_refused(writer: studies.StudyWriter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparison, "load_table", studies.missing_table)
+    studies.use_no_table(monkeypatch)
     writer.add("darts", 0, [studies.ALL_SKIP])
     folder = writer.add("gdas", 0, [studies.ALL_CONV3])
     studies.edit_json(folder / "evaluation.json", table={"name": "another"})
     with pytest.raises(HarnessError, match=r"2 different tables.*--table PATH"):
-        comparison.compare(load_study(writer.path))
+        comparison.make_comparison(load_study(writer.path))
 
 
 def test_an_empty_study_is_refused(writer: studies.StudyWriter) -> None:
     with pytest.raises(HarnessError, match="has no runs"):
-        comparison.compare(load_study(writer.path))
+        comparison.make_comparison(load_study(writer.path))
 
 
 def test_differing_environments_and_sources_are_said(writer: studies.StudyWriter) -> None:
@@ -200,13 +197,13 @@ def test_differing_environments_and_sources_are_said(writer: studies.StudyWriter
     writer.add("darts", 1, [studies.ALL_SKIP], environment={"cpu": "new", "python": "3.12"}, method_source="edited")
     text = opening(writer)
     assert "environments differ in cpu:" in text
-    assert "The seeds of darts ran with different versions of its source" in text
+    assert "The seeds of darts ran with different versions of the method's source" in text
 
 
 def test_superseded_runs_are_counted(writer: studies.StudyWriter) -> None:
     writer.add("darts", 0, [POOLS], identity="0ld")
     writer.add("darts", 0, [studies.ALL_SKIP], identity="new")
-    assert "One run left out: a newer run has the same method and seed" in opening(writer)
+    assert "One run left out, because a newer run has the same method and seed" in opening(writer)
 
 
 def test_simulated_seconds_are_called_so(writer: studies.StudyWriter) -> None:
@@ -215,7 +212,7 @@ def test_simulated_seconds_are_called_so(writer: studies.StudyWriter) -> None:
         folder = RunFolder(path)
         folder.write_trace([{**row, "evaluations": 5, "simulated_seconds": 9.5} for row in folder.read_trace()])
     text = opening(writer)
-    assert "No search is called cheaper than another: their seconds are simulated" in text
+    assert "Search costs are not compared: their seconds are simulated" in text
     assert "lowest search cost" not in text
     writer.add("darts", 0, [studies.ALL_SKIP])
     assert "The seconds of random-search and reinforce are simulated" in opening(writer)
@@ -234,4 +231,4 @@ def test_a_leader_tied_with_many_is_not_followed_by_the_list_of_all(writer: stud
             writer.add(method, seed, [cell])
     text = opening(writer)
     assert "has the highest mean accuracy" in text
-    assert "These seeds do not tell it apart from any other method: a tie." in text
+    assert "It is tied with all other methods." in text

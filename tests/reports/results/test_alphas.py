@@ -10,19 +10,18 @@ from scipy.special import softmax
 from harness.reports.figures.alpha_heatmaps import alpha_heatmaps, without_alpha
 from harness.reports.figures.rank_intervals import rank_intervals
 from harness.reports.results import comparison
-from harness.reports.tables.diagnostics import collapse_sheet
-from harness.reports.tables.operations import operations_sheet
+from harness.reports.tables.diagnostics import collapse_table
+from harness.reports.tables.operations import operations_table
 from harness.runs.folder import RunFolder
 from harness.runs.results import load_study
 from harness.spaces.nas_bench_201 import encoding
 from tests.support import studies
 
-no_table = studies.no_table
-writer = studies.writer
+pytestmark = pytest.mark.usefixtures("no_table")
 
 
 def compared(writer: studies.StudyWriter) -> comparison.Comparison:
-    return comparison.compare(load_study(writer.path))
+    return comparison.make_comparison(load_study(writer.path))
 
 
 def history(epochs: int, seed: int) -> list[dict[str, list[list[float]]]]:
@@ -68,9 +67,9 @@ def test_weights_that_are_no_softmax_are_shown_as_recorded(writer: studies.Study
     figure = alpha_heatmaps(study)
     assert figure is not None
     np.testing.assert_allclose(shown(figure)["epoch 1"], weights)
-    (row,) = collapse_sheet(study).rows
+    (row,) = collapse_table(study).rows
     margin = np.diff(np.sort(weights)[:, -2:]).mean()
-    assert dict(zip([c.key for c in collapse_sheet(study).columns], row, strict=True))["alpha_margin"] == margin
+    assert dict(zip([c.key for c in collapse_table(study).columns], row, strict=True))["alpha_margin"] == margin
 
 
 def test_what_recorded_no_alpha_is_on_no_heatmap(writer: studies.StudyWriter) -> None:
@@ -128,7 +127,7 @@ def test_operations_of_final_cells_beside_a_random_cell(writer: studies.StudyWri
     writer.add("darts", 0, [studies.ALL_CONV3, studies.ALL_SKIP])
     writer.add("darts", 1, [half])
     writer.add("darts", 2, [studies.ALL_CONV3], status="diverged", reason="nan")
-    sheet = operations_sheet(compared(writer))
+    sheet = operations_table(compared(writer))
     assert sheet is not None
     (row,) = sheet.rows
     assert row[:2] == ["darts", "2/3"]
@@ -144,4 +143,4 @@ def test_operations_of_final_cells_beside_a_random_cell(writer: studies.StudyWri
 
 def test_without_a_final_cell_there_are_no_operations(writer: studies.StudyWriter) -> None:
     writer.add("darts", 0, [studies.ALL_SKIP], status="failed", reason="out of memory")
-    assert operations_sheet(compared(writer)) is None
+    assert operations_table(compared(writer)) is None

@@ -17,11 +17,11 @@ def summary(*values: float) -> stats.Summary:
 
 
 def test_five_seeds_by_hand() -> None:
-    # mean 93, deviations -2 -1 0 1 2: sd = sqrt(10 / 4); t(0.975, 4) = 2.7764; half = 2.7764 sqrt(2.5) / sqrt(5)
+    # mean 93, deviations -2 -1 0 1 2: std = sqrt(10 / 4); t(0.975, 4) = 2.7764; half = 2.7764 sqrt(2.5) / sqrt(5)
     found = summary(91, 92, 93, 94, 95)
     assert (found.n, found.mean, found.median, found.best, found.worst) == (5, 93, 93, 95, 91)
     assert found.iqm == 93  # one value cut at each end
-    assert found.sd == pytest.approx(math.sqrt(2.5))
+    assert found.std == pytest.approx(math.sqrt(2.5))
     assert found.interval == pytest.approx((93 - 1.96324, 93 + 1.96324), abs=1e-4)
 
 
@@ -35,7 +35,7 @@ def test_one_seed_has_neither_spread_nor_interval() -> None:
 
 def test_equal_seeds_have_exactly_no_spread() -> None:
     found = summary(*[54.3] * 5)
-    assert found.sd == 0
+    assert found.std == 0
     assert found.mean == 54.3
     assert found.interval == (54.3, 54.3)
 
@@ -60,7 +60,7 @@ def test_summaries_are_finite_and_in_order(values: list[float]) -> None:
     assert found.worst - 1e-9 <= found.iqm <= found.best + 1e-9
     if found.interval is not None:
         assert found.interval[0] - 1e-9 <= found.mean <= found.interval[1] + 1e-9
-    numbers = [found.mean, found.median, found.iqm, found.sd or 0.0, *(found.interval or ())]
+    numbers = [found.mean, found.median, found.iqm, found.std or 0.0, *(found.interval or ())]
     assert all(math.isfinite(number) for number in numbers)
 
 

@@ -6,18 +6,17 @@ import pytest
 
 from harness._version import __version__
 from harness.reports.results import comparison
-from harness.reports.tables.checklist import AUTHOR, NO, NOT_APPLICABLE, YES, checklist_sheet
+from harness.reports.tables.checklist import AUTHOR, NO, NOT_APPLICABLE, YES, checklist_table
 from harness.runs.folder import RunFolder
 from harness.runs.results import load_study
 from tests.support import studies
 
-no_table = studies.no_table
-writer = studies.writer
+pytestmark = pytest.mark.usefixtures("no_table")
 
 
 def answer(writer: studies.StudyWriter, words: str) -> tuple[str, str]:
     """Answer and evidence of the item that holds these words."""
-    sheet = checklist_sheet(comparison.compare(load_study(writer.path)))
+    sheet = checklist_table(comparison.make_comparison(load_study(writer.path)))
     keys = [column.key for column in sheet.columns]
     rows = [dict(zip(keys, row, strict=True)) for row in sheet.rows]
     (row,) = [row for row in rows if words in str(row["item"])]

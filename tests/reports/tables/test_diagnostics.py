@@ -12,20 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.reports.figures.eigenvalues import eigenvalues_over_epochs
-from harness.reports.results import comparison
-from harness.reports.results.comparison import Comparison, compare
+from harness.reports.results.comparison import Comparison, make_comparison
+from harness.reports.results.diagnostics import identity_paths
 from harness.reports.study_report import build_report
-from harness.reports.tables.diagnostics import collapse_sheet, identity_paths, not_recorded, supernet_sheet
-from harness.reports.tables.report_table import Sheet
+from harness.reports.tables.diagnostics import collapse_table, not_recorded, supernet_table
+from harness.reports.tables.report_table import ReportTable
 from harness.runs.folder import RunFolder
 from harness.runs.results import load_study
 from harness.spaces.nas_bench_201 import encoding
 from tests.support import studies
 from tests.support.studies import ALL_CONV3, ALL_SKIP, StudyWriter
 from tests.support.toy import NAS_BENCH_201
-
-made_up_table = studies.made_up_table
-writer = studies.writer
 
 MIXED = (encoding.CONV3, encoding.CONV3, encoding.SKIP, encoding.CONV1, encoding.POOL, encoding.CONV3)
 POOR = (encoding.POOL,) * 6
@@ -54,10 +51,10 @@ def measured(eigenvalue: float | None, mixture: float = 90.0, derived: float = 6
 
 
 def read(writer: StudyWriter) -> Comparison:
-    return compare(load_study(writer.path))
+    return make_comparison(load_study(writer.path))
 
 
-def row(sheet: Sheet | None, label: str) -> dict[str, Any]:
+def row(sheet: ReportTable | None, label: str) -> dict[str, Any]:
     assert sheet is not None
     keys = [column.key for column in sheet.columns]
     return next(dict(zip(keys, found, strict=True)) for found in sheet.rows if found[0] == label)
@@ -73,7 +70,7 @@ def test_the_epochs_of_a_collapse_are_told_from_a_passing_one(writer: StudyWrite
     writer.add("darts", 3, [MIXED] * 5)
     writer.add("darts", 4, [ALL_SKIP] * 3, status="diverged")
     writer.add("gdas", 0, [MIXED] * 5)
-    sheet = collapse_sheet(read(writer))
+    sheet = collapse_table(read(writer))
     darts, gdas = row(sheet, "darts"), row(sheet, "gdas")
     assert (darts["ever_collapsed"], darts["first_collapse"]) == ("3/4", "1 to 3")
     assert (darts["collapsed_to_the_end"], darts["collapsed_since"]) == ("2/4", "3 to 4")
@@ -82,14 +79,14 @@ def test_the_epochs_of_a_collapse_are_told_from_a_passing_one(writer: StudyWrite
 
 def test_a_cell_that_collapsed_from_the_first_epoch_on(writer: StudyWriter) -> None:
     writer.add("darts", 0, [ALL_SKIP] * 3)
-    found = row(collapse_sheet(read(writer)), "darts")
+    found = row(collapse_table(read(writer)), "darts")
     assert (found["first_collapse"], found["collapsed_since"], found["identity_paths"]) == (1, 1, 4)
 
 
 def test_what_the_last_cell_lost_and_how_far_seeds_agree(writer: StudyWriter) -> None:
     writer.add("darts", 0, [ALL_CONV3, MIXED])
     writer.add("darts", 1, [MIXED, ALL_CONV3])
-    found = row(collapse_sheet(read(writer)), "darts")
+    found = row(collapse_table(read(writer)), "darts")
     lost = studies.accuracy(ALL_CONV3) - studies.accuracy(MIXED)
     assert found["lost_since_best_epoch"] == pytest.approx(max(lost, -lost) / 2)
     assert found["agreement_percent"] == pytest.approx(75)
@@ -101,7 +98,7 @@ def test_the_margin_is_that_of_the_last_alpha(writer: StudyWriter) -> None:
     (path / "alphas.json").write_text(json.dumps([{"alpha": alpha} for alpha in alphas]))
     other = writer.add("random-search", 0, [MIXED])
     (other / "alphas.json").write_text(json.dumps([{"evaluations": []}]))
-    sheet = collapse_sheet(read(writer))
+    sheet = collapse_table(read(writer))
     assert row(sheet, "darts")["alpha_margin"] == pytest.approx(0.5)
     assert row(sheet, "random-search")["alpha_margin"] is None
 
@@ -134,9 +131,9 @@ def test_measures_of_the_supernets(writer: StudyWriter) -> None:
         path = writer.add("darts", seed, [MIXED] * 4)
         rows = {2: measured(0.8), 4: measured(last, 90, 60 - 20 * seed)}
         record(path, rows, [order * value for value in true_order()])
-    found = row(supernet_sheet(read(writer)), "darts")
+    found = row(supernet_table(read(writer)), "darts")
     assert found["recorded"] == "2/2"
-    assert (found["mixture_accuracy"], found["derived_accuracy"], found["discretisation_gap"]) == (90, 50, 40)
+    assert (found["mixture_accuracy"], found["derived_accuracy"], found["discretization_gap"]) == (90, 50, 40)
     assert found["hessian_eigenvalue"] == pytest.approx(0.4)
     assert found["largest_hessian_eigenvalue"] == pytest.approx(0.8)
     assert found["ranked_cells"] == len(SAMPLE)
@@ -150,14 +147,14 @@ def test_a_supernet_that_ranks_as_the_table_does_or_the_other_way_round(
     sign: int, tau: float, top: float, writer: StudyWriter
 ) -> None:
     record(writer.add("darts", 0, [MIXED]), {}, [sign * value for value in true_order()])
-    found = row(supernet_sheet(read(writer)), "darts")
+    found = row(supernet_table(read(writer)), "darts")
     assert found["kendall_tau"] == pytest.approx(tau)
     assert found["top_fifth_percent"] == top
 
 
 def test_a_supernet_that_says_the_same_of_all_cells_has_no_tau(writer: StudyWriter) -> None:
     record(writer.add("darts", 0, [MIXED]), {}, [10.0] * len(SAMPLE))
-    assert row(supernet_sheet(read(writer)), "darts")["kendall_tau"] is None
+    assert row(supernet_table(read(writer)), "darts")["kendall_tau"] is None
 
 
 # --- what was not recorded
@@ -166,11 +163,11 @@ def test_a_supernet_that_says_the_same_of_all_cells_has_no_tau(writer: StudyWrit
 def test_old_studies_say_that_nothing_was_recorded(writer: StudyWriter, tmp_path: Path) -> None:
     writer.add("darts", 0, [MIXED] * 2)
     found = read(writer)
-    assert supernet_sheet(found) is None
+    assert supernet_table(found) is None
     assert eigenvalues_over_epochs(found) is None
-    assert not_recorded(found) == "Not recorded: anything of darts."
+    assert not_recorded(found) == "Not recorded: all diagnostics of darts."
     report = build_report(load_study(writer.path), tmp_path / "out")
-    assert "Not recorded: anything of darts." in report.page.read_text()
+    assert "Not recorded: all diagnostics of darts." in report.page.read_text()
     assert not (report.folder / "figures" / "eigenvalues-over-epochs.png").exists()
 
 
@@ -182,11 +179,11 @@ def test_a_mixture_of_old_new_switched_off_and_failed_runs(writer: StudyWriter, 
     record(writer.add("snas", 0, [MIXED] * 2, status="diverged"), {2: measured(3.0)})
     writer.add("random-search", 0, [MIXED] * 4)
     found = read(writer)
-    darts, gdas = row(supernet_sheet(found), "darts"), row(supernet_sheet(found), "gdas")
+    darts, gdas = row(supernet_table(found), "darts"), row(supernet_table(found), "gdas")
     assert (darts["recorded"], darts["hessian_eigenvalue"], darts["largest_hessian_eigenvalue"]) == ("1/2", None, 0.1)
-    assert (gdas["discretisation_gap"], gdas["kendall_tau"], gdas["ranked_cells"]) == (30, None, None)
+    assert (gdas["discretization_gap"], gdas["kendall_tau"], gdas["ranked_cells"]) == (30, None, None)
     sentence = not_recorded(found)
-    assert "anything of random-search, snas" in sentence
+    assert "all diagnostics of random-search, snas" in sentence
     assert "eigenvalue, largest eigenvalue of the run, Kendall's τ, top fifth of gdas" in sentence
     figure = eigenvalues_over_epochs(found)
     assert figure is not None
@@ -202,9 +199,9 @@ def test_a_mixture_of_old_new_switched_off_and_failed_runs(writer: StudyWriter, 
 
 
 def test_without_a_table_what_needs_one_is_left_out(writer: StudyWriter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparison, "load_table", studies.missing_table)
+    studies.use_no_table(monkeypatch)
     record(writer.add("darts", 0, [ALL_SKIP] * 2, datasets=()), {2: measured(0.1)}, true_order())
     found = read(writer)
-    assert row(supernet_sheet(found), "darts")["kendall_tau"] is None
-    cells = row(collapse_sheet(found), "darts")
+    assert row(supernet_table(found), "darts")["kendall_tau"] is None
+    cells = row(collapse_table(found), "darts")
     assert (cells["ever_collapsed"], cells["lost_since_best_epoch"], cells["identity_paths"]) == (None, None, 4)

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from harness.benchmarks.table import TabularBenchmark
 from harness.reports.figures.edge_heatmaps import edge_ablation, perturbations
 from harness.reports.figures.style import house_style
+from harness.reports.page.edge_importance_text import edge_importance_text
 from harness.reports.results import comparison
 from harness.reports.results.ablation import ablations, lost_without, substitutes, within_edges
-from harness.reports.results.comparison import Comparison, compare
-from harness.reports.tables.edge_importance import explanation_sheet, explanation_words
+from harness.reports.results.comparison import Comparison, make_comparison
+from harness.reports.tables.edge_importance import edge_importance_table
 from harness.reports.tables.report_table import to_csv
 from harness.runs.folder import RunFolder
 from harness.runs.results import load_study
@@ -26,16 +27,13 @@ from tests.support import studies
 from tests.support.studies import ALL_CONV3, ALL_SKIP, StudyWriter
 from tests.support.toy import NAS_BENCH_201
 
-made_up_table = studies.made_up_table
-writer = studies.writer
-
 MIXED = (encoding.CONV3, encoding.CONV3, encoding.SKIP, encoding.CONV1, encoding.POOL, encoding.CONV3)
 DEAD_END = (encoding.NONE, encoding.CONV3, encoding.SKIP, encoding.CONV1, encoding.POOL, encoding.CONV3)
 """Node 1 receives nothing, so that what its outgoing edges hold makes no difference."""
 
 
 def read(writer: StudyWriter) -> Comparison:
-    return compare(load_study(writer.path))
+    return make_comparison(load_study(writer.path))
 
 
 def replaced(cell: tuple[int, ...], edge: int, operation: int) -> tuple[int, ...]:
@@ -58,7 +56,7 @@ def record(path: Path, alpha: Any = None, perturbation: Any = None) -> None:
 
 
 def row(found: Comparison, label: str) -> dict[str, Any]:
-    sheet = explanation_sheet(found)
+    sheet = edge_importance_table(found)
     assert sheet is not None
     keys = [column.key for column in sheet.columns]
     return next(dict(zip(keys, line, strict=True)) for line in sheet.rows if line[0] == label)
@@ -109,9 +107,10 @@ def test_the_edge_that_carries_most_is_named_with_what_it_carries(writer: StudyW
     most = int(lost.argmax())
     source, target = encoding.EDGES[most]
     found = read(writer)
-    (sentence,) = explanation_words(found)
+    (sentence,) = edge_importance_text(found)
     assert sentence.startswith(
-        f"darts: edge {source}→{target} carries most: without it {lost[most]:.1f} points less (mean over 3 seeds)."
+        f"darts: edge {source}→{target} is the most important: without it the cell loses {lost[most]:.1f} points "
+        "(mean over 3 seeds)."
     )
     line = row(found, "darts")
     assert [line[f"lost_without_{a}_{b}"] for a, b in encoding.EDGES] == pytest.approx(lost.tolist())
@@ -121,11 +120,8 @@ def test_the_edge_that_carries_most_is_named_with_what_it_carries(writer: StudyW
 
 def test_a_cell_of_which_no_edge_carries_anything_is_said_to_be_so(writer: StudyWriter) -> None:
     writer.add("darts", 0, [(encoding.NONE,) * 6])
-    (sentence,) = explanation_words(read(writer))
-    assert (
-        "no edge of the cell alone carries more than retraining alone moves the accuracy, 0.17 points (one seed)"
-        in sentence
-    )
+    (sentence,) = edge_importance_text(read(writer))
+    assert "no single edge of the cell adds more than the noise of retraining, 0.17 points (one seed)." in sentence
 
 
 def test_a_cell_that_is_better_without_its_edges_is_said_to_be_so(
@@ -138,8 +134,11 @@ def test_a_cell_that_is_better_without_its_edges_is_said_to_be_so(
     gains = [-row[encoding.NONE] for row in by_hand(MIXED)]
     assert min(gains) > 0.17
     source, target = encoding.EDGES[int(np.argmax(gains))]
-    (sentence,) = explanation_words(read(writer))
-    assert f"0.17 points; without edge {source}→{target} it is {max(gains):.1f} points better (one seed)." in sentence
+    (sentence,) = edge_importance_text(read(writer))
+    assert (
+        f"0.17 points; without edge {source}→{target} the cell is {max(gains):.1f} points better (one seed)."
+        in sentence
+    )
 
 
 def test_the_map_averages_the_seeds_that_chose_another_operation(writer: StudyWriter) -> None:
@@ -169,16 +168,16 @@ def test_alpha_and_perturbation_that_order_operations_as_the_table_does_or_the_o
     found = read(writer)
     line = row(found, "darts")
     assert (line["alpha_tau"], line["perturbation_tau"]) == (pytest.approx(1), pytest.approx(-1))
-    (sentence,) = explanation_words(found)
-    assert "α says something of what matters: τ +1.00, 95 % interval +1.00 to +1.00." in sentence
-    assert "The supernet's perturbation points away from what matters: τ −1.00" in sentence
+    (sentence,) = edge_importance_text(found)
+    assert "α agrees with the table: τ +1.00, 95 % interval +1.00 to +1.00." in sentence
+    assert "The supernet's perturbation contradicts the table: τ −1.00" in sentence
 
 
 def test_seeds_that_disagree_say_nothing_of_what_matters(writer: StudyWriter) -> None:
     for seed, sign in enumerate([1, -1, 1, -1]):
         record(writer.add("darts", seed, [MIXED] * 2), (sign * np.array(by_hand(MIXED))).tolist())
-    (sentence,) = explanation_words(read(writer))
-    assert "These seeds do not show that α says what matters: τ +0.00, 95 % interval −1.00 to +1.00." in sentence
+    (sentence,) = edge_importance_text(read(writer))
+    assert "α is not shown to agree with the table by these seeds: τ +0.00, 95 % interval −1.00 to +1.00." in sentence
 
 
 def test_tau_is_taken_edge_by_edge_and_leaves_out_what_is_constant() -> None:
@@ -212,14 +211,14 @@ def test_what_cannot_be_said_is_a_sentence_and_never_nan(writer: StudyWriter) ->
     writer.add("snas", 0, [MIXED], status="diverged")
     record(writer.add("odd", 0, [MIXED]), [[1.0, 2.0]], [[1.0, 2.0]])  # of another shape
     found = read(writer)
-    said = dict(sentence.split(": ", 1) for sentence in explanation_words(found))
-    nothing = "Nothing was recorded of the search that could be set against that."
+    said = dict(sentence.split(": ", 1) for sentence in edge_importance_text(found))
+    nothing = "The search recorded nothing to compare with that."
     assert said["darts"].endswith(nothing)
-    assert "α agrees with the table to τ +1.00 in one seed, from which nothing follows." in said["gdas"]
+    assert "α agrees with the table to τ +1.00 in one seed, which shows nothing." in said["gdas"]
     assert said["random-search"].endswith(f"(one seed). {nothing}")
     assert said["odd"].endswith(nothing)
     assert said["snas"] == "no run finished, so there is no cell to explain."
-    sheet = explanation_sheet(found)
+    sheet = edge_importance_table(found)
     assert sheet is not None
     assert "nan" not in to_csv(sheet)
     assert row(found, "snas")["alpha_tau"] is row(found, "odd")["alpha_tau"] is None
@@ -234,8 +233,8 @@ def test_what_cannot_be_said_is_a_sentence_and_never_nan(writer: StudyWriter) ->
 def test_a_study_whose_runs_all_failed_has_no_cell_to_explain(writer: StudyWriter) -> None:
     writer.add("darts", 0, [MIXED], status="failed")
     found = read(writer)
-    assert explanation_words(found) == ["No run finished, so there is no cell to explain."]
-    assert explanation_sheet(found) is None
+    assert edge_importance_text(found) == ["No run finished, so there is no cell to explain."]
+    assert edge_importance_table(found) is None
     assert edge_ablation(found) is None
     assert perturbations(found) is None
 
@@ -243,11 +242,11 @@ def test_a_study_whose_runs_all_failed_has_no_cell_to_explain(writer: StudyWrite
 def test_without_a_table_perturbations_are_shown_all_the_same(
     writer: StudyWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(comparison, "load_table", studies.missing_table)
+    studies.use_no_table(monkeypatch)
     record(writer.add("darts", 0, [MIXED], datasets=()), by_hand(MIXED), by_hand(MIXED))
     found = read(writer)
-    (sentence,) = explanation_words(found)
-    assert "there is no table to look them up in" in sentence
-    assert explanation_sheet(found) is None
+    (sentence,) = edge_importance_text(found)
+    assert "There is no table" in sentence
+    assert edge_importance_table(found) is None
     assert edge_ablation(found) is None
     assert perturbations(found) is not None

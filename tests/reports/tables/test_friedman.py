@@ -9,17 +9,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from harness.reports.figures.critical_difference import critical_difference
-from harness.reports.page.elements import Block, Picture, Table, Words
+from harness.reports.page.elements import Element, FigureElement, Paragraph, TableElement
+from harness.reports.page.friedman_text import friedman_text
 from harness.reports.page.sections import sections
 from harness.reports.results import comparison
-from harness.reports.tables import friedman
+from harness.reports.results.friedman import friedman_of
+from harness.reports.statistics import friedman
 from harness.runs.results import load_study
 from harness.runs.schema import Status
 from harness.spaces.nas_bench_201 import encoding
 from tests.support import studies
-
-made_up_table = studies.made_up_table
-writer = studies.writer
 
 SCORES = np.array(
     [
@@ -41,12 +40,12 @@ SCORES = np.array(
 
 
 def compared(writer: studies.StudyWriter) -> comparison.Comparison:
-    return comparison.compare(load_study(writer.path))
+    return comparison.make_comparison(load_study(writer.path))
 
 
-def differences(writer: studies.StudyWriter) -> list[Block]:
+def differences(writer: studies.StudyWriter) -> list[Element]:
     """What the report's section on differences is made of."""
-    return next(section.blocks for section in sections(compared(writer)) if section.anchor == "differences")
+    return next(section.elements for section in sections(compared(writer)) if section.anchor == "differences")
 
 
 def three_methods(writer: studies.StudyWriter, seeds: int) -> None:
@@ -60,7 +59,7 @@ def three_methods(writer: studies.StudyWriter, seeds: int) -> None:
 def test_against_scikit_posthocs() -> None:
     # scikit-posthocs 0.17.1 on scipy 1.17.1: posthoc_wilcoxon(list(SCORES.T)), the same with p_adjust="holm", and
     # _find_maximal_cliques((holm >= 0.05).astype(int)), which gave {1, 2}, {2, 3}, {4}
-    found = friedman.over_blocks("cifar10", list("abcd"), list(range(12)), SCORES, noise=0)
+    found = friedman.friedman_tests("cifar10", list("abcd"), list(range(12)), SCORES, noise=0)
     p = [0.0771484375, 0.00048828125, 0.00048828125, 0.02685546875, 0.0009765625, 0.00048828125]
     holm = [0.0771484375, 0.0029296875, 0.0029296875, 0.0537109375, 0.0029296875, 0.0029296875]
     assert [pair.p for pair in found.pairs] == pytest.approx(p)
@@ -79,17 +78,17 @@ def test_friedman_by_its_formula() -> None:
 
 
 def test_a_difference_below_the_retraining_noise_is_none() -> None:
-    found = friedman.over_blocks("cifar10", list("abcd"), list(range(12)), SCORES, noise=100)
-    assert not any(pair.apart for pair in found.pairs)
+    found = friedman.friedman_tests("cifar10", list("abcd"), list(range(12)), SCORES, noise=100)
+    assert not any(pair.significantly_different for pair in found.pairs)
     assert found.cliques == [[0, 1, 2, 3]]
 
 
-def test_no_pair_is_told_apart_where_friedmans_test_finds_nothing() -> None:
+def test_no_pair_is_significantly_different_where_friedmans_test_finds_nothing() -> None:
     # the last column is above the first in every block, the others hide it
     random = np.random.default_rng(0)
     scores = np.column_stack([np.zeros(12), random.normal(size=(12, 14)), np.full(12, 0.01)])
-    found = friedman.over_blocks("cifar10", [str(place) for place in range(16)], list(range(12)), scores, noise=0)
-    assert found.friedman > 0.05
+    found = friedman.friedman_tests("cifar10", [str(place) for place in range(16)], list(range(12)), scores, noise=0)
+    assert found.p > 0.05
     assert found.cliques == [list(range(16))]
 
 
@@ -107,27 +106,28 @@ def test_cliques_are_the_maximal_sets_of_mutual_neighbours(edges: list[bool]) ->
 def test_a_study_with_enough_seeds_gets_tests_a_diagram_and_a_table(writer: studies.StudyWriter) -> None:
     three_methods(writer, 12)
     writer.add("gdas", 12, [studies.ALL_CONV3])  # no block: the others did not run it
-    found, sentence = friedman.block_tests(compared(writer))
+    found, _ = friedman_of(compared(writer))
     assert found is not None
+    sentence = friedman_text(found)
     assert found.seeds == list(range(12))
     assert found.labels[-1] == "darts"
     assert [[found.labels[place] for place in clique] for clique in found.cliques] == [found.labels[:2]]
-    assert "Over 12 blocks on cifar10 (a block is a search seed that all 3 methods finished" in sentence
-    assert "tell apart 2 of 3 pairs" in sentence
+    assert "compares all 3 methods on cifar10 over 12 blocks. A block is a search seed that every method" in sentence
+    assert "2 of 3 pairs differ significantly" in sentence
     shown = differences(writer)
-    assert Words(sentence) in shown
-    assert Picture("critical-difference") in shown
-    sheets = {block.sheet.name: block.sheet for block in shown if isinstance(block, Table)}
-    verdicts = {frozenset(map(str, row[:2])): row[-1] for row in sheets["blocks-cifar10"].rows}
-    told = {frozenset(("darts", "gdas")): "told apart", frozenset(("darts", "snas")): "told apart"}
-    assert verdicts == told | {frozenset(("gdas", "snas")): "tie"}
+    assert Paragraph(sentence) in shown
+    assert FigureElement("critical-difference") in shown
+    tables = {element.table.name: element.table for element in shown if isinstance(element, TableElement)}
+    verdicts = {frozenset(map(str, row[:2])): row[-1] for row in tables["friedman-cifar10"].rows}
+    different = {frozenset(("darts", "gdas")): "different", frozenset(("darts", "snas")): "different"}
+    assert verdicts == different | {frozenset(("gdas", "snas")): "tie"}
 
 
 def test_too_few_seeds_leave_the_reason_in_the_report(writer: studies.StudyWriter) -> None:
     three_methods(writer, 5)
     shown = differences(writer)
-    assert any(isinstance(block, Words) and "they need 10 search seeds" in block.text for block in shown)
-    assert not any(isinstance(block, Picture) for block in shown)
+    assert any(isinstance(one, Paragraph) and "they need 10 search seeds" in one.text for one in shown)
+    assert not any(isinstance(one, FigureElement) for one in shown)
 
 
 def test_the_diagram_names_every_method_and_has_a_bar_a_clique(writer: studies.StudyWriter) -> None:
@@ -146,8 +146,8 @@ def test_the_diagram_names_every_method_and_has_a_bar_a_clique(writer: studies.S
     ("methods", "seeds", "failed", "reason"),
     [
         (2, 12, 0, "it needs 3 methods"),
-        (3, 9, 0, "they need 10 search seeds that every method finished, and here is 9"),
-        (3, 12, 3, "and here is 9"),
+        (3, 9, 0, "they need 10 search seeds that every method finished, and this study has 9"),
+        (3, 12, 3, "and this study has 9"),
     ],
 )
 def test_where_the_design_allows_no_test_the_reason_is_said(
@@ -157,24 +157,24 @@ def test_where_the_design_allows_no_test_the_reason_is_said(
         for method in range(methods):
             status: Status = "failed" if method == 0 and seed < failed else "finished"
             writer.add(f"method-{method}", seed, [studies.ALL_CONV3], status=status)
-    tests, sentence = friedman.block_tests(compared(writer))
+    tests, sentence = friedman_of(compared(writer))
     assert tests is None
     assert reason in sentence
     assert critical_difference(compared(writer)) is None
 
 
 def test_without_accuracies_there_is_no_test(writer: studies.StudyWriter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparison, "load_table", studies.missing_table)
+    studies.use_no_table(monkeypatch)
     writer.add("gdas", 0, [studies.ALL_CONV3], datasets=())
-    assert friedman.block_tests(compared(writer)) == (None, "No test over blocks: there are no accuracies.")
+    assert friedman_of(compared(writer)) == (None, "There is no Friedman test: there are no accuracies.")
 
 
 def test_all_equal_data_give_a_sentence(writer: studies.StudyWriter) -> None:
     for seed in range(10):
         for method in ("darts", "gdas", "snas"):
             writer.add(method, seed, [studies.ALL_SKIP])
-    tests, sentence = friedman.block_tests(compared(writer))
-    assert "all methods have the same accuracy in every block, so there is nothing to test" in sentence
+    tests, _ = friedman_of(compared(writer))
     assert tests is not None
-    assert (tests.friedman, tests.mean_ranks, tests.cliques) == (1, [2, 2, 2], [[0, 1, 2]])
+    assert "All methods have the same accuracy in every block, so there is nothing to test" in friedman_text(tests)
+    assert (tests.p, tests.mean_ranks, tests.cliques) == (1, [2, 2, 2], [[0, 1, 2]])
     assert critical_difference(compared(writer)) is not None

@@ -8,18 +8,18 @@ import pytest
 
 from harness import registry
 from harness.reports.results import comparison
-from harness.reports.tables.published import facts, published_sheet
-from harness.reports.tables.rankings import accuracy_sheet
+from harness.reports.tables.published import facts, published_table
+from harness.reports.tables.rankings import accuracy_table
 from harness.runs.results import load_study
 from tests.support import studies
 
-no_table = studies.no_table
+pytestmark = pytest.mark.usefixtures("no_table")
 
 LATER = {"enas", "setn", "rsps"}
 
 
 def compared(writer: studies.StudyWriter) -> comparison.Comparison:
-    return comparison.compare(load_study(writer.path))
+    return comparison.make_comparison(load_study(writer.path))
 
 
 def test_every_fact_is_complete_and_of_a_method_by_its_name() -> None:
@@ -29,7 +29,7 @@ def test_every_fact_is_complete_and_of_a_method_by_its_name() -> None:
         assert fact["method"] in {*registry.methods(), *LATER}
         assert fact["dataset"] in {"cifar10", "cifar100", "ImageNet16-120"}
         assert 0 < float(fact["mean"]) < 95
-        assert float(fact["sd"]) >= 0
+        assert float(fact["std"]) >= 0
         assert fact["citation"]
         assert fact["protocol"]
 
@@ -40,7 +40,7 @@ def test_published_and_measured_stand_side_by_side(tmp_path: Path) -> None:
         writer.add("darts", seed, [studies.ALL_CONV3])
         writer.add("gdas[tau_max=5.0]", seed, [studies.ALL_CONV3])
     found = compared(writer)
-    sheet = published_sheet(found)
+    sheet = published_table(found)
     assert sheet is not None
     keys = [column.key for column in sheet.columns]
     rows = [dict(zip(keys, row, strict=True)) for row in sheet.rows]
@@ -49,11 +49,11 @@ def test_published_and_measured_stand_side_by_side(tmp_path: Path) -> None:
     assert shared["cifar10_published"] == "54.30 ± 0.00"
     assert shared["cifar10_measured"] == pytest.approx(studies.accuracy(studies.ALL_CONV3))
     assert "50 epochs" in str(shared["protocol"])
-    ranking = accuracy_sheet(found, "cifar10")
+    ranking = accuracy_table(found, "cifar10")
     assert [row[0] for row in ranking.rows + ranking.references] == ["darts", "gdas[tau_max=5.0]"]
 
 
 def test_a_method_nobody_published_has_no_table(tmp_path: Path) -> None:
     writer = studies.StudyWriter(tmp_path)
     writer.add("mine", 0, [studies.ALL_CONV3])
-    assert published_sheet(compared(writer)) is None
+    assert published_table(compared(writer)) is None

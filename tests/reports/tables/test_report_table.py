@@ -6,9 +6,9 @@ import io
 import pytest
 
 from harness.reports.figures.style import accuracy_ticks, short
-from harness.reports.tables.report_table import Column, Sheet, to_csv, to_latex, to_markdown, to_text
+from harness.reports.tables.report_table import Column, ReportTable, to_csv, to_latex, to_markdown, to_text
 
-SHEET = Sheet(
+SHEET = ReportTable(
     "demo",
     "Demo",
     "Sorted by the mean.",
@@ -32,7 +32,7 @@ def test_csv_keeps_every_digit_and_marks_references() -> None:
 
 def test_markdown_escapes_what_would_end_a_cell() -> None:
     lines = to_markdown(SHEET).splitlines()
-    assert r"| darts_2nd\|a~0 | 93.46 | 39,100 |" in lines
+    assert r"| darts_2nd\|a\~0 | 93.46 | 39,100 |" in lines
     assert "| --- | ---: | ---: |" in lines
     assert "| *100 % random* | 87.06 | – |" in lines
 

@@ -8,8 +8,9 @@ from statistics import fmean, stdev
 import pytest
 from scipy import stats
 
+from harness.reports.page.retrained_text import retrained_text
 from harness.reports.results import comparison
-from harness.reports.tables.retrained import retrained_sheets, retrained_words
+from harness.reports.tables.retrained import retrained_tables
 from harness.runs.folder import RunFolder
 from harness.runs.results import load_study
 from harness.spaces.nas_bench_201 import encoding
@@ -17,12 +18,6 @@ from tests.support import studies
 
 RECIPE = "short v1 (abcdef012345)"
 CELLS = [encoding.cell_at(index) for index in (11, 222, 3333, 4444, 5555, 6666)]
-
-
-@pytest.fixture(autouse=True)
-def made_up_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = studies.table()
-    monkeypatch.setattr(comparison, "load_table", lambda *_: table)
 
 
 def add(
@@ -37,7 +32,7 @@ def add(
 
 
 def compared(writer: studies.StudyWriter) -> comparison.Comparison:
-    return comparison.compare(load_study(writer.path))
+    return comparison.make_comparison(load_study(writer.path))
 
 
 def test_the_search_seed_is_the_unit_and_the_training_sd_stands_apart(tmp_path: Path) -> None:
@@ -48,7 +43,7 @@ def test_the_search_seed_is_the_unit_and_the_training_sd_stands_apart(tmp_path: 
     add(writer, "gdas", 0, CELLS[2], 95.0, None)
     add(writer, "gdas", 1, CELLS[3])
     add(writer, "snas", 0, CELLS[3], None, None)
-    (sheet,) = retrained_sheets(compared(writer))
+    (sheet,) = retrained_tables(compared(writer))
     assert sheet.name == "accuracy-retrained-digits"
     assert RECIPE in sheet.caption
     rows = {str(row[0]): dict(zip([column.key for column in sheet.columns], row, strict=True)) for row in sheet.rows}
@@ -56,9 +51,9 @@ def test_the_search_seed_is_the_unit_and_the_training_sd_stands_apart(tmp_path: 
     darts, gdas, snas = rows["darts"], rows["gdas"], rows["snas"]
     assert (darts["retrained"], gdas["retrained"], snas["retrained"]) == ("3/3", "1/2", "0/1")
     assert darts["mean"] == pytest.approx(fmean([91, 82, 82]))
-    assert darts["sd"] == pytest.approx(stdev([91, 82, 82]))
-    assert darts["training_sd"] == pytest.approx(((2 + 8) / 2) ** 0.5)
-    assert (gdas["mean"], gdas["sd"], gdas["training_sd"], gdas["training_seeds"]) == (95.0, None, None, "1")
+    assert darts["std"] == pytest.approx(stdev([91, 82, 82]))
+    assert darts["training_std"] == pytest.approx(((2 + 8) / 2) ** 0.5)
+    assert (gdas["mean"], gdas["std"], gdas["training_std"], gdas["training_seeds"]) == (95.0, None, None, "1")
     assert snas["mean"] is None
 
 
@@ -70,7 +65,7 @@ def test_the_correlation_is_over_distinct_cells(tmp_path: Path) -> None:
         add(writer, "gdas", seed, cell, value - 1, value + 1)
     looked_up = [studies.accuracy(cell) for cell in CELLS]
     tau, pearson = stats.kendalltau(retrained, looked_up)[0], stats.pearsonr(retrained, looked_up)[0]
-    assert retrained_words(compared(writer)) == [
+    assert retrained_text(compared(writer)) == [
         "Correlation of the accuracy retrained on digits with the one looked up on cifar10, over 6 distinct cells: "
         f"Kendall τ {tau:.2f}, Pearson {pearson:.2f}."
     ]
@@ -80,12 +75,12 @@ def test_too_few_cells_and_equal_accuracies_have_a_sentence(tmp_path: Path) -> N
     writer = studies.StudyWriter(tmp_path)
     for seed in range(6):
         add(writer, "darts", seed, CELLS[0], 90.0)
-    (sentence,) = retrained_words(compared(writer))
+    (sentence,) = retrained_text(compared(writer))
     assert sentence.startswith("Too few distinct cells to correlate")
     assert sentence.endswith(": 1 distinct cell, and 5 are needed.")
     for seed, cell in enumerate(CELLS):
         add(writer, "gdas", seed, cell, 90.0)
-    (sentence,) = retrained_words(compared(writer))
+    (sentence,) = retrained_text(compared(writer))
     assert sentence.startswith("All 6 distinct cells have the same accuracy on one side")
 
 
@@ -93,8 +88,8 @@ def test_different_recipes_are_not_ranked_together(tmp_path: Path) -> None:
     writer = studies.StudyWriter(tmp_path)
     add(writer, "darts", 0, CELLS[0], 90.0)
     add(writer, "gdas", 0, CELLS[1], 91.0, recipe="nas-bench-201 v1 (0123456789ab)")
-    assert retrained_sheets(compared(writer)) == []
-    (sentence,) = retrained_words(compared(writer))
+    assert retrained_tables(compared(writer)) == []
+    (sentence,) = retrained_text(compared(writer))
     assert "by 2 different recipes" in sentence
     assert "run the study's commands again with one --recipe" in sentence
 
@@ -102,4 +97,4 @@ def test_different_recipes_are_not_ranked_together(tmp_path: Path) -> None:
 def test_a_study_without_retraining_has_neither(tmp_path: Path) -> None:
     writer = studies.StudyWriter(tmp_path)
     add(writer, "darts", 0, CELLS[0])
-    assert (retrained_sheets(compared(writer)), retrained_words(compared(writer))) == ([], [])
+    assert (retrained_tables(compared(writer)), retrained_text(compared(writer))) == ([], [])
