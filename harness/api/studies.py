@@ -59,10 +59,10 @@ class Study(results.StudyRuns):
 
     def compare(self, a: str, b: str, dataset: str | None = None, table: str | Path | None = None) -> ComparisonReport:
         """Two methods of this study side by side, paired by seed; ``a`` and ``b`` as for ``harness compare``."""
-        from harness.reports.comparison_report import put_side_by_side
+        from harness.reports.comparison_report import compare_sides
         from harness.reports.results.sides import read_sides
 
-        return put_side_by_side(*read_sides(a, b, self.name, self.path.parent, table), dataset)
+        return compare_sides(*read_sides(a, b, self.name, self.path.parent, table), dataset)
 
     def evaluate(self, table: str | Path | None = None) -> Study:
         """Look all cells up again; see :func:`evaluate`."""

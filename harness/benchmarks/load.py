@@ -44,3 +44,17 @@ def table_reference(source: str) -> str | None:
     if source == EMBEDDED:
         return None
     return source if source in stored_tables() else str(Path(source).absolute())
+
+
+class TableChanged(HarnessError):
+    """The table of a study is no longer the one that its runs were looked up in."""
+
+
+def check_unchanged(table: TabularBenchmark, recorded: str | None, study: str) -> None:
+    """Raise :class:`TableChanged` where a study recorded another digest of its table; None: it recorded none."""
+    if recorded not in {None, table.digest}:
+        raise TableChanged(
+            f"the table {table.name} has changed since study {study!r} was looked up in it (digest "
+            f"{str(recorded)[:12]}, now {table.digest[:12]}); restore it, or look all runs up in it again: harness "
+            f"evaluate {study}"
+        )

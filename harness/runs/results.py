@@ -106,9 +106,6 @@ class StudyRuns:
         return sorted({run.label for run in self.runs})
 
 
-Study = StudyRuns
-
-
 def find_study(name: str | Path | None = None, runs: str | Path | None = None) -> Path:
     """The folder of a study by name or path; of the one that changed last where no name is given.
 

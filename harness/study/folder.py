@@ -10,7 +10,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from harness.benchmarks.load import load_table, table_reference
+from harness.benchmarks.load import check_unchanged, load_table, table_reference
 from harness.benchmarks.table import TabularBenchmark
 from harness.errors import HarnessError
 from harness.runs.folder import RunFolder
@@ -37,17 +37,14 @@ def open_table(study: Path, given: str | None, space: SearchSpace) -> TabularBen
     recorded = info.get("table_digest")
     reference = info.get("table") if given is None else table_reference(given)
     table = load_table(reference, space)
-    if recorded is None or table.digest == recorded:
+    if given is None or reference == info.get("table") or table.digest == recorded:
+        check_unchanged(table, recorded, study.name)
         return table
-    again = f"harness evaluate {study.name}"
-    if given is None or reference == info["table"]:
-        raise HarnessError(
-            f"the table {reference or table.name} has changed since study {study.name!r} was looked up in it (digest "
-            f"{recorded[:12]}, now {table.digest[:12]}); restore it, or look all runs up in it again: {again}"
-        )
+    if recorded is None:
+        return table
     raise HarnessError(
         f"study {study.name!r} is looked up in the table {info['table'] or 'embedded'}; to look all its runs up in "
-        f"{given} instead: {again} --table {given}; to keep both, name another study with --study"
+        f"{given} instead: harness evaluate {study.name} --table {given}; to keep both, name another study with --study"
     )
 
 

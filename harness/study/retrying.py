@@ -8,7 +8,7 @@ from harness.methods.base import Method
 from harness.registry import get_method
 from harness.runs.folder import RunFolder
 from harness.runs.identity import method_source
-from harness.runs.results import Run, Study
+from harness.runs.results import Run, StudyRuns
 from harness.runs.schema import SCHEMA_VERSION, Status
 from harness.study.planned_run import PlannedRun, state_of
 
@@ -16,7 +16,7 @@ FAILED: tuple[Status, ...] = ("failed", "timed out")
 """Ends that may be others the next time. A run that diverged would diverge again, bit for bit."""
 
 
-def to_retry(study: Study, failed_only: bool, training: TrainingSet) -> list[PlannedRun]:
+def to_retry(study: StudyRuns, failed_only: bool, training: TrainingSet) -> list[PlannedRun]:
     """The runs of a study that failed or timed out and, without ``failed_only``, those that have no result yet.
 
     They go on from their last good checkpoint, or start again where there is none, with the configuration that they

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.benchmarks.load import load_table
+from harness.benchmarks.load import TableChanged, check_unchanged, load_table
+from harness.benchmarks.lookup import look_up
 from harness.benchmarks.retraining_noise import retraining_noise
 from harness.benchmarks.table import TabularBenchmark
 from harness.errors import HarnessError
@@ -93,7 +94,7 @@ class Comparison:
         environments: every value of each fact about machines and software, by name.
     """
 
-    study: Study
+    study: StudyRuns
     space: SearchSpace
     methods: list[MethodResults]
     datasets: list[str]
@@ -161,6 +162,10 @@ def make_comparison(study: StudyRuns, table: str | Path | None = None) -> Compar
     try:
         if table is not None or space.enumerable:
             loaded = load_table(table if table is not None else study.info.get("table"), space)
+        if table is None and loaded is not None:
+            check_unchanged(loaded, study.info.get("table_digest"), study.name)
+    except TableChanged:
+        raise
     except HarnessError as error:
         if table is not None:
             raise
@@ -202,10 +207,10 @@ def _check_comparable(study: StudyRuns) -> None:
 
 
 def _accuracies(run: Run, table: TabularBenchmark | None) -> dict[str, list[float]]:
+    """The table's accuracies (%) of a run's cells; without a table, those that were stored with the run."""
     if table is None:
         return dict(run.evaluation["accuracy"]) if run.evaluation else {}
-    rows = [row["index"] for row in run.trace]
-    return {dataset: table.test_accuracy(dataset)[rows].tolist() for dataset in table.datasets} if rows else {}
+    return look_up(run.trace, table)
 
 
 def _stored_provenance(study: StudyRuns) -> dict[str, Any] | None:

@@ -109,7 +109,9 @@ def _side(study: StudyRuns, label: str | None, table: str | Path | None) -> Side
         return Side(study.name, make_comparison(study, table), None)
     runs = [run for run in study.runs if run.label == label]
     superseded = [run for run in study.superseded if run.label == label]
-    return Side(f"{study.name}:{label}", make_comparison(Study(study.path, study.info, runs, superseded), table), label)
+    return Side(
+        f"{study.name}:{label}", make_comparison(StudyRuns(study.path, study.info, runs, superseded), table), label
+    )
 
 
 def shared_dataset(a: Side, b: Side, wanted: str | None = None) -> str:
