@@ -15,13 +15,13 @@ ORDER = "order of the gradient of α: 1 takes w as it is (ξ = 0), 2 takes w aft
 class DARTS(WeightSharingMethod):
     """Every edge computes the softmax(α)-weighted sum of all operations (eq. 2); α descends the validation loss.
 
-    Of first order (ξ = 0) these are the defaults of :class:`WeightSharingMethod`. Of second order α descends the loss
-    that w would have after one more training step (eq. 6 to 8).
+    With order 1 (ξ = 0) these are the defaults of :class:`WeightSharingMethod`. With order 2, α descends the loss that
+    w would have after one more training step (eq. 6 to 8).
     """
 
     name = "darts"
     paper = "Liu, Simonyan & Yang: DARTS. ICLR 2019, arXiv:1806.09055"
-    summary = "softmax mixture of all operations; α descends the validation loss, of first or second order"
+    summary = "softmax mixture of all operations; α descends the validation loss, by order 1 or 2"
 
     order: Literal[1, 2] = Field(1, description=ORDER)
     epsilon: float = Field(
@@ -40,7 +40,7 @@ class SecondOrderDARTS(DARTS):
     """DARTS with ``order = 2`` under a name of its own, so that one study can hold both orders."""
 
     name = "darts-2nd"
-    summary = "DARTS of second order: α descends the loss after one unrolled training step"
+    summary = "DARTS of order 2: α descends the loss after one unrolled training step"
 
     order: Literal[1, 2] = Field(2, description=ORDER)
 

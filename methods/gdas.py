@@ -14,9 +14,9 @@ from harness.spaces.base import Mixture
 class GDAS(WeightSharingMethod):
     """Every edge computes one operation: forward the argmax of α + Gumbel noise, backward its softmax at τ (eq. 3, 4).
 
-    The released code adds the (zero) weights h_i of the operations that were not selected to the
-    edge's output. That changes no value but gives α_i a gradient, as if the operation's output were all ones; published
-    NAS-Bench-201 numbers were made so.
+    The released code adds the (zero) weights h_i of the operations that were not selected to the edge's output. That
+    changes no value but gives α_i a gradient, as if the operation's output were all ones. Published NAS-Bench-201
+    numbers include it.
     """
 
     name = "gdas"

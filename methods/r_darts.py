@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -30,9 +30,7 @@ class RDARTS(WeightSharingMethod):
     paper = "Zela, Elsken, Saikia, Marrakchi, Brox & Hutter: R-DARTS. ICLR 2020, arXiv:1909.09656"
     summary = "DARTS with a stronger weight decay of w"
 
-    weight_decay: Annotated[float, Field(ge=0)] | None = Field(
-        27e-4, description="weight decay of w (L2); null: the protocol's"
-    )
+    weight_decay: float | None = Field(27e-4, ge=0, description="weight decay of w (L2); null: the protocol's")
     early_stopping: bool = Field(False, description="end the search when the curvature in α rises")
     window: int = Field(5, ge=1, description="k, epochs in each mean of eigenvalues, and from one mean to the other")
     threshold: float = Field(0.75, gt=0, description="ratio λ̄(i - k) / λ̄(i) below which the search ends")
@@ -78,9 +76,7 @@ class DARTSES(RDARTS):
     name = "darts-es"
     summary = "DARTS that ends when the curvature of the validation loss in α rises"
 
-    weight_decay: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="weight decay of w (L2); null: the protocol's"
-    )
+    weight_decay: float | None = Field(None, ge=0, description="weight decay of w (L2); null: the protocol's")
     early_stopping: bool = Field(True, description="end the search when the curvature in α rises")
 
 

@@ -44,7 +44,10 @@ class SmoothDARTS(WeightSharingMethod):
 
 
 class RandomSmoothDARTS(SmoothDARTS):
-    """SDARTS-RS: Δ is drawn uniformly, anew for every step of w."""
+    """SDARTS-RS: w learns under softmax(α) + Δ, with Δ drawn uniformly within ±ε for every step of w.
+
+    Rows are then clipped to [0, 1] and divided by their sum. α steps use softmax(α).
+    """
 
     name = "sdarts-rs"
     summary = "DARTS whose network weights train under randomly perturbed softmax weights"
@@ -55,10 +58,11 @@ class RandomSmoothDARTS(SmoothDARTS):
 
 
 class AdversarialSmoothDARTS(SmoothDARTS):
-    """SDARTS-ADV: Δ maximises the training loss, by projected gradient ascent.
+    """SDARTS-ADV: w learns under softmax(α) + Δ, with the Δ within ±ε that maximises the training loss.
 
-    Each step follows the sign of the gradient by 2ε / ``steps``, from a random start, with the supernet in evaluation
-    mode. Where the loss fell, Δ is 0. The passes count as search cost.
+    Projected gradient ascent finds Δ for every step of w: each of its steps follows the sign of the gradient by
+    2ε / ``steps``, from a random start, with the supernet in evaluation mode. Where the loss fell, Δ is 0. Its passes
+    count as search cost. α steps use softmax(α).
     """
 
     name = "sdarts-adv"
