@@ -50,7 +50,7 @@ def _message(error: BaseException) -> str:
     if not isinstance(error, ValidationError):
         return re.sub(r"\s*For further information visit \S+$", "", str(error))
     frozen = any(fault["type"] == "frozen_instance" for fault in error.errors())
-    return "keep what changes in search.memory; " * frozen + explain(error)
+    return "keep what changes in state.memory; " * frozen + explain(error)
 
 
 def explain(error: ValidationError) -> str:

@@ -1,6 +1,6 @@
-"""What every method must keep to, as named checks: ``harness check NAME`` runs them, and so does pytest.
+"""The contract that every method keeps, as named checks: ``harness check NAME`` runs them, and so does pytest.
 
-A package of your own holds its method to them in its tests with three lines::
+In the tests of a package of your own, three lines run them for its method::
 
     from harness.contract import MethodContract
 

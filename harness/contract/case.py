@@ -1,4 +1,4 @@
-"""What the checks of a contract are made of: the method as it is checked, and small searches and runs of it."""
+"""The base of the checks: the method under test, and small searches and runs of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.search.weight_sharing import WeightSharingSearch
 
 
 class Broken(AssertionError):
-    """A method does not keep to the contract; the message says in what."""
+    """A method breaks the contract; the message says how."""
 
 
 class NotApplicable(unittest.SkipTest):
@@ -28,33 +28,34 @@ def require(kept: object, fault: str) -> None:
 
 
 class Checked:
-    """A method as it is checked.
+    """A method under test.
 
     Attributes:
-        method: the class that is checked.
-        settings: hyper-parameters of the searches in which it is checked, where the defaults would take too long.
+        method: the class under test.
+        settings: hyper-parameters for the small searches, where the defaults would take too long.
     """
 
     method: ClassVar[type[Method]]
     settings: ClassVar[dict[str, Any]] = {}
-    _wholes: ClassVar[dict[type[Method], Outcome]]
+    _uninterrupted: ClassVar[dict[type[Method], Outcome]]
 
     def __init_subclass__(cls) -> None:
-        cls._wholes = {}
+        cls._uninterrupted = {}
 
     def setup_method(self) -> None:
-        """Before each check: one thread, as workers of small runs have; small searches are fastest so."""
+        """Use one thread in each check, as workers of small runs do; small searches are then fastest."""
         torch.set_num_threads(1)
 
     def configured(self) -> Method:
-        """The method as it is checked; a query-based one trains its cells for one epoch unless ``settings`` say."""
+        """The method with ``settings``; a query-based one trains its cells for one epoch unless they say otherwise."""
         cheap = {"epochs_per_cell": 1} if issubclass(self.method, QueryMethod) else {}
         return self.method(**(cheap | self.settings))
 
-    def gradient_search(self) -> tuple[WeightSharingMethod, WeightSharingSearch]:
-        """The method and a small search of it as its last epoch begins; :class:`NotApplicable` for query methods.
+    def weight_sharing_search(self) -> tuple[WeightSharingMethod, WeightSharingSearch]:
+        """The method and a small search of it at the start of its last epoch.
 
-        α has no weight decay: that it changes is then due to a gradient.
+        α has no weight decay, so that only a gradient changes it. Raises :class:`NotApplicable` for a query-based
+        method.
         """
         method = self.configured()
         if not isinstance(method, WeightSharingMethod):
@@ -64,24 +65,24 @@ class Checked:
         return method, search
 
     def search_with_alpha(self) -> tuple[WeightSharingMethod, WeightSharingSearch]:
-        """The same of a method that has architecture parameters; :class:`NotApplicable` for others."""
-        method, search = self.gradient_search()
+        """The same for a method with architecture parameters. Raises :class:`NotApplicable` for others."""
+        method, search = self.weight_sharing_search()
         if not search.state.alphas:
             raise NotApplicable("it has no architecture parameters")
         return method, search
 
-    def whole(self) -> Outcome:
-        """What an undisturbed small run comes to. Raises :class:`Broken` where it does not finish."""
-        if self.method not in self._wholes:
-            self._wholes[self.method] = small_runs.whole(self.configured())
-        return finished(self._wholes[self.method])
+    def uninterrupted_run(self) -> Outcome:
+        """The outcome of an uninterrupted small run. Raises :class:`Broken` where it does not finish."""
+        if self.method not in self._uninterrupted:
+            self._uninterrupted[self.method] = small_runs.uninterrupted(self.configured())
+        return finished(self._uninterrupted[self.method])
 
-    def elsewhere(self) -> list[Outcome]:
-        """What two equal runs come to, each in a process of its own, as ``harness run --jobs 2`` starts them."""
+    def runs_in_other_processes(self) -> list[Outcome]:
+        """The outcomes of two equal runs, each in its own process, as ``harness run --jobs 2`` starts them."""
         return small_runs.two_at_once(self.configured())
 
 
-def finished(found: Outcome) -> Outcome:
-    """``found``, if the run finished. Raises :class:`Broken` with the reason otherwise."""
-    require(found["status"] == "finished", f"a small run {found['status']}: {found['reason']}")
-    return found
+def finished(outcome: Outcome) -> Outcome:
+    """The outcome, if the run finished. Raises :class:`Broken` with the reason otherwise."""
+    require(outcome["status"] == "finished", f"a small run {outcome['status']}: {outcome['reason']}")
+    return outcome

@@ -1,4 +1,4 @@
-"""Watching a search from outside: its steps and what they change, the passes made, and the global random states."""
+"""Observing a search from outside: its steps and their changes, its passes, and the global random states."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.methods.base import Passes, SearchState, WeightSharingMethod
+from harness.methods.base import Passes, QueryState, SearchState, WeightSharingMethod
+from harness.search.memory import memory_state
 from harness.search.weight_sharing import WeightSharingSearch
 
 
@@ -85,20 +86,34 @@ def _states() -> dict[str, bytes]:
     return {name: pickle.dumps(state) for name, state in states.items()}
 
 
-def copies(state: SearchState) -> dict[str, list[Tensor]]:
-    """Copies of w, the buffers of the supernet, α, and the state of the method's noise, by what they are called."""
+def copies(state: SearchState | QueryState) -> dict[str, Any]:
+    """Copies of everything in a state that a method may change, by name."""
+    own = {"state.memory": memory_state(state.memory), "the method's random stream": state.rng.get_state()}
+    if isinstance(state, QueryState):
+        return {"the history": list(state.history), **own}
     return {
         "w": [parameter.detach().clone() for parameter in state.supernet.parameters()],
         "the buffers of the supernet": [buffer.clone() for buffer in state.supernet.buffers()],
         "α": [value.detach().clone() for value in state.alphas.values()],
-        "the method's noise": [state.rng.get_state()],
+        **own,
     }
 
 
-def changed(before: dict[str, list[Tensor]], state: SearchState) -> list[str]:
-    """What of :func:`copies` is no longer the same, bit for bit."""
+def changed(before: dict[str, Any], state: SearchState | QueryState) -> list[str]:
+    """The names of :func:`copies` that are no longer the same, bit for bit."""
     now = copies(state)
-    return [what for what, values in before.items() if not all(map(torch.equal, values, now[what]))]
+    return [name for name, value in before.items() if not same(value, now[name])]
+
+
+def same(one: Any, other: Any) -> bool:
+    """True where two values, or all tensors and values in two containers, are equal bit for bit."""
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one.dtype == other.dtype and torch.equal(one.nan_to_num(), other.nan_to_num())
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
 
 
 def steps(
@@ -113,5 +128,5 @@ def steps(
 
 
 def optimized(optimizer: torch.optim.Optimizer) -> set[int]:
-    """The identities of the parameters that an optimiser holds."""
+    """The identities of the parameters that an optimizer holds."""
     return {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}

@@ -1,6 +1,6 @@
-"""What a plug-in can reach: the objects behind a search, and the modules behind its source.
+"""Objects that a plug-in can reach from a search, and modules that its source imports.
 
-It finds mistakes, not malice: Python keeps nobody from reading a file.
+This finds mistakes, not malice: Python keeps nobody from reading a file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from harness.methods.base import Method
 
 ALLOWED = ("harness.errors", "harness.methods", "harness.spaces")
-"""All that a method may import of the harness."""
+"""Modules of the harness that a method may import."""
 
 FORBIDDEN = (
     "harness.benchmarks",
@@ -26,59 +26,59 @@ FORBIDDEN = (
     "harness.study.lookup",
     "harness.retraining",
 )
-"""Where objects come from that hold test images or accuracies of a table."""
+"""Modules whose objects hold test images or accuracies of a table."""
 
 LARGE = 1000
-"""Cells of a space from which on an array with an entry for each of them is taken for a table."""
+"""Size of a space from which an array with an entry for every cell is taken for a table."""
 
 
 def forbidden(roots: Iterable[Any], cells: int) -> str | None:
-    """The way, by types, from one of ``roots`` to a test set, a table or an array as long as one; None: there is none.
+    """The path of types from one of ``roots`` to a test set, a table or an array as long as one; None if there is none.
 
     ``cells`` is the size of the space. Modules, classes and the global names of functions are not followed.
     """
-    ways: dict[int, tuple[Any, str]] = {}  # the objects are kept, lest another gets the address of one
+    visited: dict[int, Any] = {}  # the objects are kept, so that no new one gets the address of one of them
     frontier = [(root, type(root).__name__) for root in roots]
     while frontier:
-        found, way = frontier.pop()
-        if id(found) in ways or isinstance(found, ModuleType | type | BuiltinFunctionType | str | bytes):
+        value, path = frontier.pop()
+        if id(value) in visited or isinstance(value, ModuleType | type | BuiltinFunctionType | str | bytes):
             continue
-        ways[id(found)] = found, way
-        kind = f"{type(found).__module__}.{type(found).__qualname__}"
-        if any(kind == name or kind.startswith(f"{name}.") for name in FORBIDDEN) or _is_as_long(found, cells):
-            return way
-        frontier += [(inner, f"{way} > {type(inner).__name__}") for inner in _inside(found)]
+        visited[id(value)] = value
+        kind = f"{type(value).__module__}.{type(value).__qualname__}"
+        if any(_within(kind, name) for name in FORBIDDEN) or _has_every_cell(value, cells):
+            return path
+        frontier += [(inner, f"{path} > {type(inner).__name__}") for inner in _inside(value)]
     return None
 
 
-def _is_as_long(found: Any, cells: int) -> bool:
+def _has_every_cell(value: Any, cells: int) -> bool:
     try:
-        return cells >= LARGE and len(found) == cells
+        return cells >= LARGE and len(value) == cells
     except TypeError:  # it has no length
         return False
 
 
-def _inside(found: Any) -> list[Any]:
-    if isinstance(found, FunctionType):
-        return [found.__closure__, found.__defaults__, found.__kwdefaults__]
-    return gc.get_referents(found)
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, FunctionType):
+        return [value.__closure__, value.__defaults__, value.__kwdefaults__]
+    return gc.get_referents(value)
 
 
 def own_modules(method: type[Method]) -> list[ModuleType]:
-    """The modules that a method's class and its base classes come from, ``harness.methods.base`` apart."""
+    """The modules that a method's class and its base classes come from, except ``harness.methods.base``."""
     names = dict.fromkeys(cls.__module__ for cls in method.__mro__ if issubclass(cls, Method))
     return [sys.modules[name] for name in names if name != Method.__module__]
 
 
 def imported_from_the_harness(method: type[Method]) -> list[str]:
-    """What a method's modules, and the modules of its package that they import, import of the harness and must not.
+    """Forbidden imports of the harness in a method's modules and in the modules of its package that they import.
 
     Imports inside functions count.
     """
     waiting = [module.__name__ for module in own_modules(method)]
     packages = {"harness.methods" if _within(name, "harness.methods") else name.split(".")[0] for name in waiting}
     seen: set[str] = set()
-    found = set()
+    faults = set()
     while waiting:
         module = waiting.pop()
         if module in seen:
@@ -86,15 +86,15 @@ def imported_from_the_harness(method: type[Method]) -> list[str]:
         seen.add(module)
         for target in _imports(module):
             if _within(target, "harness") and not any(_within(target, name) for name in ALLOWED):
-                found.add(f"{module} imports {target}")
+                faults.add(f"{module} imports {target}")
             own = any(_within(target, package) for package in packages)
             if own and (inner := _module(target)) and inner != Method.__module__:
                 waiting.append(inner)
-    return sorted(found)
+    return sorted(faults)
 
 
 def _imports(module: str) -> Iterator[str]:
-    """Dotted names of what a module imports, down to the name after "import"."""
+    """The dotted names that a module imports, down to the name after "import"."""
     for node in ast.walk(ast.parse(_source(module))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -112,7 +112,7 @@ def _source(module: str) -> str:
 
 
 def _module(target: str) -> str | None:
-    """The module that a dotted name is, or is a name in; None where there is none."""
+    """The module that a dotted name is or lies in; None where there is none."""
     for name in (target, target.rpartition(".")[0]):
         try:
             if name and importlib.util.find_spec(name):

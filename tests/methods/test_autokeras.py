@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.methods.autokeras import AutoKeras, Process
@@ -26,9 +26,9 @@ def edit_distance(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.asarray((ones[:, None, :] != others[None, :, :]).sum(axis=2))
 
 
+@settings(deadline=None)
 @given(cells, cells)
 def test_the_kernel_falls_with_the_steps_between_neighbours(one: Architecture, other: Architecture) -> None:
-    """The kernel by which the mean is weighted, seen in the prediction from one cell with an accuracy of 1."""
     process = Process([Evaluation(one, 50.0)], 5, scale=2.0, noise_variance=1e-9)
     distance = int(edit_distance(np.array([one]), np.array([other]))[0, 0])
     assert (distance == 1) == (other in SPACE.neighbours(one))

@@ -25,7 +25,7 @@ from harness.contract.checks import contract_of
 from tests.support.small_search import CHEAPER
 
 def whole(name):
-    return small_runs.whole(contract_of(registry.get_method(name), **CHEAPER.get(name, {})).configured())
+    return small_runs.uninterrupted(contract_of(registry.get_method(name), **CHEAPER.get(name, {})).configured())
 
 print(json.dumps({name: whole(name) for name in registry.methods()}))
 """
@@ -40,13 +40,13 @@ def in_a_fresh_process() -> dict[str, Outcome]:
 
 @pytest.mark.parametrize("name", registry.methods())
 class TestEveryMethod(MethodContract):
-    """The contract, with one fresh process for all methods in the place of two for each."""
+    """The contract, with one fresh process for all methods instead of two for each."""
 
     @pytest.fixture(autouse=True)
     def chosen(self, name: str) -> None:
         self.method, self.settings = registry.get_method(name), CHEAPER.get(name, {})  # type: ignore[misc]
 
-    def elsewhere(self) -> list[Outcome]:
+    def runs_in_other_processes(self) -> list[Outcome]:
         return [in_a_fresh_process()[self.method.name]]
 
 

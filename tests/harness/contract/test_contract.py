@@ -9,17 +9,17 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PrivateAttr
 
 from harness import registry
 from harness.benchmarks.table import TabularBenchmark
 from harness.contract import Broken, MethodContract, NotApplicable
 from harness.contract.checks import checks, contract_of
 from harness.contract.reachability import forbidden, imported_from_the_harness
-from harness.methods.base import Batch, Forward, Method, QueryMethod, SearchState
+from harness.methods.base import Batch, Forward, Method, QueryMethod, QueryState, SearchState
 from harness.methods.darts import DARTS
 from harness.retraining import test_set
-from harness.spaces.base import Architecture, Mixture
+from harness.spaces.base import Architecture, Mixture, SearchSpace
 
 
 class Kept(DARTS):
@@ -144,9 +144,80 @@ class Scribbling(QueryMethod):
     paper = "none"
     summary = "for tests"
 
-    def ask(self, space: Any, history: Any, rng: torch.Generator) -> Architecture:
-        history[:1] = history[1:2]
-        return space.sample(rng)  # type: ignore[no-any-return]
+    def ask(self, state: QueryState) -> Architecture:
+        state.history[:1] = state.history[1:2]
+        return state.space.sample(state.rng)
+
+
+class Counting(Kept):
+    """Counts in the method object."""
+
+    _calls: int = PrivateAttr(0)
+
+    def mixture(self, state: SearchState) -> Mixture:
+        self._calls += 1
+        return super().mixture(state)
+
+
+class Hoarding(Kept):
+    """Puts a module into its memory where no checkpoint can hold it."""
+
+    def initial_memory(self, space: SearchSpace, rng: torch.Generator) -> dict[str, Any]:
+        return {"modules": [torch.nn.utils.skip_init(torch.nn.Linear, 2, 2)]}
+
+
+class Losing(QueryMethod):
+    """Keeps an object whose state is not given back."""
+
+    name = "losing"
+    paper = "none"
+    summary = "for tests"
+
+    def initial_memory(self, space: SearchSpace, rng: torch.Generator) -> dict[str, Any]:
+        return {"step": Step()}
+
+    def ask(self, state: QueryState) -> Architecture:
+        return state.space.discretize(state.memory["step"].value + torch.rand(6, 5, generator=state.rng))
+
+    def tell(self, state: QueryState) -> None:
+        state.memory["step"].value += torch.rand(6, 5, generator=state.rng)
+
+
+class Step:
+    """An object that claims to have no state."""
+
+    value: Any = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+
+class Learning(Kept):
+    """Keeps a module, its optimizer, a parameter and numbers in its memory, and uses all of them."""
+
+    name = "learning"
+
+    def initial_memory(self, space: SearchSpace, rng: torch.Generator) -> dict[str, Any]:
+        module = torch.nn.utils.skip_init(torch.nn.Linear, 3, 1, bias=False)
+        torch.nn.init.uniform_(module.weight, generator=rng)
+        factor = torch.nn.Parameter(torch.ones(()))
+        adam = torch.optim.Adam([*module.parameters(), factor], lr=0.1)
+        return {"module": module, "factor": factor, "optimizer": adam, "calls": 0, "seen": []}
+
+    def alpha_step(self, state: SearchState, train: Batch, valid: Batch) -> Forward | None:
+        memory = state.memory
+        scale = memory["factor"] * memory["module"](torch.ones(3)).sum()
+        forward = state.forward(valid, Mixture((state.alpha * scale.detach()).softmax(dim=1)))
+        memory["optimizer"].zero_grad()
+        (scale - float(forward.loss.detach())).square().backward()
+        memory["optimizer"].step()
+        memory["calls"] += 1
+        memory["seen"].append(forward.loss.detach())
+        state.update_alpha(forward.loss)
+        return forward
 
 
 SEEN: list[Any] = []
@@ -191,23 +262,32 @@ def contract(method: type[Method]) -> MethodContract:
         (Mute, "mixtures_fit_the_space", "mixture returns None, which is no Mixture"),
         (Mute, "losses_are_finite", "a small run failed: TypeError: .* must return a Mixture"),
         (Detached, "a_gradient_reaches_every_alpha", "alpha never changed .* without detach"),
-        (Greedy, "alpha_has_its_own_optimiser", "α's optimiser does not hold just the α"),
+        (Greedy, "alpha_has_its_own_optimizer", "α's optimizer does not hold exactly the architecture parameters"),
         (Jumbled, "steps_change_what_is_theirs", "weight_step changes α, though the method is bilevel"),
-        (Restless, "deriving_changes_nothing", "derive changes the method's noise"),
-        (Scribbling, "deriving_changes_nothing", "ask or derive changes the history"),
-        (Uncounted, "costs_are_counted", "it counts .* and makes .*: use forward and gradients"),
+        (Restless, "deriving_changes_nothing", "derive changes the method's random stream"),
+        (Scribbling, "deriving_changes_nothing", "ask changes the history"),
+        (Uncounted, "costs_are_counted", "it counts .* and makes .*: use state.forward and state.gradients"),
         (Careless, "global_random_states_are_left_alone", "it changes the global state of torch"),
         (
             Secretive,
             "global_random_states_are_left_alone",
             r"it depends on a global random state: \w+ of epoch 1 is",
         ),
+        (Counting, "a_search_leaves_the_method_as_it_is", "a hook changes the method object: keep what changes in"),
+        (Hoarding, "its_own_state_is_restored", "a checkpoint cannot hold its state .*: return modules and optimizers"),
+        (Losing, "its_own_state_is_restored", "alphas differs: keep what changes in state.memory"),
         (Forgetful, "an_interrupted_search_goes_on_bit_for_bit", r"\w+ of epoch 3 is .* in one and"),
     ],
 )
 def test_a_broken_method_is_told_in_what(method: type[Method], check: str, fault: str) -> None:
     with pytest.raises(Broken, match=fault):
         getattr(contract(method), f"test_{check}")()
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize("check", ["its_own_state_is_restored", "an_interrupted_search_goes_on_bit_for_bit"])
+def test_modules_optimizers_and_values_of_a_method_are_restored(check: str) -> None:
+    getattr(contract(Learning), f"test_{check}")()
 
 
 @pytest.mark.usefixtures("registered")
@@ -219,11 +299,11 @@ def test_a_derived_cell_that_is_none_is_refused() -> None:
 @pytest.mark.usefixtures("registered")
 def test_other_processes_that_find_another_outcome_break_it(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = contract(Kept)
-    one = kept.whole()
-    monkeypatch.setattr(kept, "elsewhere", lambda: [one, one | {"architecture": "another"}])
+    one = kept.uninterrupted_run()
+    monkeypatch.setattr(kept, "runs_in_other_processes", lambda: [one, one | {"architecture": "another"}])
     with pytest.raises(Broken, match=r"architecture is .* in one and another in the other"):
         kept.test_it_is_the_same_in_other_processes()
-    monkeypatch.setattr(kept, "elsewhere", lambda: [one | {"status": "failed", "reason": "no memory"}])
+    monkeypatch.setattr(kept, "runs_in_other_processes", lambda: [one | {"status": "failed", "reason": "no memory"}])
     with pytest.raises(Broken, match="a small run failed: no memory"):
         kept.test_it_is_the_same_in_other_processes()
 
@@ -286,7 +366,7 @@ def test_imports_of_the_harness_are_found(line: str, tmp_path: Path, monkeypatch
 def test_checks_that_do_not_apply_say_why() -> None:
     reasons = set()
     for _, check in checks(contract_of(registry.get_method("random-search"))):
-        if check.__name__ in {"test_costs_are_counted", "test_alpha_has_its_own_optimiser"}:
+        if check.__name__ in {"test_costs_are_counted", "test_alpha_has_its_own_optimizer"}:
             with pytest.raises(NotApplicable) as raised:
                 check()
             reasons.add(str(raised.value))
