@@ -233,7 +233,7 @@ def test_an_entry_point_without_a_class(install: Install) -> None:
         ("class Uniform: pass", "uniform is no method: .* must derive from WeightSharingMethod or QueryMethod"),
         ("Uniform = 3", "uniform is no method: 3 must derive"),
         ("from harness.methods.base import Method as Uniform", "uniform is no method"),
-        (GOOD.replace("def mixture", "def mix"), r"uniform is incomplete: .* must define mixture$"),
+        (GOOD.replace("WeightSharingMethod", "QueryMethod"), r"uniform is incomplete: .* must define ask$"),
         (GOOD.replace('    paper = "nowhere"\n', ""), r"uniform is incomplete: .* must define paper$"),
         (
             GOOD.replace('name = "uniform"', 'name = "equal"'),

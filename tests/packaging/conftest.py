@@ -70,8 +70,15 @@ def sdist(shared: Path, checkout: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def wheel(shared: Path, sdist: Path) -> Path:
-    """The wheel, built from the source distribution."""
-    return next(once(shared / "wheel", lambda folder: backend("build_wheel", sdist, folder)).glob("*.whl"))
+    """The wheel, built from the source distribution, in which an earlier build has left a file."""
+
+    def build(folder: Path) -> None:
+        left = sdist / "build" / "lib" / "harness" / "removed.py"
+        left.parent.mkdir(parents=True)
+        left.touch()
+        backend("build_wheel", sdist, folder)
+
+    return next(once(shared / "wheel", build).glob("*.whl"))
 
 
 def backend(hook: str, source: Path, folder: Path) -> None:

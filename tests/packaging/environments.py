@@ -19,7 +19,7 @@ BUILT_FROM = ("harness", "methods", "spaces", "reports", "pyproject.toml", "setu
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment that also sees the packages that the tests run with, after its own."""
+    """A virtual environment that also sees what is installed for the tests, but for the harness."""
 
     folder: Path
 
@@ -28,8 +28,12 @@ class Environment:
         """Create it, without pip: that of the tests installs into it."""
         venv.create(folder, symlinks=os.name != "nt")
         environment = cls(folder)
-        of_the_tests = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-        environment.site_packages.joinpath("of_the_tests.pth").write_text("\n".join(of_the_tests))
+        links = folder / "installed_for_the_tests"
+        links.mkdir()
+        for path in Path(sysconfig.get_path("purelib")).iterdir():
+            if not path.name.startswith(("harness", "nas_harness")):
+                (links / path.name).symlink_to(path)
+        (environment.site_packages / "installed_for_the_tests.pth").write_text(str(links))
         return environment
 
     @property
