@@ -16,8 +16,8 @@ from harness.config.protocol import Protocol, stored_protocol
 from harness.config.study_options import RETRIES, StudyOptions
 from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
-from harness.execution.backend import LocalMachine, Place
-from harness.execution.local import Workers
+from harness.execution.backend import Backend, LocalMachine
+from harness.execution.local import LocalExecutor
 from harness.execution.memory import bounded
 from harness.execution.opening import open_backend
 from harness.registry import get_space
@@ -95,7 +95,7 @@ def plan_options(options: StudyOptions) -> StudyPlan:
     return planned
 
 
-def _backend(options: StudyOptions) -> AbstractContextManager[Place]:
+def _backend(options: StudyOptions) -> AbstractContextManager[Backend]:
     runs = runs_directory(options.runs)
     return open_backend(options.executor, options.scheduler, options.worker_resources, runs)
 
@@ -129,14 +129,14 @@ def run_options(options: StudyOptions, command: str = "") -> Outcome:
         open_study(planned.path, planned.runs, command or _call(options), recorded)
         seconds = 60 * options.timeout if options.timeout else None
         contents = {run.folder.path: run.custom.content for run in planned.runs if run.custom}
-        workers = Workers(
+        workers = LocalExecutor(
             planned.jobs, options.device, options.data_dir, seconds, retries=options.retries, contents=contents
         )
         unfinished = run_planned(
             planned.runs,
             table,
             backend.executor(workers),
-            backend.facts(options.device, planned.jobs, planned.threads),
+            backend.environment(options.device, planned.jobs, planned.threads),
             fresh=options.fresh,
             track=not options.no_mlflow,
             draw=draw,
@@ -246,14 +246,14 @@ def retry_runs(
         table = open_table(study.path, None, space) if space.enumerable else None
         threads = max(run.config["threads"] for run in planned)
         here = isinstance(backend, LocalMachine)
-        at_once, _ = backend.share(max(1, cores() // threads) if here and jobs is None else jobs, len(planned))
+        at_once, _ = backend.allocate(max(1, cores() // threads) if here and jobs is None else jobs, len(planned))
         if here and jobs is None:
             by_table = protocol.queries.answers == "table"
             at_once, line = bounded(at_once, methods_of(planned), space, protocol, training, device, by_table)
             if line:
                 logger.warning(line)
-        workers = Workers(at_once, device, data_dir, 60 * timeout if timeout else None, retries=retries)
-        facts = backend.facts(device, at_once, threads)
+        workers = LocalExecutor(at_once, device, data_dir, 60 * timeout if timeout else None, retries=retries)
+        facts = backend.environment(device, at_once, threads)
         unfinished = run_planned(
             planned, table, backend.executor(workers), facts, fresh=False, track=not no_mlflow, draw=draw
         )

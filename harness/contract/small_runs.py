@@ -15,7 +15,7 @@ import torch
 from harness.config.protocol import Protocol, load_protocol
 from harness.data.batches import search_data
 from harness.data.training_set import TrainingSet, load_training_set
-from harness.execution.local import Workers
+from harness.execution.local import LocalExecutor
 from harness.methods.base import Method, QueryMethod, SearchState, WeightSharingMethod
 from harness.registry import get_space
 from harness.runs import checkpoint, process
@@ -187,7 +187,7 @@ def two_at_once(method: Method) -> list[Outcome]:
     with tempfile.TemporaryDirectory() as runs:
         prepared = [prepare(Path(runs) / study, method) for study in ("one", "other")]
         contents = {folder.path: content for folder, content in prepared}
-        Workers(2, "cpu", None, TIMEOUT, retries=0, contents=contents).execute(
+        LocalExecutor(2, "cpu", None, TIMEOUT, retries=0, contents=contents).execute(
             [folder for folder, _ in prepared], listener
         )
         return [

@@ -1,41 +1,49 @@
-"""Where runs are worked on: this machine, or those of a cluster (see :mod:`harness.execution.dask`)."""
+"""The machines that work on runs: this one, or those of a cluster (see :mod:`harness.execution.dask`)."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
-from harness.execution.local import Executor, Workers
+from harness.execution.local import Executor, LocalExecutor
 from harness.runs import environment
 
 
-class Place(Protocol):
-    """What a command has to know of the machines that work for it."""
+class Backend(Protocol):
+    """The machines that work for a command."""
 
-    def share(self, jobs: int | None, runs: int) -> tuple[int, int]:
-        """How many of so many runs go at once, and PyTorch's threads in each; ``jobs`` as the user gave it."""
+    def allocate(self, jobs: int | None, runs: int) -> tuple[int, int]:
+        """Divide the machines between runs.
+
+        Args:
+            jobs: number of runs at once that the user asked for; None: as many as the machines allow.
+            runs: number of runs to do.
+
+        Returns:
+            Number of runs at once, and number of PyTorch's threads in each.
+        """
 
     def check(self, device: str) -> None:
-        """Raise :class:`HarnessError` where it is known by now that PyTorch has no device of this name there."""
+        """Raise :class:`HarnessError` where the machines are known not to have a device of this name."""
 
-    def facts(self, device: str, at_once: int, threads: int) -> dict[str, Any]:
-        """Recorded with every run; a run's own process adds those of its machine."""
+    def environment(self, device: str, jobs: int, threads: int) -> dict[str, Any]:
+        """Facts that are recorded with every run; a run's own process adds those of its machine."""
 
-    def executor(self, workers: Workers) -> Executor:
-        """What works on runs there, started as ``workers`` says."""
+    def executor(self, local: LocalExecutor) -> Executor:
+        """An executor for these machines; each run is started there by ``local``."""
 
 
 class LocalMachine:
-    """Runs share the cores of the machine that the command is called on."""
+    """The :class:`Backend` of the machine that the command is called on; runs divide its cores."""
 
-    def share(self, jobs: int | None, runs: int) -> tuple[int, int]:
+    def allocate(self, jobs: int | None, runs: int) -> tuple[int, int]:
         at_once = max(1, min(jobs or environment.cores(), runs))
         return at_once, max(1, environment.cores() // at_once)
 
     def check(self, device: str) -> None:
         environment.check_device(device)
 
-    def facts(self, device: str, at_once: int, threads: int) -> dict[str, Any]:
-        return environment.environment(device, at_once, threads)
+    def environment(self, device: str, jobs: int, threads: int) -> dict[str, Any]:
+        return environment.environment(device, jobs, threads)
 
-    def executor(self, workers: Workers) -> Executor:
-        return workers
+    def executor(self, local: LocalExecutor) -> Executor:
+        return local

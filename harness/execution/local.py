@@ -1,4 +1,4 @@
-"""Several runs at once, each a process of its own, so that one that dies takes nothing with it."""
+"""Several runs at once on this machine, each as a process of its own."""
 
 from __future__ import annotations
 
@@ -29,19 +29,20 @@ from harness.runs.schema import Attempt, Status, TraceRow
 GRACE = 5.0
 """Seconds a worker has to end by itself before it is killed."""
 
-SPIN = "20000"
-"""How often an idle thread of a worker looks for work before it sleeps, where the environment does not say.
+_SPIN_COUNT = "20000"
+"""Number of times that an idle thread of a worker looks for work before it sleeps; the user's environment goes first.
 
 GNU OpenMP's own value is for idle machines: with two threads, beside two other searches on two cores, a step of DARTS
 took 7.7 s with it and 0.6 s with this; alone 0.04 s with it and 0.04 to 0.05 s with this.
 """
 
-MEMORY = ":".join(
+_MALLOC = ":".join(
     f"glibc.malloc.{name}={value}"
     for name, value in {"hugetlb": 1, "mmap_threshold": 2**25, "trim_threshold": 2**28, "mxfast": 0}.items()
 )
-"""How a worker allocates memory with the GNU C library, where the environment does not say: in huge pages, keeping what
-a step has freed for the next one, and without a list of small blocks that is gone through at every large one freed.
+"""Settings of the GNU C library's allocator in a worker; the user's environment goes first. They use huge pages, keep
+the memory that a step has freed for the next one, and drop the list of small blocks, which is searched at every large
+block freed.
 
 A step of DARTS allocates the same feature maps again and again. Of five alternating runs of each, the median step took
 68 ms with the first two and 70 ms without at C=8 and 16×16 pixels, 463 and 501 ms at C=16 and 32×32, with 590 MiB and
@@ -50,53 +51,58 @@ A step of DARTS allocates the same feature maps again and again. Of five alterna
 
 
 def worker_environment() -> dict[str, str]:
-    """The environment variables of a worker: those of this process, which go before :data:`MEMORY` and :data:`SPIN`."""
-    idle = {} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": SPIN}
-    return {"GLIBC_TUNABLES": MEMORY, **idle, **os.environ}
+    """Environment variables of a worker: those of this process, and settings of threads and memory it does not have."""
+    idle = {} if "OMP_WAIT_POLICY" in os.environ else {"GOMP_SPINCOUNT": _SPIN_COUNT}
+    return {"GLIBC_TUNABLES": _MALLOC, **idle, **os.environ}
 
 
 class Listener(Protocol):
-    """What is told how the runs go."""
+    """Receives the events of runs."""
 
     def started(self, run: RunFolder) -> None:
         """A worker has started."""
 
     def progress(self, run: RunFolder, done: float) -> None:
-        """So many epochs are done, with fraction."""
+        """The run has done this number of epochs, with fraction."""
 
     def epoch(self, run: RunFolder, row: TraceRow) -> None:
         """An epoch has ended."""
 
     def noted(self, run: RunFolder, text: str) -> None:
-        """The worker has something to say that the user should know."""
+        """The worker has a line for the user."""
 
     def retried(self, run: RunFolder, reason: str) -> None:
-        """The worker has died without a result; another will start, from the last checkpoint."""
+        """The worker has died without a result; another will start from the last checkpoint."""
 
     def ended(self, run: RunFolder, status: Status, reason: str) -> None:
         """The run has a result."""
 
     def refused(self, run: RunFolder, reason: str) -> None:
-        """The run cannot go on now and has no result; after a repair the same command goes on."""
+        """The run cannot continue now and has no result; after a repair the same command continues it."""
 
 
 class Executor(Protocol):
-    """What works on runs: processes of this machine, or those of a cluster."""
+    """Works on runs: by processes of this machine, or of a cluster."""
 
     def execute(self, runs: Sequence[RunFolder], listener: Listener) -> None:
-        """Work until every run has ended or cannot go on. However it is left, by Ctrl-C too, no worker goes on."""
+        """Return when every run has ended or cannot continue. No worker is left behind, by Ctrl-C either."""
 
 
 @dataclass
-class Attempted:
-    """A run that is to be worked on, and what became of that so far."""
+class QueuedRun:
+    """A run to work on, with its earlier attempts.
+
+    Attributes:
+        deaths: number of its processes that died.
+        seconds: time that its processes worked.
+    """
 
     run: RunFolder
-    deaths: int = 0  # of its processes
-    seconds: float = 0.0  # that they worked
+    deaths: int = 0
+    seconds: float = 0.0
 
-    def tried_again(self, death: str, retries: int, listener: Listener) -> bool:
-        """Count a death, add it to the run's ``attempts.json``, and tell; whether the run is to be tried again."""
+    def retry(self, death: str, retries: int, listener: Listener) -> bool:
+        """Record a death in ``attempts.json``; tell the listener and return true if the run is to be tried again."""
         self.deaths += 1
         self.run.add_attempt(Attempt(ended=now(), reason=death, epochs=len(self.run.read_trace())))
         if self.deaths > retries:
@@ -106,34 +112,29 @@ class Attempted:
         return True
 
     def fail(self, death: str, listener: Listener) -> None:
-        """Record the end of a run that is not tried again after this death."""
+        """Record that the run failed by this death."""
         times = f", attempt {self.deaths} of {self.deaths}" if self.deaths > 1 else ""
         self.end("failed", f"{death}{times}; see {self.run.path / 'log.txt'}", listener)
 
     def end(self, status: Status, reason: str, listener: Listener) -> None:
-        """Record the end of a run that did not do so itself, and tell."""
+        """Write the result of a run whose process did not write one."""
         begun = datetime.fromtimestamp(time.time() - self.seconds, UTC).isoformat(timespec="seconds")
         self.run.write_json("result.json", result(status, reason, self.run.read_trace(), begun, self.seconds))
         listener.ended(self.run, status, reason)
 
 
-def never() -> bool:
-    """Nobody calls the work off."""
-    return False
-
-
 @dataclass(frozen=True)
-class Workers:
-    """How workers are started on this machine.
+class LocalExecutor:
+    """An :class:`Executor` that starts a process on this machine for each run.
 
     Attributes:
-        jobs: how many run at once.
-        device: PyTorch's name of it.
+        jobs: number of runs at once.
+        device: PyTorch's name.
         data_directory: given to every worker.
         timeout: seconds after which a run is stopped as timed out; None: never.
-        program: the module whose ``main`` a worker calls.
-        retries: how often a run is tried again whose process died without a result, killed by a signal say. A
-            method's own error, divergence and time-out are results.
+        program: module whose ``main`` a worker calls.
+        retries: number of times that a run is tried again whose process died without a result, for example by a
+            signal. A method's own error, divergence and time-out are results.
         contents: bytes for the standard input of a run's worker, by the run's folder: a method by value.
     """
 
@@ -147,11 +148,13 @@ class Workers:
 
     def execute(self, runs: Sequence[RunFolder], listener: Listener) -> None:
         """Run all folders; see :class:`Executor`."""
-        self.go_on([Attempted(run) for run in runs], listener)
+        self.run([QueuedRun(run) for run in runs], listener)
 
-    def go_on(self, attempted: Sequence[Attempted], listener: Listener, cancelled: Callable[[], bool] = never) -> None:
-        """Run folders that may have been tried before, until all have ended or the work is called off."""
-        waiting = deque(attempted)
+    def run(
+        self, queued: Sequence[QueuedRun], listener: Listener, cancelled: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Run folders that may have been tried before, until all have ended or ``cancelled`` returns true."""
+        waiting = deque(queued)
         running: list[_Worker] = []
         events: queue.Queue[tuple[_Worker, Event | None]] = queue.Queue()
         try:
@@ -167,27 +170,27 @@ class Workers:
                         listener.refused(due.run, str(error))
                         continue
                     listener.started(due.run)
-                self._stop_what_is_over(running)
+                self._stop_overdue(running)
                 try:
                     worker, event = events.get(timeout=0.2)
                 except queue.Empty:
                     continue
                 if event is None:
                     running.remove(worker)
-                    worker.attempted.seconds = worker.age
-                    if worker.died and worker.attempted.tried_again(worker.death, self.retries, listener):
-                        waiting.append(worker.attempted)  # behind the others: by then there may be memory again
+                    worker.queued.seconds = worker.age
+                    if worker.died and worker.queued.retry(worker.death, self.retries, listener):
+                        waiting.append(worker.queued)  # behind the others: by then there may be memory again
                     else:
                         worker.close(self.timeout, listener)
                 else:
-                    worker.pass_on(event, listener)
+                    worker.forward(event, listener)
         finally:
             for worker in running:
-                worker.ask_to_end()
+                worker.request_end()
             for worker in running:
                 worker.wait()
 
-    def _stop_what_is_over(self, running: Sequence[_Worker]) -> None:
+    def _stop_overdue(self, running: Sequence[_Worker]) -> None:
         for worker in running:
             if self.timeout is not None and worker.age > self.timeout:
                 worker.late = True
@@ -195,8 +198,8 @@ class Workers:
             elif worker.process.poll() is not None:
                 worker.kill()  # what it started would keep its output open
 
-    def _start(self, due: Attempted) -> subprocess.Popen[str]:
-        """A worker in a session of its own: Ctrl-C reaches it through us alone.
+    def _start(self, due: QueuedRun) -> subprocess.Popen[str]:
+        """Start a worker in a session of its own, which Ctrl-C does not reach.
 
         Raises :class:`HarnessError` where there is no writing in the run's folder.
         """
@@ -231,14 +234,14 @@ class Workers:
 
 @dataclass(eq=False)
 class _Worker:
-    """A running worker, and the thread that listens to it."""
+    """A running worker, and the thread that reads its events."""
 
     run: RunFolder
     process: subprocess.Popen[str]
     events: queue.Queue[tuple[_Worker, Event | None]]
-    attempted: Attempted
+    queued: QueuedRun
     content: bytes = field(repr=False)
-    settled: bool = False  # whether it has said how it ended
+    settled: bool = False  # its last event has come
     late: bool = False
     begun: float = field(default_factory=time.monotonic)
 
@@ -260,26 +263,26 @@ class _Worker:
 
     @property
     def age(self) -> float:
-        """Seconds since the start, and those of the run's processes before."""
-        return self.attempted.seconds + time.monotonic() - self.begun
+        """Seconds since the start, with those of the run's earlier processes."""
+        return self.queued.seconds + time.monotonic() - self.begun
 
     @property
     def died(self) -> bool:
-        """Of a worker that has ended: whether nothing says how, nor did we stop it."""
+        """Whether a worker that has ended left no result and no last event, and was not stopped by us."""
         return not self.settled and not self.late and self.run.result is None
 
     @property
     def death(self) -> str:
-        """How a worker that died did so."""
+        """The cause of a worker's death, for print."""
         return _death(self.process.returncode)
 
     def kill(self) -> None:
-        """End the worker, and whatever processes a plug-in has started in it."""
+        """Kill the worker and all processes that a plug-in has started in it."""
         with suppress(ProcessLookupError, PermissionError):  # nothing is left of it; macOS calls that not permitted
             os.killpg(self.process.pid, signal.SIGKILL)
 
-    def pass_on(self, event: Event, listener: Listener) -> None:
-        """Tell the listener what the worker said."""
+    def forward(self, event: Event, listener: Listener) -> None:
+        """Pass a worker's event to the listener."""
         match event["kind"]:
             case "progress":
                 listener.progress(self.run, event["done"])
@@ -295,18 +298,18 @@ class _Worker:
                 listener.refused(self.run, event["reason"])
 
     def close(self, timeout: float | None, listener: Listener) -> None:
-        """Record the end of a worker that did not do so itself."""
+        """Record the end of a run whose worker did not."""
         if self.settled:
             return
         if (ending := self.run.result) is not None:  # it died before it could say so
             listener.ended(self.run, ending["status"], ending["reason"])
         elif self.late:
-            self.attempted.end("timed out", f"longer than {timeout:g} seconds", listener)
+            self.queued.end("timed out", f"longer than {timeout:g} seconds", listener)
         else:
-            self.attempted.fail(self.death, listener)
+            self.queued.fail(self.death, listener)
 
-    def ask_to_end(self) -> None:
-        """Close the worker's standard input, on which it ends by itself."""
+    def request_end(self) -> None:
+        """Close the worker's standard input; the worker then ends by itself."""
         assert self.process.stdin is not None
         with suppress(OSError):
             self.process.stdin.close()

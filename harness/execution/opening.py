@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.execution.backend import LocalMachine, Place
+from harness.execution.backend import Backend, LocalMachine
 from harness.runs.results import check_folder
 
 logger = logging.getLogger("harness")
 
 
 @contextmanager
-def open_backend(executor: str, scheduler: str | None, resources: Mapping[str, float], runs: Path) -> Iterator[Place]:
+def open_backend(executor: str, scheduler: str | None, resources: Mapping[str, float], runs: Path) -> Iterator[Backend]:
     """This machine (``local``), or the Dask cluster at ``scheduler`` (``dask``), which is left when the block ends.
 
     Raises:

@@ -16,8 +16,8 @@ from harness.config.settings import Overrides
 from harness.data.batches import check_size
 from harness.data.training_set import TrainingSet
 from harness.errors import HarnessError
-from harness.execution.backend import Place
-from harness.execution.local import Workers
+from harness.execution.backend import Backend
+from harness.execution.local import LocalExecutor
 from harness.retraining.test_set import TestSet, load_test_set
 from harness.runs.folder import RunFolder, folder_name
 from harness.runs.identity import training_identity
@@ -48,7 +48,7 @@ class HowToTrain:
         draw: draws a cell for MLflow.
     """
 
-    backend: Place
+    backend: Backend
     jobs: int | None = None
     device: str = "cpu"
     data_directory: Path | None = None
@@ -101,11 +101,11 @@ class Retraining:
 
     def carry_out(self, cells: Sequence[Architecture], how: HowToTrain) -> None:
         """Train what is not finished, one training seed after another. Raises as :func:`run_planned` does."""
-        jobs, threads = how.backend.share(how.jobs, len(cells) * len(self.seeds))
+        jobs, threads = how.backend.allocate(how.jobs, len(cells) * len(self.seeds))
         planned = [self.plan(cell, seed, threads) for seed in self.seeds for cell in cells]
         trainings = list({run.folder.path: run for run in planned}.values())
-        executor = how.backend.executor(Workers(jobs, how.device, how.data_directory, how.timeout, PROGRAM))
-        facts = how.backend.facts(how.device, jobs, threads)
+        executor = how.backend.executor(LocalExecutor(jobs, how.device, how.data_directory, how.timeout, PROGRAM))
+        facts = how.backend.environment(how.device, jobs, threads)
         run_planned(trainings, None, executor, facts, fresh=False, track=how.track, draw=how.draw)
 
     def final_cells(self, runs: Sequence[PlannedRun], how: HowToTrain) -> None:

@@ -15,7 +15,7 @@ from harness.config.protocol import Protocol, load_protocol
 from harness.config.study_options import DEFAULT_SPACE, StudyOptions
 from harness.data.training_set import TrainingSet, load_training_set
 from harness.errors import HarnessError
-from harness.execution.backend import LocalMachine, Place
+from harness.execution.backend import Backend, LocalMachine
 from harness.execution.memory import bounded
 from harness.methods.base import Method, QueryMethod, WeightSharingMethod
 from harness.registry import get_space
@@ -94,7 +94,7 @@ class StudyPlan:
         return "\n".join([*lines, total])
 
 
-def plan_study(options: StudyOptions, backend: Place) -> StudyPlan:
+def plan_study(options: StudyOptions, backend: Backend) -> StudyPlan:
     """The runs that options come to on a backend. Nothing is written.
 
     Raises:
@@ -123,7 +123,7 @@ def plan_study(options: StudyOptions, backend: Place) -> StudyPlan:
         lower = any(method.multi_fidelity for method in queries)
         query = answers(table, protocol, shorter=lower, oracle=options.oracle_on_test)
     # threads go with the cores alone, however few runs fit: a result's last bits need them
-    jobs, threads = backend.share(options.jobs, len(methods) * len(options.seeds))
+    jobs, threads = backend.allocate(options.jobs, len(methods) * len(options.seeds))
     if options.jobs is None and isinstance(backend, LocalMachine):
         every = methods * len(options.seeds)
         jobs, line = bounded(jobs, every, space, protocol, training, options.device, query is not None)

@@ -9,7 +9,7 @@ import pytest
 
 from harness.data.info import DatasetInfo
 from harness.errors import HarnessError
-from harness.execution.local import Listener, Workers
+from harness.execution.local import Listener, LocalExecutor
 from harness.retraining.test_set import load_test_set
 from harness.runs import process
 from harness.runs.folder import RunFolder
@@ -22,7 +22,7 @@ from tests.support.small_training import SMALL, training_set
 def inline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that search in this process, one after another."""
 
-    def execute(self: Workers, runs: list[RunFolder], listener: Listener) -> None:
+    def execute(self: LocalExecutor, runs: list[RunFolder], listener: Listener) -> None:
         for run in runs:
 
             def emit(event: process.Event, run: RunFolder = run) -> None:
@@ -39,7 +39,7 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> None:
             except HarnessError as error:
                 listener.refused(run, str(error))
 
-    monkeypatch.setattr(Workers, "execute", execute)
+    monkeypatch.setattr(LocalExecutor, "execute", execute)
     monkeypatch.setattr("harness.runs.environment.cores", lambda: 1)
 
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from harness.errors import HarnessError
-from harness.execution.dask.compatibility import Meeting, problem, software
-from harness.execution.dask.executor import Submissions, of_worker
-from harness.execution.local import GRACE, Executor, Workers
+from harness.execution.dask.compatibility import Compatibility, problem, software
+from harness.execution.dask.executor import DaskExecutor, of_worker
+from harness.execution.local import GRACE, Executor, LocalExecutor
 from harness.runs.folder import write_atomically
 from harness.tracking.redact import censored, shown
 
@@ -30,7 +30,9 @@ PATIENCE = 10.0
 
 
 @contextmanager
-def connect(address: str, runs: Path, resources: Mapping[str, float], warn: Callable[[str], None]) -> Iterator[Cluster]:
+def connect(
+    address: str, runs: Path, resources: Mapping[str, float], warn: Callable[[str], None]
+) -> Iterator[DaskBackend]:
     """A cluster whose machines have been checked, until the block is left.
 
     Args:
@@ -61,7 +63,7 @@ def connect(address: str, runs: Path, resources: Mapping[str, float], warn: Call
         write_atomically(folder / "token", folder.name.encode())
         with _locked(folder):
             try:
-                cluster = Cluster(client, Meeting(folder, software()), resources, warn)
+                cluster = DaskBackend(client, Compatibility(folder, software()), resources, warn)
             except OSError as error:  # it has died since
                 raise _silence(address, error) from None
             yield cluster
@@ -72,63 +74,63 @@ def connect(address: str, runs: Path, resources: Mapping[str, float], warn: Call
 
 
 def _silence(address: str, error: BaseException) -> HarnessError:
-    """What is said of a scheduler that does not answer."""
+    """The error for a scheduler that does not answer."""
     reason = " ".join(censored(str(error), address).split()) or type(error).__name__
     return HarnessError(f"no Dask scheduler answers at {shown(address)} ({reason}); start one with: dask scheduler")
 
 
 def _locked(folder: Path) -> AbstractContextManager[object]:
-    """The lock that keeps out the machines that locks reach. Raises :class:`HarnessError` where there are none."""
+    """A lock that other machines are tested against. Raises :class:`HarnessError` where there are no locks."""
     try:
         return FileLock(folder / "lock").acquire()
     except OSError as error:
         raise HarnessError(f"no locks in {folder.parent} ({error.strerror}); choose another --runs folder") from None
 
 
-class Cluster:
-    """A :class:`harness.execution.backend.Place`: the machines of a Dask cluster, as :func:`connect` gives it.
+class DaskBackend:
+    """The :class:`harness.execution.backend.Backend` of a Dask cluster, opened by :func:`connect`.
 
     Attributes:
         threads: of PyTorch in a run, so that runs on all threads of Dask workers share the cores of each machine.
     """
 
     def __init__(
-        self, client: Client, meeting: Meeting, resources: Mapping[str, float], warn: Callable[[str], None]
+        self, client: Client, compatibility: Compatibility, resources: Mapping[str, float], warn: Callable[[str], None]
     ) -> None:
-        self.client, self.meeting, self.resources = client, meeting, resources
-        found = client.run(_look, meeting, on_error="return")
-        for address, look in found.items():
+        self.client, self.compatibility, self.resources = client, compatibility, resources
+        looks = client.run(_look, compatibility, on_error="return")
+        for address, look in looks.items():
             if isinstance(look, BaseException):
                 raise HarnessError(f"Dask worker {address} cannot look at the runs folder: {of_worker(look)}")
             if look["problem"]:
                 raise HarnessError(f"Dask worker {address} {look['problem']}")
         needed = " ".join(f"{name}={amount:g}" for name, amount in resources.items())
         if not any(
-            all(look["offers"].get(name, 0) >= resources[name] for name in resources) for look in found.values()
+            all(look["offers"].get(name, 0) >= resources[name] for name in resources) for look in looks.values()
         ):
-            warn(f"no Dask worker {f'offers {needed}' if found and needed else 'is there'} yet; runs wait for one")
-        self.threads = threads(found.values())
+            warn(f"no Dask worker {f'offers {needed}' if looks and needed else 'is there'} yet; runs wait for one")
+        self.threads = threads(looks.values())
 
-    def share(self, jobs: int | None, runs: int) -> tuple[int, int]:
-        """As many at once as Dask finds workers for, or ``jobs``."""
+    def allocate(self, jobs: int | None, runs: int) -> tuple[int, int]:
+        """As many runs at once as ``jobs``, or as Dask has workers for."""
         return max(1, min(jobs or runs, runs)), self.threads
 
     def check(self, device: str) -> None:
-        """Each run's process looks for itself."""
+        """Nothing here: each run's process checks its own machine."""
 
-    def facts(self, device: str, at_once: int, threads: int) -> dict[str, Any]:
-        return {"jobs": at_once, "threads": threads}
+    def environment(self, device: str, jobs: int, threads: int) -> dict[str, Any]:
+        return {"jobs": jobs, "threads": threads}
 
-    def executor(self, workers: Workers) -> Executor:
-        return Submissions(self.client, self.meeting, self.resources, workers)
+    def executor(self, local: LocalExecutor) -> Executor:
+        return DaskExecutor(self.client, self.compatibility, self.resources, local)
 
 
-def _look(meeting: Meeting, dask_worker: Worker) -> dict[str, Any]:
-    """On a Dask worker: whether it can work, and with what."""
+def _look(compatibility: Compatibility, dask_worker: Worker) -> dict[str, Any]:
+    """Whether a Dask worker can work, and its cores, threads and resources; called there."""
     from dask.system import CPU_COUNT
 
     return {
-        "problem": problem(meeting),
+        "problem": problem(compatibility),
         "host": platform.node(),
         "cores": CPU_COUNT,
         "slots": dask_worker.state.nthreads,

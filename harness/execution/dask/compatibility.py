@@ -1,4 +1,4 @@
-"""What a command and the machines of a cluster must have in common: the runs folder, its locks, and the software."""
+"""The check that a machine of a cluster has the command's runs folder, its locks and its software."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from harness._version import __version__
 
 
 @dataclass(frozen=True)
-class Meeting:
-    """What a command and its cluster must have in common.
+class Compatibility:
+    """The folder and software that a command and its cluster must have in common.
 
     Attributes:
         folder: made for the command, in the runs folder; its name is written in its file ``token``.
@@ -55,9 +55,9 @@ def software() -> dict[str, str]:
     }
 
 
-def problem(meeting: Meeting) -> str:
-    """Why this machine cannot work on runs, said of it; empty where it can."""
-    folder = meeting.folder
+def problem(compatibility: Compatibility) -> str:
+    """The reason why this machine cannot work on runs, as a predicate of it; empty where it can."""
+    folder = compatibility.folder
     shared = "a shared file system must be mounted under the same path on all machines (--runs)"
     try:
         if (folder / "token").read_text() != folder.name:
@@ -68,7 +68,7 @@ def problem(meeting: Meeting) -> str:
     except OSError as error:
         return f"cannot read and write in {folder.parent} ({error.strerror}); run it as the same user"
     mine = software()
-    for name, wanted in meeting.software.items():
+    for name, wanted in compatibility.software.items():
         if mine.get(name) != wanted:
             return f"has another version of {name} ({mine.get(name)}, here {wanted}); install the same one"
     try:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness.cli.main import harness
-from harness.execution.local import Listener, Workers
+from harness.execution.local import Listener, LocalExecutor
 from harness.retraining import worker
 from harness.runs import process
 from harness.runs.folder import RunFolder
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("small_digits")
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory, and workers that work in this process."""
 
-    def execute(self: Workers, runs: list[RunFolder], listener: Listener) -> None:
+    def execute(self: LocalExecutor, runs: list[RunFolder], listener: Listener) -> None:
         for run in runs:
 
             def emit(event: process.Event, run: RunFolder = run) -> None:
@@ -39,7 +39,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     for name in ("HARNESS_RUNS_DIR", "HARNESS_DATA_DIR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(Workers, "execute", execute)
+    monkeypatch.setattr(LocalExecutor, "execute", execute)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

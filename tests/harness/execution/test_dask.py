@@ -25,8 +25,8 @@ from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
 from harness.execution.dask import backend
 from harness.execution.dask.backend import connect
-from harness.execution.dask.compatibility import Meeting, problem, software
-from harness.execution.local import Workers
+from harness.execution.dask.compatibility import Compatibility, problem, software
+from harness.execution.local import LocalExecutor
 from harness.registry import get_method
 from harness.runs.folder import RunFolder, write_atomically
 from harness.search.benchmark_query import BenchmarkQuery
@@ -34,8 +34,8 @@ from harness.study.planned_run import PlannedRun, prepare_folder
 from harness.study.planning import plan_runs
 from harness.study.running import run_planned
 from tests.support.command_line import call, refusal
-from tests.support.heard import Heard
 from tests.support.paths import environment
+from tests.support.recorder import Recorder
 from tests.support.small_search import TINY, outcome
 from tests.support.small_search import run as search
 from tests.support.toy import NAS_BENCH_201
@@ -68,13 +68,13 @@ def main():
 import sys
 from pathlib import Path
 from harness.execution.dask.backend import connect
-from harness.execution.local import Workers
+from harness.execution.local import LocalExecutor
 from harness.runs.folder import RunFolder
-from tests.support.heard import Heard
+from tests.support.recorder import Recorder
 
 address, run = sys.argv[1], Path(sys.argv[2])
 with connect(address, run.parent, {}, print) as cluster:
-    cluster.executor(Workers(1, "cpu", None, None, "hangs")).execute([RunFolder(run)], Heard())
+    cluster.executor(LocalExecutor(1, "cpu", None, None, "hangs")).execute([RunFolder(run)], Recorder())
 """,
 }
 """Modules in the place of :mod:`harness.runs.process`, and one that submits a run."""
@@ -176,7 +176,7 @@ def test_a_killed_dask_worker_costs_a_retry_and_no_bit(place: Path, address: str
         with connect(address, tmp_path, {"GPU": 1}, no_warning) as cluster:
             striking = threading.Thread(target=strike)
             striking.start()
-            executor = cluster.executor(Workers(3, "cpu", None, None, "waits_half_way"))
+            executor = cluster.executor(LocalExecutor(3, "cpu", None, None, "waits_half_way"))
             assert run_planned(runs, None, executor, {"jobs": 3, "threads": 1}, fresh=False, track=False) == 0
             striking.join()
     check_undisturbed(runs, tmp_path)
@@ -190,14 +190,14 @@ def test_a_killed_dask_worker_costs_a_retry_and_no_bit(place: Path, address: str
 
 
 def test_a_run_that_takes_its_dask_worker_with_it_is_failed(place: Path, address: str, tmp_path: Path) -> None:
-    run, heard = RunFolder(tmp_path / "run"), Heard()
+    run, recorder = RunFolder(tmp_path / "run"), Recorder()
     run.write_json("config.json", {})
     with worker(place, address), worker(place, address):
         await_workers(address, 2)
         with connect(address, tmp_path, {}, no_warning) as cluster:
-            workers = Workers(1, "cpu", None, None, "kills_its_dask_worker", retries=0)
-            cluster.executor(workers).execute([run], heard)
-    ((status, reason),) = heard.endings
+            workers = LocalExecutor(1, "cpu", None, None, "kills_its_dask_worker", retries=0)
+            cluster.executor(workers).execute([run], recorder)
+    ((status, reason),) = recorder.endings
     assert status == "failed"
     assert reason.startswith("its Dask worker tcp://127.0.0.1:")
     assert reason.endswith(f" was lost; see {run.path / 'log.txt'}")
@@ -234,7 +234,7 @@ def test_under_a_new_scheduler_runs_go_on_and_end_bit_for_bit(place: Path, addre
 
             striking = threading.Thread(target=strike)
             striking.start()
-            executor = cluster.executor(Workers(1, "cpu", None, None, "waits_half_way"))
+            executor = cluster.executor(LocalExecutor(1, "cpu", None, None, "waits_half_way"))
             with pytest.raises(HarnessError, match=r"^the Dask scheduler is gone .* the same command goes on$"):
                 run_planned(runs, None, executor, facts, fresh=False, track=False)
             striking.join()
@@ -248,7 +248,7 @@ def test_under_a_new_scheduler_runs_go_on_and_end_bit_for_bit(place: Path, addre
     with worker(place, address):
         await_workers(address, 1)
         with connect(address, tmp_path, {"GPU": 1}, no_warning) as cluster:
-            executor = cluster.executor(Workers(3, "cpu", None, None))
+            executor = cluster.executor(LocalExecutor(3, "cpu", None, None))
             assert run_planned(runs, None, executor, facts, fresh=False, track=False) == 0
     assert (runs[0].folder.path / "result.json").read_bytes() == finished
     assert not list(tmp_path.glob("study/*/*/attempts.json"))  # no run had a fault of its own
@@ -266,11 +266,11 @@ def test_a_scheduler_that_died_before_the_first_run_is_one_line(
         scheduling(place, "mortal.json") as (address, process),
         connect(address, tmp_path, {"GPU": 1}, warned.append) as cluster,
     ):
-        executor = cluster.executor(Workers(1, "cpu", None, None))
+        executor = cluster.executor(LocalExecutor(1, "cpu", None, None))
         process.kill()
         for _ in range(2):
             with pytest.raises(HarnessError, match=r"^the Dask scheduler is gone .* the same command goes on$"):
-                executor.execute([run], Heard())
+                executor.execute([run], Recorder())
             eventually(lambda: cluster.client.status == "closed")  # Dask has looked for it, and given up
     assert warned == ["no Dask worker is there yet; runs wait for one"]
     assert list(tmp_path.iterdir()) == [run.path]
@@ -311,37 +311,37 @@ def test_an_address_where_no_scheduler_answers_is_one_line(monkeypatch: pytest.M
 
 
 @pytest.fixture
-def meeting(tmp_path: Path) -> Iterator[Meeting]:
+def compatibility(tmp_path: Path) -> Iterator[Compatibility]:
     """As a command makes it."""
     folder = tmp_path / "runs" / ".dask-1"
     folder.mkdir(parents=True)
     (folder / "token").write_text(folder.name)
     with FileLock(folder / "lock"):
-        yield Meeting(folder, software())
+        yield Compatibility(folder, software())
 
 
-def test_a_machine_that_shares_folder_locks_and_software_has_no_problem(meeting: Meeting) -> None:
-    assert problem(meeting) == ""
+def test_a_machine_that_shares_folder_locks_and_software_has_no_problem(compatibility: Compatibility) -> None:
+    assert problem(compatibility) == ""
 
 
-def elsewhere(meeting: Meeting) -> Meeting:
-    return replace(meeting, folder=meeting.folder.with_name(".dask-2"))
+def elsewhere(compatibility: Compatibility) -> Compatibility:
+    return replace(compatibility, folder=compatibility.folder.with_name(".dask-2"))
 
 
-def another_folder(meeting: Meeting) -> Meeting:
-    (meeting.folder / "token").write_text("of a folder of the same name")
-    return meeting
+def another_folder(compatibility: Compatibility) -> Compatibility:
+    (compatibility.folder / "token").write_text("of a folder of the same name")
+    return compatibility
 
 
-def unlocked(meeting: Meeting) -> Meeting:
-    os.replace(meeting.folder / "lock", meeting.folder / "another lock")
-    return meeting
+def unlocked(compatibility: Compatibility) -> Compatibility:
+    os.replace(compatibility.folder / "lock", compatibility.folder / "another lock")
+    return compatibility
 
 
-def changed(name: str, value: str) -> Callable[[Meeting], Meeting]:
-    def change(meeting: Meeting) -> Meeting:
-        different: Mapping[str, str] = {**meeting.software, name: value}
-        return replace(meeting, software=different)
+def changed(name: str, value: str) -> Callable[[Compatibility], Compatibility]:
+    def change(compatibility: Compatibility) -> Compatibility:
+        different: Mapping[str, str] = {**compatibility.software, name: value}
+        return replace(compatibility, software=different)
 
     return change
 
@@ -357,8 +357,10 @@ def changed(name: str, value: str) -> Callable[[Meeting], Meeting]:
         (changed("source of nas-harness", "0"), "has another version of source of nas-harness ("),
     ],
 )
-def test_what_a_machine_lacks_is_one_line(change: Callable[[Meeting], Meeting], said: str, meeting: Meeting) -> None:
-    found = problem(change(meeting))
+def test_what_a_machine_lacks_is_one_line(
+    change: Callable[[Compatibility], Compatibility], said: str, compatibility: Compatibility
+) -> None:
+    found = problem(change(compatibility))
     assert found.startswith(said)
     assert "\n" not in found
 

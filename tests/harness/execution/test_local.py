@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from harness.errors import HarnessError
-from harness.execution.local import MEMORY, SPIN, Listener, Workers
+from harness.execution.local import _MALLOC, _SPIN_COUNT, Listener, LocalExecutor
 from harness.runs import process
 from harness.runs.folder import RunFolder
 from harness.runs.schema import Attempt
 from harness.study.running import run_planned
-from tests.support.heard import Heard
+from tests.support.recorder import Recorder
 from tests.support.small_search import outcome
 from tests.support.undisturbed import planned
 
@@ -91,12 +91,12 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(place)
 
 
-def execute(program: str, folder: Path, timeout: float | None = None, **options: Any) -> tuple[Heard, list[Attempt]]:
+def execute(program: str, folder: Path, timeout: float | None = None, **options: Any) -> tuple[Recorder, list[Attempt]]:
     """What a listener hears of one run, and the attempts recorded."""
-    run, heard = RunFolder(folder / "run"), Heard()
+    run, recorder = RunFolder(folder / "run"), Recorder()
     run.write_json("config.json", {})
-    Workers(1, "cpu", None, timeout, program, **options).execute([run], heard)
-    return heard, run.read_json("attempts.json") or []
+    LocalExecutor(1, "cpu", None, timeout, program, **options).execute([run], recorder)
+    return recorder, run.read_json("attempts.json") or []
 
 
 @pytest.mark.usefixtures("programs")
@@ -105,7 +105,9 @@ def test_a_killed_run_goes_on_from_its_checkpoint_and_ends_bit_for_bit(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"https://bob:{SECRET}@host.invalid")
     run = planned(tmp_path / "study")
-    unfinished = run_planned([run], None, Workers(1, "cpu", None, None, "dies_once"), {}, fresh=False, track=False)
+    unfinished = run_planned(
+        [run], None, LocalExecutor(1, "cpu", None, None, "dies_once"), {}, fresh=False, track=False
+    )
     assert unfinished == 0
     lines = capsys.readouterr().err
     assert "gdas seed 0: its process was killed by SIGKILL, perhaps because memory ran out; goes on from its" in lines
@@ -124,27 +126,27 @@ def test_a_killed_run_goes_on_from_its_checkpoint_and_ends_bit_for_bit(
 @pytest.mark.usefixtures("programs")
 @pytest.mark.parametrize("retries", [2, 0])
 def test_a_run_that_dies_each_time_is_tried_so_often_and_then_failed(retries: int, tmp_path: Path) -> None:
-    heard, attempts = execute("always_dies", tmp_path, retries=retries)
-    assert heard.starts == len(attempts) == retries + 1
-    assert [retry.rpartition("; ")[2] for retry in heard.retries] == [
+    recorder, attempts = execute("always_dies", tmp_path, retries=retries)
+    assert recorder.starts == len(attempts) == retries + 1
+    assert [retry.rpartition("; ")[2] for retry in recorder.retries] == [
         f"starts again (retry {number} of {retries})" for number in range(1, retries + 1)
     ]
-    ((status, reason),) = heard.endings
+    ((status, reason),) = recorder.endings
     assert status == "failed"
     assert reason.startswith("its process was killed by SIGKILL")
     assert ("attempt 3 of 3; see " in reason) == (retries == 2)
     assert (tmp_path / "run" / "log.txt").read_text() == "dying\n" * (retries + 1)
 
     (tmp_path / "run" / "result.json").unlink()  # as the same command does: what came before stays on record
-    again = Heard()
-    Workers(1, "cpu", None, None, "always_dies", retries=0).execute([RunFolder(tmp_path / "run")], again)
+    again = Recorder()
+    LocalExecutor(1, "cpu", None, None, "always_dies", retries=0).execute([RunFolder(tmp_path / "run")], again)
     assert len(json.loads((tmp_path / "run" / "attempts.json").read_text())) == retries + 2
 
 
 @pytest.mark.usefixtures("programs")
 def test_a_process_that_ends_without_a_result_is_tried_again(tmp_path: Path) -> None:
-    heard, attempts = execute("leaves", tmp_path, retries=1)
-    assert heard.starts == 2
+    recorder, attempts = execute("leaves", tmp_path, retries=1)
+    assert recorder.starts == 2
     assert [attempt["reason"] for attempt in attempts] == ["its process ended with exit code 3"] * 2
 
 
@@ -152,12 +154,12 @@ def test_a_process_that_ends_without_a_result_is_tried_again(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("user", "seen"),
     [
-        ({}, {"GLIBC_TUNABLES": MEMORY, "GOMP_SPINCOUNT": SPIN}),
-        ({"GOMP_SPINCOUNT": "7"}, {"GLIBC_TUNABLES": MEMORY, "GOMP_SPINCOUNT": "7"}),
-        ({"OMP_WAIT_POLICY": "active"}, {"GLIBC_TUNABLES": MEMORY, "OMP_WAIT_POLICY": "active"}),
+        ({}, {"GLIBC_TUNABLES": _MALLOC, "GOMP_SPINCOUNT": _SPIN_COUNT}),
+        ({"GOMP_SPINCOUNT": "7"}, {"GLIBC_TUNABLES": _MALLOC, "GOMP_SPINCOUNT": "7"}),
+        ({"OMP_WAIT_POLICY": "active"}, {"GLIBC_TUNABLES": _MALLOC, "OMP_WAIT_POLICY": "active"}),
         (
             {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"},
-            {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0", "GOMP_SPINCOUNT": SPIN},
+            {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0", "GOMP_SPINCOUNT": _SPIN_COUNT},
         ),
     ],
     ids=["nothing said", "spin count", "policy", "memory"],
@@ -184,10 +186,10 @@ def test_idle_threads_of_a_worker_sleep_soon_and_memory_is_kept_unless_the_user_
 def test_what_is_a_result_is_not_tried_again(
     program: str, timeout: float | None, status: str, said: str, tmp_path: Path
 ) -> None:
-    heard, attempts = execute(program, tmp_path, timeout)
-    assert heard.starts == 1
+    recorder, attempts = execute(program, tmp_path, timeout)
+    assert recorder.starts == 1
     assert attempts == []
-    ((ending, reason),) = heard.endings
+    ((ending, reason),) = recorder.endings
     assert ending == status
     assert reason.startswith(said)
 
@@ -214,9 +216,9 @@ def test_a_run_without_its_folder_is_refused_and_the_others_are_tried(tmp_path: 
     gone, there = (RunFolder(tmp_path / name) for name in ("gone", "there"))
     there.write_json("config.json", {})
     (tmp_path / "gone").touch()  # a file in its place
-    heard = Heard()
-    Workers(1, "cpu", None, None, "leaves", retries=0).execute([gone, there], heard)
-    assert heard.refusals == [f"{gone.path} is gone or cannot be reached; bring it back and run the same command"]
-    assert len(heard.endings) == 1
+    recorder = Recorder()
+    LocalExecutor(1, "cpu", None, None, "leaves", retries=0).execute([gone, there], recorder)
+    assert recorder.refusals == [f"{gone.path} is gone or cannot be reached; bring it back and run the same command"]
+    assert len(recorder.endings) == 1
     with pytest.raises(HarnessError, match=r"^cannot write .*gone/result.json: .*; make room or"):
         gone.write_json("result.json", {})

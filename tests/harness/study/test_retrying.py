@@ -12,7 +12,7 @@ from click.testing import Result
 
 from harness.config.protocol import load_protocol
 from harness.data.training_set import load_training_set
-from harness.execution.local import Listener, Workers
+from harness.execution.local import Listener, LocalExecutor
 from harness.methods.base import SearchState
 from harness.methods.gdas import GDAS
 from harness.runs import process
@@ -112,23 +112,23 @@ def test_a_run_that_failed_before_its_first_checkpoint_starts_again(work: Path, 
 
 
 class Elsewhere:
-    """A place where runs end as soon as they come."""
+    """A backend whose runs end as soon as they come."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[int | None, int]] = []
 
-    def share(self, jobs: int | None, runs: int) -> tuple[int, int]:
+    def allocate(self, jobs: int | None, runs: int) -> tuple[int, int]:
         self.asked.append((jobs, runs))
         return runs, 4
 
     def check(self, device: str) -> None:
         assert device == "cuda:7"
 
-    def facts(self, device: str, at_once: int, threads: int) -> dict[str, Any]:
-        return {"jobs": at_once}
+    def environment(self, device: str, jobs: int, threads: int) -> dict[str, Any]:
+        return {"jobs": jobs}
 
-    def executor(self, workers: Workers) -> Elsewhere:
-        assert workers.retries == 9
+    def executor(self, local: LocalExecutor) -> Elsewhere:
+        assert local.retries == 9
         return self
 
     def execute(self, runs: Sequence[RunFolder], listener: Listener) -> None:

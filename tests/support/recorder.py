@@ -8,7 +8,7 @@ from harness.runs.folder import RunFolder
 from harness.runs.schema import Status
 
 
-class Heard:
+class Recorder:
     """A listener that notes what it is told."""
 
     def __init__(self) -> None:
