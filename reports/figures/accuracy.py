@@ -1,4 +1,4 @@
-"""The figures of a report, each a function of the comparison. Figures of accuracy are of one dataset."""
+"""The figures of accuracy on one dataset, and of operations over the epochs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from harness.spaces.network_size import benchmark_size
 
 
 def accuracy_over_epochs(comparison: Comparison, dataset: str) -> Figure | None:
-    """Accuracy of the derived cell after each epoch: a panel a method, a thin line a seed, the mean thick."""
+    """Draw the accuracy of the derived cell after each epoch: a panel a method, a thin line a seed, a thick mean."""
     shown = [
         (method, [(seed, values) for seed in method.seeds if (values := seed.accuracy.get(dataset))])
         for method in comparison.methods
@@ -67,12 +67,12 @@ def accuracy_over_epochs(comparison: Comparison, dataset: str) -> Figure | None:
 
 
 def accuracy_and_cost(comparison: Comparison, dataset: str) -> Figure | None:
-    """Accuracy against search seconds: see :func:`_accuracy_against`."""
+    """Draw accuracy against search seconds; see :func:`_accuracy_against`."""
     return _accuracy_against(comparison, dataset, search_cost, "search cost (seconds)")
 
 
 def accuracy_and_flops(comparison: Comparison, dataset: str) -> Figure | None:
-    """Accuracy against the FLOPs of the derived cell's network: see :func:`_accuracy_against`."""
+    """Draw accuracy against the FLOPs of the derived cell's network; see :func:`_accuracy_against`."""
     millions = {
         text: benchmark_size(comparison.space, comparison.space.parse(text)).flops / 1e6
         for text in {seed.cell for method in comparison.methods for seed in method.finished}
@@ -83,9 +83,9 @@ def accuracy_and_flops(comparison: Comparison, dataset: str) -> Figure | None:
 
 
 def accuracy_and_latency(comparison: Comparison, dataset: str) -> Figure | None:
-    """Accuracy against the latency of the derived cell's network: see :func:`_accuracy_against`.
+    """Draw accuracy against the latency of the derived cell's network; see :func:`_accuracy_against`.
 
-    None where no method paid for latency, so that none was measured.
+    None where no method penalised latency, so that none was measured.
     """
     measured = [run.config["latencies"] for run in comparison.study.runs if "latencies" in run.config]
     if not measured:
@@ -102,7 +102,7 @@ def accuracy_and_latency(comparison: Comparison, dataset: str) -> Figure | None:
 
 
 def _accuracy_against(comparison: Comparison, dataset: str, cost: CostOf, label: str) -> Figure | None:
-    """Accuracy against a cost: a small point a seed, a large one the mean, and the Pareto front of means."""
+    """Draw a small marker a seed, a large one for each method's mean, and the Pareto front of the means."""
     ranked = [one for one in by_accuracy(comparison, dataset) if mean_cost(one.method, cost) is not None]
     if not ranked:
         return None
@@ -136,7 +136,7 @@ def _accuracy_against(comparison: Comparison, dataset: str, cost: CostOf, label:
 
 
 def table_distribution(comparison: Comparison, dataset: str) -> Figure | None:
-    """Every seed as a point, method by method, under the distribution of all cells of the table."""
+    """Draw every seed as a point, method by method, below the distribution of all cells of the table."""
     column = comparison.column(dataset)
     ranked = by_accuracy(comparison, dataset)
     if column is None or not ranked:
@@ -166,7 +166,7 @@ def table_distribution(comparison: Comparison, dataset: str) -> Figure | None:
 
 
 def operations_over_epochs(comparison: Comparison) -> Figure | None:
-    """How many edges of the derived cell each operation holds, epoch by epoch; means over the seeds still searching."""
+    """Draw the number of edges with each operation after each epoch, mean over the seeds that reached it."""
     shown = [(method, [seed.run.trace for seed in method.seeds if seed.run.trace]) for method in comparison.methods]
     shown = [(method, traces) for method, traces in shown if traces]
     if not shown:
@@ -174,9 +174,9 @@ def operations_over_epochs(comparison: Comparison) -> Figure | None:
     figure, axes = panels(len(shown), max(len(trace) for _, traces in shown for trace in traces), "edges")
     operations = comparison.space.operations
     for ax, (method, traces) in zip(axes, shown, strict=True):
-        for place, operation in enumerate(operations):
+        for index, operation in enumerate(operations):
             mean = mean_over_seeds([[row["operations"].get(operation, 0) for row in trace] for trace in traces])
-            stroke = operation_stroke(operation, place)
+            stroke = operation_stroke(operation, index)
             line = Line2D(np.arange(1, len(mean) + 1), mean, markevery=[-1], **_line(stroke))
             line.set_zorder(3 if operation == "skip_connect" else 2)
             ax.add_line(line)
@@ -194,12 +194,12 @@ def _line(stroke: Stroke) -> dict[str, Any]:
 
 
 def look(comparison: Comparison, method: MethodResults) -> tuple[str, str]:
-    """Colour and marker of a method, the same in all figures of a comparison."""
+    """Return colour and marker of a method, the same in all figures of a comparison."""
     return method_look([other.label for other in comparison.methods].index(method.label))
 
 
 def references(comparison: Comparison, dataset: str, axes: list[Axes], values: list[float], which: str) -> list[float]:
-    """Draw the table's mean and best cell; returns the best value to show, and the mean if there is a table."""
+    """Draw the table's mean and best cell; return the best value to show, and the mean if there is a table."""
     column = comparison.column(dataset)
     if column is None:
         return [max(values)]
@@ -212,7 +212,7 @@ def references(comparison: Comparison, dataset: str, axes: list[Axes], values: l
 
 
 def reference_handles(comparison: Comparison) -> list[Line2D]:
-    """What :func:`references` drew, for the legend."""
+    """Return the legend's entries for :func:`references`."""
     if comparison.table is None:
         return []
     return [
@@ -222,13 +222,13 @@ def reference_handles(comparison: Comparison) -> list[Line2D]:
 
 
 def legend(figure: Figure, handles: list[Line2D]) -> None:
-    """A legend above the figure."""
+    """Add a legend above the figure."""
     wide = max(len(str(handle.get_label())) for handle in handles) > 24
     columns = 2 if wide else 3
     figure.legend(handles=handles, loc="outside upper left", ncols=columns, handlelength=2.4, columnspacing=1.4)
 
 
 def _closed(edges: Floats, column: Floats) -> Floats:
-    """Bin edges that surely hold the extremes, whatever the rounding."""
+    """Set the outer bin edges to the extremes, which rounding could leave out."""
     edges[0], edges[-1] = column.min(), column.max()
     return edges

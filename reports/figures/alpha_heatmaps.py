@@ -1,4 +1,4 @@
-"""Heat-maps of the weights that α gives each operation of each edge at a few epochs, a row a method."""
+"""Heat maps of the weights that α gives each operation on each edge at a few epochs, a row a method."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from harness.reports.statistics.summary import Floats
 from harness.spaces.labels import operation_label
 
 COLORS = "cividis_r"
-"""Perceptually uniform, and as ordered in greyscale as in colour; on white paper the darker is the larger."""
+"""Perceptually uniform, in greyscale too; darker is larger."""
 
 MOMENTS = (0.0, 0.25, 0.5, 1.0)
 """The epochs shown, as fractions of the run."""
 
 
 def alpha_heatmaps(comparison: Comparison) -> Figure | None:
-    """Weights at start, quarter, half and end: mean over the seeds that reached the epoch; None without any α."""
-    shown = [(method.label, found) for method in comparison.methods if (found := _seeds(comparison, method.seeds))]
+    """Draw the weights at start, quarter, half and end, mean over the seeds that reached the epoch; None without α."""
+    shown = [(method.label, seeds) for method in comparison.methods if (seeds := _seeds(comparison, method.seeds))]
     if not shown:
         return None
     edges, operations = comparison.space.edges, comparison.space.operations
@@ -51,28 +51,28 @@ def alpha_heatmaps(comparison: Comparison) -> Figure | None:
 
 
 def without_alpha(comparison: Comparison) -> list[str]:
-    """Labels of the methods that recorded no α, and are therefore on no heat-map."""
+    """Return the labels of the methods that recorded no α and are therefore left out."""
     return [method.label for method in comparison.methods if not _seeds(comparison, method.seeds)]
 
 
 def _seeds(comparison: Comparison, seeds: list[SeedResult]) -> list[Floats]:
-    """The weights of each seed that has any: (epochs, edges, operations)."""
-    return [found for seed in seeds if (found := operation_weights(comparison, seed)) is not None]
+    """Return the weights of each seed that has any: (epochs, edges, operations)."""
+    return [weights for seed in seeds if (weights := operation_weights(comparison, seed)) is not None]
 
 
 def _epochs(seeds: list[Floats]) -> list[int]:
-    """The epochs to show, from 1, each once."""
+    """Return the epochs to show, from 1, each once."""
     last = max(len(seed) for seed in seeds)
     return sorted({max(1, round(moment * last)) for moment in MOMENTS})
 
 
 def _mean(seeds: list[Floats], epoch: int) -> Floats:
-    """Mean over the seeds that reached an epoch: (edges, operations)."""
+    """Return the mean over the seeds that reached an epoch: (edges, operations)."""
     mean: Floats = np.mean([seed[epoch - 1] for seed in seeds if len(seed) >= epoch], axis=0)
     return mean
 
 
 def _mark_largest(ax: Axes, mean: Floats, most: float) -> None:
-    """A dot on the operation with the largest mean of each edge, in white where the ground is dark."""
+    """Mark the largest mean of each edge with a dot, in white on a dark ground."""
     colors = ["white" if value > 0.55 * most else "black" for value in mean.max(axis=1).tolist()]
     ax.scatter(mean.argmax(axis=1) + 0.5, np.arange(len(mean)) + 0.5, s=7, c=colors, linewidth=0)

@@ -1,4 +1,4 @@
-"""Accuracy against what was spent so far: how good a method is at any budget up to its own."""
+"""Accuracy against the cost so far: the quality of a method at any budget up to its own."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from harness.reports.statistics.summary import Floats
 from harness.runs.schema import TraceRow
 
 Spent = Callable[[TraceRow], float | None]
-"""What a search has spent by a row of its trace; None where that is not known."""
+"""The cost of a search up to a row of its trace; None where it is not known."""
 
 ENOUGH = 5
-"""Seeds from which on the middle half of them is shaded."""
+"""Fewest seeds whose middle half is shaded."""
 
 
 def cells_looked_up(row: TraceRow) -> float | None:
-    """Cells whose validation accuracy a table told; None of any other search."""
+    """Return the number of cells looked up so far; None for a search without look-ups."""
     return row.get("evaluations")
 
 
 def accuracy_over_seconds(comparison: Comparison, dataset: str) -> Figure | None:
-    """Accuracy of the derived cell against search seconds so far."""
+    """Draw the accuracy of the derived cell against search seconds so far."""
     return _curves(comparison, dataset, seconds_spent, "search cost so far (seconds)")
 
 
 def accuracy_over_cells(comparison: Comparison, dataset: str) -> Figure | None:
-    """Accuracy of the best cell so far, by validation, against the number of cells looked up."""
+    """Draw the test accuracy of the best cell so far, by validation, against the number of cells looked up."""
     return _curves(comparison, dataset, cells_looked_up, "cells looked up so far")
 
 
 def _curves(comparison: Comparison, dataset: str, spent: Spent, label: str) -> Figure | None:
-    """A line a method: means over finished seeds after each epoch; the middle half of the seeds shaded."""
+    """Draw a line a method: means over finished seeds after each epoch, with the middle half of the seeds shaded."""
     shown = [(one.method, *_of(one.method, dataset, spent)) for one in by_accuracy(comparison, dataset)]
     shown = [(method, costs, lines) for method, costs, lines in shown if lines]
     if not shown:
@@ -70,7 +70,7 @@ def _curves(comparison: Comparison, dataset: str, spent: Spent, label: str) -> F
 
 
 def _of(method: MethodResults, dataset: str, spent: Spent) -> tuple[list[list[float]], list[list[float]]]:
-    """Costs and accuracies after each epoch, a list a finished seed; none where a row has spent nothing or unknown."""
+    """Return costs and accuracies after each epoch, a list a finished seed; a seed with an unknown cost is left out."""
     costs, lines = [], []
     for seed in method.finished:
         paid = [value for row in seed.run.trace if (value := spent(row))]
@@ -81,7 +81,7 @@ def _of(method: MethodResults, dataset: str, spent: Spent) -> tuple[list[list[fl
 
 
 def _middle_half(lines: list[list[float]]) -> tuple[Floats, Floats]:
-    """The quartiles over the seeds that reached an epoch, epoch by epoch."""
+    """Return the quartiles over the seeds that reached an epoch, epoch by epoch."""
     reached = [[line[epoch] for line in lines if epoch < len(line)] for epoch in range(max(map(len, lines)))]
     low, high = np.array([np.quantile(values, [0.25, 0.75]) for values in reached]).T
     return low, high

@@ -18,15 +18,15 @@ from harness.spaces.base import SearchSpace
 from harness.spaces.labels import operation_label
 
 RADIUS = 0.12
-"""Of a node's circle, in distances between nodes."""
+"""Radius of a node's circle, in distances between nodes."""
 
 
 def cell_png(space_name: str, architecture: str) -> bytes:
-    """One cell as a PNG image.
+    """Draw one cell as a PNG image.
 
     Raises:
-        HarnessError: no such space.
-        InvalidArchitecture: ``architecture`` is no cell of the space.
+        HarnessError: there is no such space.
+        InvalidArchitecture: ``architecture`` is not a cell of the space.
     """
     from harness.registry import get_space
 
@@ -39,7 +39,7 @@ def cell_png(space_name: str, architecture: str) -> bytes:
 
 
 def derived_cells(comparison: Comparison) -> Figure | None:
-    """The most frequent final cell of every method, with how many seeds derived it and its accuracy."""
+    """Draw the most frequent final cell of every method, with the number of seeds that derived it and its accuracy."""
     shown = []
     for method in comparison.methods:
         cells = Counter(seed.cell for seed in method.finished if seed.cell)
@@ -68,7 +68,7 @@ def derived_cells(comparison: Comparison) -> Figure | None:
 def draw_cell(ax: Axes, space: SearchSpace, architecture: Sequence[int]) -> None:
     """Draw the cells of an architecture below one another: nodes in a row, joined straight or by arcs.
 
-    Arcs run below where they start at an odd node. Edges that the architecture has not kept are left out.
+    Arcs that start at an odd node run below. Edges that the architecture has not kept are left out.
     """
     kept = space.kept(architecture)
     several = len(space.cells) > 1
@@ -89,15 +89,15 @@ def draw_cell(ax: Axes, space: SearchSpace, architecture: Sequence[int]) -> None
 
 
 def _height(source: int, target: int) -> float:
-    """How far above the nodes an edge runs, in distances between nodes; negative: below."""
+    """Return the height of an edge above the nodes, in distances between nodes; negative: below."""
     span = target - source
     return 0.0 if span == 1 else (-1 if source % 2 else 1) * (0.27 * span - 0.06)
 
 
 def _points(source: int, target: int, base: float) -> Floats:
-    """The control points of an edge between nodes on the height ``base``, (4, 2): a cubic Bézier curve.
+    """Return the control points of an edge between nodes at height ``base``, (4, 2): a cubic Bézier curve.
 
-    It leaves the nodes steeply, so that the labels between them stay clear of it, and ends before the target's circle.
+    It leaves the nodes steeply, to keep clear of the labels between them, and ends before the target's circle.
     """
     rise = 4 / 3 * _height(source, target)
     lean = 0.07 * (target - source) if rise else 1 / 3
@@ -111,7 +111,7 @@ def _points(source: int, target: int, base: float) -> Floats:
 def _draw_nodes_and_edges(
     ax: Axes, space: SearchSpace, edges: Sequence[tuple[int, int, int]], nodes: int, base: float
 ) -> None:
-    """One cell on the height ``base``; ``edges`` are (source, target, operation)."""
+    """Draw one cell at height ``base``; ``edges`` are (source, target, operation)."""
     for source, target, operation in edges:
         name = space.operations[operation]
         stroke = operation_stroke(name, operation)

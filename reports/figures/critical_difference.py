@@ -13,14 +13,14 @@ _BAR, _ROW, _GAP = 0.22, 0.26, 0.3
 """Inches: between two bars, between two names, and between the axis, the bars and the names."""
 
 _LONG = 20
-"""Characters of a name beyond which names are set smaller, to fit on both sides of the axis."""
+"""Longest name (characters) in the usual size; longer names make all smaller, to fit beside the axis."""
 
 
 def critical_difference(comparison: Comparison) -> Figure | None:
-    """The diagram on the headline dataset; None where the design allows no Friedman test.
+    """Draw the diagram on the headline dataset; None where the design allows no Friedman test.
 
     After Demšar (2006), with bars from pairwise tests (Benavoli, Corani & Mangili 2016) instead of one critical
-    distance. The dots on a bar are its members, since it may pass over a method that is not.
+    distance. The dots on a bar mark its members, since it may pass over another method.
     """
     tests, _ = friedman_of(comparison)
     if tests is None:
@@ -39,19 +39,19 @@ def critical_difference(comparison: Comparison) -> Figure | None:
     ax.spines["top"].set_visible(True)
     for side in ("left", "bottom"):
         ax.spines[side].set_visible(False)
-    places = [method.label for method in comparison.methods]
-    size = 9 if max(map(len, places)) <= _LONG else 6.5
-    for place, (label, rank) in enumerate(zip(tests.labels, tests.mean_ranks, strict=True)):
+    labels = [method.label for method in comparison.methods]
+    size = 9 if max(map(len, labels)) <= _LONG else 6.5
+    for index, (label, rank) in enumerate(zip(tests.labels, tests.mean_ranks, strict=True)):
         # The outermost name is the highest, so that no line to the axis crosses a name.
-        left = place < half
-        low = names + _ROW * ((place if left else count - 1 - place) + 0.5)
-        color, marker = method_look(places.index(label))
+        left = index < half
+        low = names + _ROW * ((index if left else count - 1 - index) + 0.5)
+        color, marker = method_look(labels.index(label))
         ax.plot([rank, rank], [0, low], color=GREY, linewidth=0.8, zorder=1, clip_on=False)
         ax.plot(rank, 0, marker=marker, color=color, markersize=7, clip_on=False, zorder=4)
         text = f"{short(label)}  {rank:.2f} " if left else f" {rank:.2f}  {short(label)}"
         ax.text(rank, low, text, ha="right" if left else "left", va="center", fontsize=size)
     for row, clique in enumerate(tests.cliques):
-        ranks = [tests.mean_ranks[place] for place in clique]
+        ranks = [tests.mean_ranks[index] for index in clique]
         height = _GAP + _BAR * row
         bar = ax.plot([min(ranks), max(ranks)], [height] * 2, color=BLACK, linewidth=3.2, solid_capstyle="round")
         bar[0].set(clip_on=False, gid=f"clique-{row}")

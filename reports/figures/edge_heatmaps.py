@@ -1,5 +1,7 @@
-"""Heat-maps of edges and operations with their numbers: what substitutes change by the table, and what the supernet
-loses without an operation. A panel a method."""
+"""Heat maps over edges and operations, a panel a method.
+
+One shows the change of accuracy by substitutes, by the table; the other what the supernet loses without an operation.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,12 @@ from harness.reports.statistics.summary import Floats
 from harness.spaces.labels import operation_label
 
 COLORS = "PuOr"
-"""Diverging, and safe for colour-blind readers; which side of white a colour is on is printed as the number's sign."""
+"""Diverging, and safe for colour-blind readers; the printed sign says on which side of white a colour is."""
 
 
 @dataclass(frozen=True)
 class _Map:
-    """One panel: values (edges, operations), what is printed of each, and how many seeds chose each operation."""
+    """One panel: values (edges, operations), their print, and the number of seeds that chose each operation."""
 
     label: str
     values: Floats
@@ -35,14 +37,17 @@ class _Map:
 
 
 def edge_ablation(comparison: Comparison) -> Figure | None:
-    """Change in test accuracy by each substitute, mean over the seeds that chose another; None without a table."""
+    """Draw the change in test accuracy by each substitute, mean over the seeds that chose another operation.
+
+    None without a table.
+    """
     maps = []
     for method in comparison.methods:
-        if found := ablations(comparison, method):
-            chosen = np.sum([one.chosen for one in found], axis=0)
-            replaced = len(found) - chosen
-            values = np.sum([one.change for one in found], axis=0) / np.maximum(replaced, 1)
-            same = np.all([one.same for one in found], axis=0)
+        if cells := ablations(comparison, method):
+            chosen = np.sum([cell.chosen for cell in cells], axis=0)
+            replaced = len(cells) - chosen
+            values = np.sum([cell.change for cell in cells], axis=0) / np.maximum(replaced, 1)
+            same = np.all([cell.same for cell in cells], axis=0)
             printed = [
                 ["=" if unchanged else _signed(value) for unchanged, value in zip(*row, strict=True)]
                 for row in zip(same, values, strict=True)
@@ -60,14 +65,14 @@ def edge_ablation(comparison: Comparison) -> Figure | None:
 
 
 def perturbations(comparison: Comparison) -> Figure | None:
-    """Accuracy that the supernet loses without each operation, mean over seeds; None where none recorded it."""
+    """Draw the accuracy that the supernet loses without each operation, mean over seeds; None where not recorded."""
     maps = []
     for method in comparison.methods:
-        found = [(seed, lost) for seed in method.finished if (lost := perturbation(comparison, seed)) is not None]
-        if found:
-            cells = np.array([comparison.space.parse(seed.cell) for seed, _ in found if seed.cell is not None])
+        recorded = [(seed, lost) for seed in method.finished if (lost := perturbation(comparison, seed)) is not None]
+        if recorded:
+            cells = np.array([comparison.space.parse(seed.cell) for seed, _ in recorded if seed.cell is not None])
             chosen = np.sum(cells[:, :, None] == np.arange(len(comparison.space.operations)), axis=0)
-            values: Floats = np.mean([lost for _, lost in found], axis=0)
+            values: Floats = np.mean([lost for _, lost in recorded], axis=0)
             maps.append(
                 _Map(method.label, values, [[_signed(value).lstrip("+") for value in row] for row in values], chosen)
             )
@@ -78,7 +83,7 @@ def perturbations(comparison: Comparison) -> Figure | None:
 
 
 def _signed(value: float) -> str:
-    """A number with its sign, to a tenth; 0 has none."""
+    """Return a number with its sign, to a tenth; 0 has none."""
     return "0" if abs(value) < 0.05 else f"{value:+.1f}".replace("-", "−")
 
 
@@ -110,7 +115,7 @@ def _draw(comparison: Comparison, maps: list[_Map], norm: Normalize, label: str)
 
 
 def _print(ax: Axes, one: _Map, norm: Normalize) -> None:
-    """The numbers, and a frame around the operation that most seeds chose."""
+    """Print the numbers, and frame the operation that most seeds chose."""
     for edge, row in enumerate(one.printed):
         for operation, text in enumerate(row):
             red, green, blue, _ = colormaps[COLORS](float(norm(one.values[edge, operation])))

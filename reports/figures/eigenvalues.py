@@ -1,4 +1,4 @@
-"""The figure of the dominant eigenvalue of the Hessian with respect to α, as it grows or does not."""
+"""The largest eigenvalue of the Hessian with respect to α over the epochs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from harness.reports.results.diagnostics import eigenvalue, recorded
 
 
 def eigenvalues_over_epochs(comparison: Comparison) -> Figure | None:
-    """Largest eigenvalue over the epochs: a panel a method, a line a seed; None where no run recorded any."""
+    """Draw a panel a method and a line a seed; None where no run recorded any eigenvalue."""
     shown = []
-    for place, method in enumerate(comparison.methods):
-        lines = [(seed, found) for seed in method.seeds if (found := recorded(seed, eigenvalue))]
+    for index, method in enumerate(comparison.methods):
+        lines = [(seed, values) for seed in method.seeds if (values := recorded(seed, eigenvalue))]
         if lines:
-            shown.append((method_look(place), method, lines))
+            shown.append((method_look(index), method, lines))
     if not shown:
         return None
     epochs = max(epoch for _, _, lines in shown for _, line in lines for epoch in line)

@@ -12,13 +12,13 @@ from harness.reports.figures.style import BLACK, GREY, WIDTH, method_look, short
 from harness.reports.results.pair import Pair
 
 _LINEAR = 0.1
-"""Points within which the axis is linear where the retraining noise is not known."""
+"""Points within which the axis is linear where the noise of retraining is not known."""
 
 
 def paired_differences(pairs: Sequence[Pair]) -> Figure | None:
-    """The differences of all pairs on one axis, a row a pair; None where no pair has a common seed.
+    """Draw the differences of all pairs on one axis, a row a pair; None where no pair has a common seed.
 
-    Logarithmic on both sides of the retraining noise, within which it is linear, so that a collapse and tenths show.
+    The axis is linear within the noise of retraining and logarithmic beyond it, to show a collapse and tenths.
     """
     shown = [(pair, pair.summary) for pair in pairs]
     rows = [(pair, summary) for pair, summary in shown if summary is not None]

@@ -1,4 +1,4 @@
-"""Performance profiles over regret: which share of a method's seeds comes within so many points of the best cell."""
+"""Performance profiles: the share of a method's seeds within a regret, in points below the best cell."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from harness.reports.results.ranking import featured
 from harness.reports.statistics.summary import Floats
 
 _LINEAR = 0.1
-"""Points of regret below which the axis is linear where the retraining noise is not known."""
+"""Points of regret below which the axis is linear where the noise of retraining is not known."""
 
 
 def profile(regrets: Sequence[float], ended: int) -> tuple[Floats, Floats]:
-    """The steps of a profile: every different regret, rising, and the share (%) of ``ended`` seeds that are within it.
+    """Return the steps of a profile: every different regret, rising, and the share (%) of ``ended`` seeds within it.
 
-    Regrets closer than nine decimals are one step; seeds that ended without a cell are in ``ended`` alone.
+    Regrets are rounded to nine decimals. Seeds that ended without a cell count in ``ended`` only.
     """
     steps, counts = np.unique(np.round(np.asarray(regrets, dtype=float), 9), return_counts=True)
     return steps, 100 * counts.cumsum() / ended
 
 
 def regret_profiles(comparison: Comparison, dataset: str) -> Figure | None:
-    """The profiles of all methods that ended on a dataset; None without a table, or where no run was looked up in it.
+    """Draw the profiles of all methods on a dataset; None without a table, or where no run was looked up.
 
-    Failed seeds never come within any regret; interrupted ones have not ended and count nowhere. The regret axis is
-    logarithmic, and linear from zero to the retraining noise, in which regrets mean nothing.
+    Failed seeds are within no regret; interrupted seeds have not ended and do not count. The axis is linear from zero
+    to the noise of retraining, where regrets mean nothing, and logarithmic beyond it.
     """
     column = comparison.column(dataset)
     shown = [method for method in comparison.methods if method.finals(dataset) or method.failed]
@@ -78,14 +78,14 @@ def _last(shares: Floats) -> float:
 
 
 def _named(method: MethodResults, dataset: str) -> str:
-    """A method's name and, where some failed, how many of its seeds ended with a cell."""
+    """Return a method's name and, where seeds failed, their number."""
     finished = len(method.finals(dataset))
     failures = f" ({len(method.failed)} of {finished + len(method.failed)} failed)" if method.failed else ""
     return short(method.label) + failures
 
 
 def _regret_scale(ax: Axes, linear: float, limit: float) -> None:
-    """Logarithmic from ``linear`` to ``limit``, and linear below, down to zero."""
+    """Make the axis linear from 0 to ``linear`` and logarithmic from there to ``limit``."""
     ax.set_xscale("symlog", linthresh=linear, linscale=0.4)
     ax.set_xlim(0, limit)
     ticks = [0.0] + [step * 10.0**power for power in range(-2, 3) for step in (1, 2, 5)]

@@ -1,4 +1,4 @@
-"""Where each method may stand when seeds are drawn again: its rank, its 95 % interval, and how often it is first."""
+"""The rank of each method when seeds are drawn again: its 95 % interval, and how often it is first."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from harness.reports.results.ranking import by_accuracy, uncertain_ranks
 
 
 def rank_intervals(comparison: Comparison, dataset: str) -> Figure | None:
-    """Rank of each method's mean accuracy with its interval; None where the seeds are too few to claim ranks."""
+    """Draw the rank of each method's mean accuracy with its interval; None where the seeds are too few."""
     uncertain = uncertain_ranks(comparison, dataset)
     if not uncertain:
         return None
     ranked = by_accuracy(comparison, dataset)
-    places = stats.rankdata([-round(one.summary.mean, 9) for one in ranked])
+    ranks = stats.rankdata([-round(one.summary.mean, 9) for one in ranked])
     labels = [method.label for method in comparison.methods]
     figure = Figure(figsize=(WIDTH, 0.34 * len(ranked) + 0.9), layout="constrained")
     ax = figure.subplots()
-    for row, (one, place) in enumerate(zip(ranked, places.tolist(), strict=True)):
+    for row, (one, mean_rank) in enumerate(zip(ranked, ranks.tolist(), strict=True)):
         color, marker = method_look(labels.index(one.label))
         rank = uncertain[one.label]
         ax.plot([rank.low, rank.high], [row, row], color=color, linewidth=3, solid_capstyle="butt", alpha=0.55)
         for end in (rank.low, rank.high):
             ax.plot([end, end], [row - 0.18, row + 0.18], color=color, linewidth=1.6)
-        ax.plot(place, row, marker=marker, color=color, markersize=7, zorder=3)
+        ax.plot(mean_rank, row, marker=marker, color=color, markersize=7, zorder=3)
         first = "never first" if rank.first == 0 else f"first in {_percent(rank.first)}"
         ax.text(1.02, row, first, transform=ax.get_yaxis_transform(), va="center", fontsize=8.5)
     ax.set_yticks(range(len(ranked)), [short(one.label) for one in ranked])
@@ -39,7 +39,7 @@ def rank_intervals(comparison: Comparison, dataset: str) -> Figure | None:
 
 
 def _percent(value: float) -> str:
-    """A percentage that is never rounded to none or to all."""
+    """Return a percentage that is never rounded to 0 or 100."""
     if value < 1:
         return "<1 %"
     return ">99 %" if 99 < value < 100 else f"{value:.0f} %"

@@ -75,7 +75,7 @@ FIGURES = [
         _headline(regret_profiles),
         "Share of each method's seeds whose regret is within a bound",
         "Share of a method's seeds (up) whose final cell is within so many points of the table's best cell (across); "
-        "further up and left is better. A failed seed is within no regret, so a method with failures stays below "
+        "further up and left is better. A failed seed counts as within no regret: a method with failures stays below "
         "100 %. The grey part is the noise of retraining: there the axis is linear, and logarithmic beyond it. "
         f"{_NAMED}",
     ),

@@ -1,5 +1,7 @@
-"""How figures look: colours, markers, the accuracy scale, and how figures are written. Safe for colour-blind readers
-and in greyscale: nothing is told by colour alone."""
+"""The style of figures: colours, markers, scales and files.
+
+It is safe for colour-blind readers and in greyscale: nothing is shown by colour alone.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +23,15 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from harness.reports.statistics.summary import Floats
 
 WIDTH = 6.0
-"""Inches. Narrow enough for 9-point text to stay legible on a telephone."""
+"""Width of a figure (inches): 9-point text stays legible on a telephone."""
 
 # The palette of Okabe and Ito (2008), less its yellow, which is too faint on white.
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, BLACK, GREY = "#E69F00", "#56B4E9", "#000000", "#777777"
 FAINT = "#cfcfcf"
-"""Of curves that are there for comparison and not named."""
+"""Colour of curves that are not named."""
 
-_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+_COLORS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 LineStyle = str | tuple[int, tuple[float, ...]]
@@ -37,7 +39,7 @@ LineStyle = str | tuple[int, tuple[float, ...]]
 
 @dataclass(frozen=True)
 class Stroke:
-    """How one operation is drawn."""
+    """The line and marker of an operation."""
 
     color: str
     line: LineStyle
@@ -60,7 +62,7 @@ _STROKES = {
 
 
 def house_style() -> AbstractContextManager[None]:
-    """The context in which figures are made and saved."""
+    """Return the context in which figures are made and saved."""
     return mpl.rc_context(
         {
             "font.size": 9,
@@ -77,36 +79,39 @@ def house_style() -> AbstractContextManager[None]:
     )
 
 
-def method_look(place: int) -> tuple[str, str]:
-    """Colour and marker of the method at a place in the study's sorted labels."""
-    return _COLOURS[place % len(_COLOURS)], _MARKERS[place % len(_MARKERS)]
+def method_look(index: int) -> tuple[str, str]:
+    """Return colour and marker of the method at an index of the study's sorted labels."""
+    return _COLORS[index % len(_COLORS)], _MARKERS[index % len(_MARKERS)]
 
 
 def others(number: int) -> Line2D:
-    """The legend's entry for so many curves that are not named."""
+    """Return the legend's entry for a number of curves that are not named."""
     return Line2D([], [], color=FAINT, linewidth=0.8, label=f"{number} other methods")
 
 
-def operation_stroke(operation: str, place: int) -> Stroke:
-    """How an operation is drawn: skip connections always stand out and ``none`` is always faint."""
-    return _STROKES.get(operation) or Stroke(_COLOURS[place % len(_COLOURS)], "-", 1.4, _MARKERS[place % len(_MARKERS)])
+def operation_stroke(operation: str, index: int) -> Stroke:
+    """Return the stroke of an operation by its name, or by its index in the space where the name is not known.
+
+    Skip connections always stand out and ``none`` is always faint.
+    """
+    return _STROKES.get(operation) or Stroke(_COLORS[index % len(_COLORS)], "-", 1.4, _MARKERS[index % len(_MARKERS)])
 
 
 def short(label: str) -> str:
-    """A method's label, cut in the middle where it would not fit a panel."""
+    """Return a method's label, cut in the middle to 32 characters."""
     return label if len(label) <= 32 else f"{label[:18]}…{label[-13:]}"
 
 
 def accuracy_scale(axes: Axes, which: Literal["x", "y"], lowest: float, best: float) -> None:
-    """Make an axis logarithmic in the distance to just above the best cell, so that a collapse and tenths both show."""
+    """Make an axis logarithmic in the distance to just above the best cell, to show a collapse and tenths."""
     top = best + 1
 
     def forward(accuracy: Floats) -> Floats:
-        place: Floats = -np.log(np.maximum(top - np.asarray(accuracy, dtype=float), 1e-3))
-        return place
+        position: Floats = -np.log(np.maximum(top - np.asarray(accuracy, dtype=float), 1e-3))
+        return position
 
-    def inverse(place: Floats) -> Floats:
-        accuracy: Floats = top - np.exp(-np.asarray(place, dtype=float))
+    def inverse(position: Floats) -> Floats:
+        accuracy: Floats = top - np.exp(-np.asarray(position, dtype=float))
         return accuracy
 
     axis: Axis = axes.yaxis if which == "y" else axes.xaxis
@@ -122,7 +127,7 @@ def accuracy_scale(axes: Axes, which: Literal["x", "y"], lowest: float, best: fl
 
 
 def cost_scale(axes: Axes, costs: Sequence[float]) -> None:
-    """Make the x axis logarithmic where costs differ more than tenfold, and start it at 0 otherwise."""
+    """Make the x axis logarithmic where costs differ more than tenfold; otherwise start it at 0."""
     if min(costs) <= 0 or max(costs) <= 10 * min(costs):
         axes.set_xlim(0, 1.1 * max(costs) or 1)
         return
@@ -134,19 +139,19 @@ def cost_scale(axes: Axes, costs: Sequence[float]) -> None:
 
 
 def accuracy_ticks(lowest: float, best: float) -> list[float]:
-    """Round accuracies, evenly spread over the accuracy scale; the coarsest round numbers go first."""
+    """Return round accuracies, evenly spread over the accuracy scale; the coarsest round numbers are tried first."""
     low, high = -np.log(best + 1 - lowest), 0.0
     chosen: dict[float, float] = {}
     for step in (10.0, 5.0, 2.0, 1.0, 0.5):
         for tick in np.arange(np.ceil(lowest / step) * step, best + 1e-9, step).tolist():
-            place = -np.log(best + 1 - tick)
-            if all(abs(place - other) > (high - low) / 9 for other in chosen.values()):
-                chosen[tick] = place
+            position = -np.log(best + 1 - tick)
+            if all(abs(position - other) > (high - low) / 9 for other in chosen.values()):
+                chosen[tick] = position
     return sorted(chosen)
 
 
 def panels(count: int, epochs: int, ylabel: str) -> tuple[Figure, list[Axes]]:
-    """A figure of ``count`` panels over the epochs, in at most two columns that share both axes."""
+    """Return a figure of ``count`` panels over the epochs, in at most two columns that share both axes."""
     columns = min(2, count)
     rows = -(-count // columns)
     figure = Figure(figsize=(WIDTH, 0.9 + max(1.5 * rows, 2.4)), layout="constrained")
@@ -165,9 +170,9 @@ def panels(count: int, epochs: int, ylabel: str) -> tuple[Figure, list[Axes]]:
 
 
 def save(figure: Figure, kind: Literal["png", "pdf", "svg"]) -> bytes:
-    """A figure as bytes; the same figure gives the same bytes.
+    """Return a figure as bytes; the same figure gives the same bytes.
 
-    Its layout is computed once, at the first saving: it takes longer than drawing, and would be repeated for each kind.
+    Its layout is computed once, at the first saving, because it takes longer than drawing.
     """
     metadata: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
     buffer = io.BytesIO()
@@ -194,6 +199,6 @@ class DrawnFigure:
 
 
 def mean_over_seeds(rows: Sequence[Sequence[float]]) -> Floats:
-    """Mean over the seeds that reached an epoch, epoch by epoch."""
+    """Return the mean over the seeds that reached an epoch, epoch by epoch."""
     epochs = max(len(row) for row in rows)
     return np.array([np.mean([row[epoch] for row in rows if epoch < len(row)]) for epoch in range(epochs)])

@@ -1,1 +1,1 @@
-"""The results of a study as methods, seeds and sides: the facts that tables and figures show."""
+"""The results of a study by method, seed and side, for tables, figures and texts."""

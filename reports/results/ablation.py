@@ -1,7 +1,7 @@
-"""What the operations of a derived cell are worth, by the table: each edge's replaced by every other, and looked up.
+"""Ablation of derived cells by the table: each edge's operation is replaced by every other one, and looked up.
 
-A substitute that computes the same function as the cell, whatever the weights (an edge that leads nowhere, say),
-changes nothing, although a table that trained both may hold two numbers that differ by the noise of training.
+A substitute that computes the same function as the cell for all weights, for example on an edge that leads nowhere,
+changes nothing by definition. A table that trained both cells may differ by the noise of training.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from harness.runs.folder import RunFolder
 from harness.spaces.base import Architecture, SearchSpace
 
 NONE = "none"
-"""The operation that takes an edge away."""
+"""The operation that removes an edge."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Ablation:
     """The derived cell of one seed.
 
     Attributes:
-        seed: that derived it.
-        chosen: (edges, operations), whether the cell has the operation on the edge.
-        change: (edges, operations), points of test accuracy that the operation in the place of the chosen one adds; 0
+        seed: the run that derived the cell.
+        chosen: (edges, operations), true where the cell has the operation on the edge.
+        change: (edges, operations), points of test accuracy that the operation adds when it replaces the chosen one; 0
             for the chosen one, and for one that changes nothing.
-        same: (edges, operations), whether the cell computes the same function with the operation.
+        same: (edges, operations), true where the cell computes the same function with the operation.
     """
 
     seed: SeedResult
@@ -43,24 +43,24 @@ class Ablation:
 
 
 def ablations(comparison: Comparison, method: MethodResults) -> list[Ablation]:
-    """Those of a method's finished seeds, on the headline dataset; none without a table."""
+    """Return the ablations of a method's finished seeds on the headline dataset; none without a table."""
     column = comparison.column(comparison.headline) if comparison.headline else None
-    found = []
+    cells = []
     for seed in method.finished:
         if column is not None and seed.cell is not None:
             cell = comparison.space.parse(seed.cell)
             indices, same = substitutes(comparison.space, cell)
             change = np.where(same, 0.0, column[indices] - column[comparison.space.index(cell)])
             chosen = np.arange(len(comparison.space.operations)) == np.array(cell)[:, None]
-            found.append(Ablation(seed, chosen, change, same))
-    return found
+            cells.append(Ablation(seed, chosen, change, same))
+    return cells
 
 
 @lru_cache(maxsize=1000)
 def substitutes(space: SearchSpace, cell: Architecture) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """The cell with each operation on each edge, (edges, operations): its official index, and whether it is the same.
+    """Return the official index of the cell with each operation on each edge, and whether its function stays the same.
 
-    Neither is to be changed.
+    Both are (edges, operations), cached and not to be changed.
     """
     form = space.canonical(cell)
     cells = [
@@ -72,7 +72,10 @@ def substitutes(space: SearchSpace, cell: Architecture) -> tuple[npt.NDArray[np.
 
 
 def lost_without(space: SearchSpace, ablation: Ablation) -> Floats:
-    """(edges,) points that the cell loses without each edge; of a space without ``none``, by the mean substitute."""
+    """Return the points that the cell loses without each edge, (edges,).
+
+    In a space without ``none`` the mean substitute stands for a removed edge.
+    """
     if NONE in space.operations:
         return -ablation.change[:, space.operations.index(NONE)]
     lost: Floats = -ablation.change.sum(axis=1) / (ablation.change.shape[1] - 1)
@@ -80,10 +83,13 @@ def lost_without(space: SearchSpace, ablation: Ablation) -> Floats:
 
 
 def perturbation(comparison: Comparison, seed: SeedResult) -> Floats | None:
-    """(edges, operations) points that the seed's supernet loses without an operation; None where not recorded."""
-    found = np.array(RunFolder(seed.run.path).last_diagnosed.get("perturbation", []), dtype=float)
+    """Return the points that the seed's supernet loses without each operation; None where not recorded.
+
+    The shape is (edges, operations).
+    """
+    lost = np.array(RunFolder(seed.run.path).last_diagnosed.get("perturbation", []), dtype=float)
     shape = (len(comparison.space.edges), len(comparison.space.operations))
-    return found if found.shape == shape and np.isfinite(found).all() else None
+    return lost if lost.shape == shape and np.isfinite(lost).all() else None
 
 
 def mean_lost(comparison: Comparison, cells: Sequence[Ablation]) -> Floats:
@@ -111,9 +117,9 @@ def _agreements(scores: Sequence[tuple[Floats | None, Ablation]]) -> list[float]
 
 
 def within_edges(scores: Floats, values: Floats) -> float | None:
-    """Mean over edges of Kendall's τ-b between two judgements of its operations, both (edges, operations).
+    """Return Kendall's τ-b between two scores of an edge's operations, mean over edges.
 
-    Edges on which either is constant have no τ and are left out; None where all are.
+    Both are (edges, operations). Edges on which either is constant have no τ and are left out; None where all are.
     """
     taus = [
         float(stats.kendalltau(score, value).statistic)

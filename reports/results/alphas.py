@@ -1,4 +1,4 @@
-"""What runs recorded of their architecture parameters, and what a method makes of them."""
+"""Recorded architecture parameters of a run, and the operation weights made from them."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from harness.runs.folder import RunFolder
 
 
 def operation_weights(comparison: Comparison, seed: SeedResult) -> Floats | None:
-    """The weights that α gave the operations after each epoch, (epochs, edges, operations), as long as α is finite.
+    """Return the operation weights after each epoch, (epochs, edges, operations), as long as α is finite.
 
     They are softmax(α) unless the run recorded others. None where no α of this shape was recorded.
     """
-    found = []
+    weights = []
     for entry in RunFolder(seed.run.path).read_json("alphas.json") or []:
         if (alpha := _finite(comparison, entry, "alpha")) is not None:
             recorded = _finite(comparison, entry, "operation_weights")
-            found.append(softmax(alpha, axis=1) if recorded is None else recorded)
-    return np.stack(found) if found else None
+            weights.append(softmax(alpha, axis=1) if recorded is None else recorded)
+    return np.stack(weights) if weights else None
 
 
 def last_alpha(comparison: Comparison, seed: SeedResult) -> Floats | None:
-    """α after the last epoch, (edges, operations); None where there is none of this shape, or it is not finite."""
+    """Return α after the last epoch, (edges, operations); None where it is missing, of another shape or not finite."""
     history = RunFolder(seed.run.path).read_json("alphas.json") or [{}]
     return _finite(comparison, history[-1], "alpha")
 
 
 def last_margin(comparison: Comparison, seed: SeedResult) -> float | None:
-    """Mean over edges of the largest weight less the second, after the last epoch; None without α."""
+    """Return the largest weight minus the second after the last epoch, mean over edges; None without α."""
     weights = operation_weights(comparison, seed)
     if weights is None or last_alpha(comparison, seed) is None:
         return None
@@ -39,7 +39,7 @@ def last_margin(comparison: Comparison, seed: SeedResult) -> float | None:
 
 
 def _finite(comparison: Comparison, entry: dict[str, list[list[float]]], name: str) -> Floats | None:
-    """What an entry of the history holds by a name, where that is (edges, operations) and finite."""
+    """Return a field of an entry of the history; None unless it is (edges, operations) and finite."""
     shape = (len(comparison.space.edges), len(comparison.space.operations))
     values = np.array(entry.get(name, []), dtype=float)
     return values if values.shape == shape and np.isfinite(values).all() else None

@@ -1,4 +1,4 @@
-"""The two sides of ``harness compare``: a study or one method of a study each, and everything in which they differ."""
+"""The two sides of ``harness compare``, each a study or a method of one, and the settings in which they differ."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Side:
     """One side.
 
     Attributes:
-        name: as printed: the study's name, or ``STUDY:METHOD``.
+        name: the printed name: that of the study, or ``STUDY:METHOD``.
         comparison: the runs of that study, or of that method alone.
-        method: its label where the side is one method; None for a whole study.
+        method: the label where the side is one method; None for a whole study.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Side:
     method: str | None
 
     def results(self, label: str) -> MethodResults:
-        """A method's runs, by its label."""
+        """Return a method's runs by its label."""
         return next(method for method in self.comparison.methods if method.label == label)
 
     @property
@@ -48,8 +48,8 @@ def read_sides(
         table: look cells up in this table instead of the studies' own.
 
     Raises:
-        HarnessError: no such study or method, a study against a method, one thing against itself, or runs that must
-            not be compared.
+        HarnessError: there is no such study or method, the sides are a study and a method or the same, or the runs of
+            a side must not be ranked together.
     """
     (first, one), (second, two) = _find(a, study, runs), _find(b, study, runs)
     if (one is None) != (two is None):
@@ -67,7 +67,7 @@ def read_sides(
 
 
 def _find(text: str, study: str | None, runs: str | Path | None) -> tuple[StudyRuns, str | None]:
-    """The study that a side names, and the label of its method if it names one."""
+    """Return the study that a side names, and the label of its method if it names one."""
     whole = _study_called(text, runs)
     owner, colon, label = text.rpartition(":")
     if whole is None and colon and owner:
@@ -115,9 +115,10 @@ def _side(study: StudyRuns, label: str | None, table: str | Path | None) -> Side
 
 
 def shared_dataset(a: Side, b: Side, wanted: str | None = None) -> str:
-    """The dataset on which the sides are compared: as wanted, else the first that both have accuracies on.
+    """Return the dataset of the comparison: ``wanted``, else the first on which both sides have accuracies.
 
-    Raises :class:`HarnessError` where there is none.
+    Raises:
+        HarnessError: there is none.
     """
     shared = [dataset for dataset in a.comparison.datasets if dataset in b.comparison.datasets]
     if wanted is not None and wanted in shared:
@@ -130,14 +131,14 @@ def shared_dataset(a: Side, b: Side, wanted: str | None = None) -> str:
 
 
 def pairs_of(a: Side, b: Side) -> list[tuple[MethodResults, MethodResults]]:
-    """The methods to compare: the two methods, or every one that both studies have."""
+    """Return the methods to compare: the two methods, or every method that both studies have."""
     if a.method is not None and b.method is not None:
         return [(a.results(a.method), b.results(b.method))]
     return [(a.results(label), b.results(label)) for label in a.labels if label in b.labels]
 
 
 class DifferingSetting(NamedTuple):
-    """One thing in which the sides differ: what kind of thing, which, and what it is on each side."""
+    """A setting in which the sides differ: its kind, its name and its value on each side."""
 
     kind: str
     name: str
@@ -146,9 +147,9 @@ class DifferingSetting(NamedTuple):
 
 
 def differing_settings(a: Side, b: Side) -> list[DifferingSetting]:
-    """Everything in which the sides differ apart from the method, kind by kind; a dash for what one side has not.
+    """Return every setting in which the sides differ besides the methods, kind by kind; a dash where a side has none.
 
-    Of methods with the same label, their source and hyper-parameters too.
+    For methods with the same label this includes their source and hyper-parameters.
     """
     first, second = _described(a), _described(b)
     for one, two in pairs_of(a, b):
@@ -164,19 +165,19 @@ def differing_settings(a: Side, b: Side) -> list[DifferingSetting]:
 
 
 def _described(side: Side) -> dict[str, dict[str, str]]:
-    """The facts of a side's runs, by kind and name."""
+    """Return the settings of a side's runs, by kind and name."""
     comparison = side.comparison
     config = comparison.study.runs[0].config
     settings = {name: value for name, value in comparison.protocol.items() if name not in {*_NAMES, "diagnostics"}}
     table = {name: value for name, value in (comparison.table_provenance or {}).items() if name not in _NAMES[2:]}
-    looked_up = "now" if comparison.table else "with the runs, and the table cannot be read"
+    looked_up = "now" if comparison.table else "by the runs; the table cannot be read now"
     return {
         "protocol": {"protocol": comparison.protocol_name, **dict(flatten(settings))},
         "search space": {"search space": comparison.space.name},
         "dataset": {"searched on": comparison.searched_on, "digest of its images": config["dataset_digest"][:12]},
         "run schema": {"run schema": str(config["schema"])},
         "table": {**{f"table {name}": value for name, value in flatten(table)}, "looked up": looked_up},
-        "environment": {name: " | ".join(found) for name, found in comparison.environments.items()},
+        "environment": {name: " | ".join(values) for name, values in comparison.environments.items()},
     }
 
 

@@ -1,7 +1,8 @@
-"""Statistics of differences between methods: pure functions on arrays, silent and finite on ties and equal values.
+"""Tests of differences between methods: pure functions on arrays, without warnings and finite on ties.
 
-Tests are exact, and unpaired but for :func:`signed_rank_p`: the seeds of two methods are paired by design, but with
-fewer than six seeds no paired test can reach p = 0.05, whatever the data.
+The tests are exact. All but :func:`signed_rank_p` are unpaired: seeds are paired by design, but with fewer than six
+seeds no paired test can reach p = 0.05. scipy offers exact tests without ties or resampling, which is why the ties are
+counted here.
 """
 
 from __future__ import annotations
@@ -17,16 +18,17 @@ from harness.reports.statistics.summary import CONFIDENCE, RESAMPLES, Floats
 
 
 def superiority(a: Sequence[float], b: Sequence[float]) -> float:
-    """Probability of superiority, P(A > B) + P(A = B) / 2, over all pairs of runs (Vargha & Delaney's A)."""
+    """Return the probability of superiority, P(A > B) + P(A = B) / 2, over all pairs of runs (Vargha & Delaney's A)."""
     x, y = np.asarray(a, dtype=float)[:, None], np.asarray(b, dtype=float)[None, :]
     return float(((x > y) + 0.5 * (x == y)).mean())
 
 
 def permutation_p(a: Sequence[float], b: Sequence[float]) -> float:
-    """Two-sided p of the exact permutation test of :func:`superiority`; 1 where one has no values or all are equal.
+    """Return the two-sided p of the exact permutation test of :func:`superiority`.
 
-    All relabellings are counted by their rank sum rather than tried one by one, which takes a moment for any number of
-    seeds. Without ties this is the exact Mann-Whitney test; with ties scipy's approximates.
+    1 where one group has no values or all values are equal. All relabellings are counted by their rank sum, not tried
+    one by one, so that it is fast for any number of seeds. Without ties this is the exact Mann-Whitney test; with ties
+    scipy's is approximate.
     """
     ranks = np.rint(2 * stats.rankdata([*a, *b])).astype(int)  # mid-ranks, doubled to be whole numbers
     counts = rank_sum_counts(ranks.tolist(), len(a))
@@ -37,20 +39,20 @@ def permutation_p(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def rank_sum_counts(ranks: Sequence[int], size: int) -> Floats:
-    """How many choices of ``size`` of these positive whole ranks have each sum; the sum is the position, from 0."""
-    counts = np.zeros((size + 1, sum(ranks) + 1))  # choices by how many were chosen so far, and their sum
+    """Count the choices of ``size`` of these positive whole ranks by their sum; the sum is the index, from 0."""
+    counts = np.zeros((size + 1, sum(ranks) + 1))  # choices by their number of ranks and their sum
     counts[0, 0] = 1
     for rank in ranks:
         counts[1:, rank:] += counts[:-1, :-rank].copy()
-    chosen: Floats = counts[-1]
-    return chosen
+    of_size: Floats = counts[-1]
+    return of_size
 
 
 def signed_rank_p(differences: Sequence[float]) -> float:
-    """Two-sided p of the exact Wilcoxon signed-rank test of paired differences; 1 where all are 0 or there are none.
+    """Return the two-sided p of the exact Wilcoxon signed-rank test of paired differences.
 
-    Exact with ties too: the signs of the differences are turned in all ways, counted by their rank sum. Zeros take part
-    in the ranking and are dropped after it (Pratt 1959). Differences count as equal to nine decimals.
+    1 where there are no differences or all are 0. It is exact with ties too: all choices of the signs are counted by
+    their rank sum. Zeros are ranked and then dropped (Pratt 1959). Differences are compared to nine decimals.
     """
     rounded = np.round(np.asarray(differences, dtype=float), 9)
     ranks = np.rint(2 * stats.rankdata(np.abs(rounded))).astype(int)
@@ -65,32 +67,32 @@ def signed_rank_p(differences: Sequence[float]) -> float:
 
 
 def smallest_p(a: int, b: int) -> float:
-    """The smallest p that :func:`permutation_p` can give for so many seeds, 1 at the most.
+    """Return the smallest p that :func:`permutation_p` can give for ``a`` and ``b`` seeds, at most 1.
 
-    2 / C(a + b, a) for equal numbers. For others 1 / C(a + b, a): with ties, one end of the distribution of rank sums
-    may have no counterpart at the other.
+    It is 2 / C(a + b, a) for equal numbers and 1 / C(a + b, a) for others: with ties, one end of the distribution of
+    rank sums may have no counterpart at the other.
     """
     return min(1.0, (2 if a == b else 1) / math.comb(a + b, a))
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's (1979) adjusted p-values, in the given order: compare them with 0.05 as if there were one test."""
+    """Return Holm's (1979) adjusted p-values in the order of ``p``, to be compared with 0.05."""
     adjusted = [0.0] * len(p)
     worst = 0.0
-    for place, index in enumerate(np.argsort(p, kind="stable").tolist()):
-        worst = max(worst, min(1.0, (len(p) - place) * p[index]))
+    for smaller, index in enumerate(np.argsort(p, kind="stable").tolist()):
+        worst = max(worst, min(1.0, (len(p) - smaller) * p[index]))
         adjusted[index] = worst
     return adjusted
 
 
 def print_p(p: float) -> str:
-    """A p-value for a sentence: ``p = 0.031``, ``p < 0.0001``."""
+    """Return a p-value for a sentence: ``p = 0.031``, ``p < 0.0001``."""
     return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
 
 
 @dataclass(frozen=True)
 class RankUncertainty:
-    """Where a method may stand, over resampled seeds: 1 is the highest mean.
+    """The rank of a method over resampled seeds; 1 is the highest mean.
 
     Attributes:
         low: 2.5 % quantile of its rank.
@@ -104,11 +106,11 @@ class RankUncertainty:
 
 
 def rank_uncertainty(values: Sequence[Sequence[float]], paired: bool) -> list[RankUncertainty]:
-    """Ranks of the means of methods when their seeds are drawn again with replacement, with a fixed generator.
+    """Rank the means of methods when their seeds are drawn again with replacement, with a fixed generator.
 
     Args:
         values: accuracies of each method, one a seed.
-        paired: the methods have the same seeds in the same order, which are then drawn together.
+        paired: the methods have the same seeds in the same order; seeds are then drawn together.
     """
     random = np.random.default_rng(0)
     if paired:
@@ -130,15 +132,15 @@ def rank_uncertainty(values: Sequence[Sequence[float]], paired: bool) -> list[Ra
 
 
 def rate_interval(count: int, n: int) -> tuple[float, float]:
-    """The exact (Clopper & Pearson) 95 % interval of a rate, in %. Raises ValueError for n = 0."""
+    """Return the exact (Clopper & Pearson) 95 % interval of a rate, in %. Raises ValueError for n = 0."""
     interval = stats.binomtest(count, n).proportion_ci(CONFIDENCE, method="exact")
     return 100 * float(interval.low), 100 * float(interval.high)
 
 
 def seeds_needed(probability: float) -> int | None:
-    """Seeds a method to tell this probability of superiority from 1/2 with 5 % error of either kind (Noether 1987).
+    """Return the seeds of each method that distinguish a superiority from 1/2 with 5 % error of either kind.
 
-    None where the probability is 1/2. Half of Noether's total for two equal groups.
+    After Noether (1987): half of his total for two equal groups. None where the probability is 1/2.
     """
     if probability == 0.5:
         return None

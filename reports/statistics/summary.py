@@ -1,4 +1,4 @@
-"""Statistics over seeds: pure functions on arrays, silent and finite on one seed, on equal values and on ties.
+"""Statistics over seeds: pure functions on arrays, finite on one seed, on equal values and on ties.
 
 The unit of replication is the run, that is the search seed. Accuracies are in % and differences in points.
 """
@@ -17,13 +17,13 @@ Floats = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
 BOOTSTRAP_FROM = 10
-"""Number of seeds from which intervals are bootstrapped: below it a percentile bootstrap covers too rarely."""
+"""Fewest seeds for a bootstrap interval: with fewer, a percentile bootstrap covers too rarely."""
 RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What ``n`` seeds gave. ``std`` (ddof=1) and ``interval`` are None for one seed."""
+    """Statistics of ``n`` seeds. ``std`` (ddof=1) and ``interval`` (95 % of the mean) are None for one seed."""
 
     n: int
     mean: float
@@ -57,16 +57,16 @@ def summarize(values: Sequence[float]) -> Summary:
 
 
 def interquartile_mean(values: Floats) -> float:
-    """Mean of the middle half; a quarter of the values, rounded down, is cut at each end (Agarwal et al. 2021)."""
+    """Return the mean without a quarter of the values, rounded down, at each end (Agarwal et al. 2021)."""
     return float(stats.trim_mean(values, 0.25))
 
 
 def confidence_interval(values: Floats) -> tuple[float, float]:
-    """A 95 % interval of the mean over at least two seeds.
+    """Return a 95 % interval of the mean over at least two seeds.
 
-    Below ten seeds Student's t interval, which may leave the range of possible accuracies; from ten on the percentile
-    bootstrap over seeds, with a fixed generator. Simulated on NAS-Bench-201, t covers 94 % at five seeds where the
-    bootstrap covers 83 %; for a method that sometimes collapses neither is honest with few seeds.
+    Below ten seeds it is Student's t interval, which may leave the range of possible accuracies; from ten on the
+    percentile bootstrap over seeds, with a fixed generator. In simulations on NAS-Bench-201 with five seeds, t covers
+    94 % and the bootstrap 83 %. With few seeds neither is reliable for a method that sometimes collapses.
     """
     n = len(values)
     mean = float(values.mean())
@@ -79,14 +79,14 @@ def confidence_interval(values: Floats) -> tuple[float, float]:
 
 
 def smallest_paired_p(seeds: int) -> float:
-    """The smallest two-sided p of an exact paired test (sign-flip, Wilcoxon) over ``seeds`` pairs: 2 / 2^seeds."""
+    """Return the smallest two-sided p of an exact paired test (sign-flip, Wilcoxon): 2 / 2^seeds."""
     return min(1.0, 2.0 ** (1 - seeds))
 
 
 def significantly_different(a: Summary, b: Summary, noise: float) -> bool:
-    """Whether these seeds separate two means: disjoint 95 % intervals, and a difference above the retraining noise.
+    """Say whether two means have disjoint 95 % intervals and differ by more than ``noise`` points.
 
-    One seed has no interval and is never told apart. Disjoint intervals are a stricter demand than p < 0.05.
+    One seed has no interval and never differs significantly. Disjoint intervals are stricter than p < 0.05.
     """
     if a.interval is None or b.interval is None or abs(a.mean - b.mean) <= noise:
         return False
@@ -94,19 +94,22 @@ def significantly_different(a: Summary, b: Summary, noise: float) -> bool:
 
 
 def percentile(table: Floats, values: Sequence[float]) -> float:
-    """Mean over seeds of the share (%) of the table's cells that are strictly worse than the seed's."""
+    """Return the share (%) of the table's cells that are strictly worse than the seed's, mean over seeds."""
     worse = np.searchsorted(np.sort(table), np.asarray(values, dtype=float), side="left")
     return 100 * float(worse.mean()) / len(table)
 
 
 def normalized(table: Floats, value: float) -> float | None:
-    """The scale on which 0 is the table's mean cell and 1 its best, unbounded below; None for a constant table."""
+    """Return a value on the scale where 0 is the table's mean cell and 1 its best; None for a constant table."""
     mean, best = float(table.mean()), float(table.max())
     return (value - mean) / (best - mean) if best > mean else None
 
 
 def pareto_front(gain: Sequence[float], cost: Sequence[float]) -> list[bool]:
-    """Which points no other point beats: at least as much gain for at most the cost, and better in one of them."""
+    """Mark the points that no other point dominates.
+
+    A dominating point has at least the gain for at most the cost, and is better in one of them.
+    """
     points = list(zip(gain, cost, strict=True))
     return [
         not any(other != point and other[0] >= point[0] and other[1] <= point[1] for other in points)
@@ -115,7 +118,7 @@ def pareto_front(gain: Sequence[float], cost: Sequence[float]) -> list[bool]:
 
 
 def agreement(cells: Sequence[Sequence[Hashable]]) -> float:
-    """Agreement between seeds: mean over edges of the share of seeds that chose the edge's modal operation.
+    """Return the share of seeds that chose the edge's most frequent operation, mean over edges.
 
     1 where all seeds derived the same cell, and for one seed; at least 1 / number of operations.
     """

@@ -212,7 +212,7 @@ ITEMS: list[tuple[str, str, Callable[[Comparison], Answer]]] = [
     (_COMPARING, "Ablations show which parts of a method matter", _ablations),
     (_COMPARING, "All methods are evaluated by the same protocol", _same_evaluation),
     (_COMPARING, "Performance is compared over time", _over_time),
-    (_COMPARING, "Random search is compared with", _random_search),
+    (_COMPARING, "Random search is among the compared methods", _random_search),
     (_COMPARING, "Runs are repeated, and their seeds reported", _repeated),
     (_COMPARING, "A tabular or surrogate benchmark is used for in-depth evaluation", _tabular),
     (_REPORTING, "Tuning of hyper-parameters is reported with its cost", _tuning),

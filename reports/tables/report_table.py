@@ -1,9 +1,9 @@
 """Tables of a report, and their files: CSV for programs; Markdown, LaTeX and plain text for people.
 
-pandas writes the CSV. Markdown, LaTeX and text are written here because pandas gets them wrong or needs as much code
-(tried with pandas 2.3): ``to_markdown`` needs the package tabulate and escapes nothing, so ``|`` in a cell's name ends
-the column; ``Styler.to_latex`` escapes ``_ % & # ~ ^ \\`` but not ``| < > α τ →``, has no rule above the reference
-rows, and takes 25 lines of options for the 20 it replaces; ``to_string`` aligns neither text columns nor dashes.
+pandas writes the CSV. It does not write the other three well (tried with pandas 3.1 and tabulate 0.9): ``to_markdown``
+escapes nothing, so a ``|`` in the name of a cell ends the column and two ``~`` strike it through; ``to_latex`` and
+``Styler.to_latex`` leave ``| < > α τ →``, which pdfLaTeX prints wrong or refuses, and draw no rule above the reference
+rows; ``to_string`` aligns text to the right. The tables of special characters would remain here with either.
 """
 
 from __future__ import annotations
