@@ -12,9 +12,12 @@ from harness import __version__
 from tests.support.paths import ROOT, TESTED
 
 
-def pytest_report_header() -> str:
-    where = "of the checkout" if TESTED == ROOT / "harness" else "installed"
-    return f"harness {__version__}, {where}: {TESTED}"
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Say which harness is tested; the header of pytest would do so, but ``-q`` leaves it out."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter:  # not in the processes of pytest-xdist
+        where = "of the checkout" if TESTED == ROOT / "harness" else "installed"
+        reporter.write_line(f"harness {__version__}, {where}: {TESTED}")
 
 
 @pytest.fixture(autouse=True)
