@@ -63,7 +63,7 @@ class TestAFolderWithPackagesOfTheseNames:
         client = pytest.importorskip("jupyter_client")
         pytest.importorskip("ipykernel")
         monkeypatch.delenv("PYTHONPATH", raising=False)
-        manager = client.KernelManager(transport="ipc" if hasattr(__import__("socket"), "AF_UNIX") else "tcp")
+        manager = client.KernelManager()
         command = [str(installed.scripts / "python"), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         manager.kernel_spec.argv = command
         manager.start_kernel(cwd=str(own_folder))
