@@ -70,7 +70,7 @@ def _agreement(name: str, taus: Sequence[float]) -> str:
         return f"{name} agrees with the table: {tau}, {interval}."
     if high < 0:
         return f"{name} contradicts the table: {tau}, {interval}."
-    return f"{name} is not shown to agree with the table by these seeds: {tau}, {interval}."
+    return f"These seeds do not show that {name[0].lower() + name[1:]} agrees with the table: {tau}, {interval}."
 
 
 def _signed(value: float) -> str:

@@ -74,7 +74,7 @@ def _evidence(comparison: Comparison) -> list[Element]:
 
 def _cells(comparison: Comparison) -> list[Element]:
     left_out = without_alpha(comparison)
-    elements: list[Element] = [FigureElement("alpha-heatmaps", f"Left out: {', '.join(left_out)}." if left_out else "")]
+    elements: list[Element] = [FigureElement("alpha-heatmaps", f"Here: {', '.join(left_out)}." if left_out else "")]
     elements.append(FigureElement("operations-over-epochs"))
     frequencies = operations_table(comparison)
     if frequencies is None:

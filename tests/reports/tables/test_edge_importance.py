@@ -177,7 +177,7 @@ def test_seeds_that_disagree_say_nothing_of_what_matters(writer: StudyWriter) ->
     for seed, sign in enumerate([1, -1, 1, -1]):
         record(writer.add("darts", seed, [MIXED] * 2), (sign * np.array(by_hand(MIXED))).tolist())
     (sentence,) = edge_importance_text(read(writer))
-    assert "α is not shown to agree with the table by these seeds: τ +0.00, 95 % interval −1.00 to +1.00." in sentence
+    assert "These seeds do not show that α agrees with the table: τ +0.00, 95 % interval −1.00 to +1.00." in sentence
 
 
 def test_tau_is_taken_edge_by_edge_and_leaves_out_what_is_constant() -> None:
