@@ -47,9 +47,9 @@ def test_the_verdict_points_to_the_retrained_cells(study: Comparison) -> None:
     assert opening(again)[0] == "No finished run was looked up in a table; the report ranks the retrained cells."
 
 
-def row(sheet: ReportTable | None) -> dict[str, Any]:
-    assert sheet is not None
-    return dict(zip([column.key for column in sheet.columns], sheet.rows[0], strict=True))
+def row(table: ReportTable | None) -> dict[str, Any]:
+    assert table is not None
+    return dict(zip([column.key for column in table.columns], table.rows[0], strict=True))
 
 
 def test_a_missing_table_is_no_problem_where_there_can_be_none(study: Comparison) -> None:
@@ -57,14 +57,14 @@ def test_a_missing_table_is_no_problem_where_there_can_be_none(study: Comparison
 
 
 def test_operations_are_counted_beside_those_of_a_random_genotype(study: Comparison) -> None:
-    sheet = operations_table(study)
-    found = row(sheet)
+    table = operations_table(study)
+    found = row(table)
     assert (found["none"], found["max_pool_3x3"], found["skip_connect"], found["sep_conv_3x3"]) == (12, 5, 5, 5)
-    assert sheet is not None
-    ((_, _, none, *others),) = sheet.references
+    assert table is not None
+    ((_, _, none, *others),) = table.references
     assert none == 12
     assert others == [pytest.approx(16 / 7)] * 7
-    assert "of 16, with each" in sheet.caption
+    assert "of 16, with each" in table.caption
 
 
 def test_edges_that_are_left_out_are_not_parameter_free(study: Comparison) -> None:

@@ -116,9 +116,9 @@ def test_few_seeds_claim_no_rank(writer: studies.StudyWriter) -> None:
     for seed in range(3):
         writer.add("gdas", seed, [studies.ALL_CONV3])
         writer.add("darts", seed, [studies.ALL_SKIP])
-    sheet = accuracy_table(comparison.make_comparison(load_study(writer.path)), "cifar10")
-    assert [row[0] for row in sheet.rows] == ["gdas", "darts"]
-    assert all(row == [None, None] for row in sheet.select(["rank_interval", "first_percent"]).rows)
+    table = accuracy_table(comparison.make_comparison(load_study(writer.path)), "cifar10")
+    assert [row[0] for row in table.rows] == ["gdas", "darts"]
+    assert all(row == [None, None] for row in table.select(["rank_interval", "first_percent"]).rows)
 
 
 def test_outcomes_are_counted(full: Report) -> None:
@@ -279,9 +279,9 @@ def test_twelve_methods_with_ten_seeds_get_bootstrap_intervals(writer: studies.S
             writer.add(f"method-{method:02}", seed, [encoding.neighbours(studies.ALL_CONV3)[seed + method]])
     compared = comparison.make_comparison(load_study(writer.path))
     assert {"accuracy-over-epochs", "rank-intervals"} <= draw_all(compared).keys()
-    sheet = accuracy_table(compared, "cifar10")
-    assert "bootstrap over seeds" in sheet.notes
-    for worst, low, high, best in sheet.select(["worst", "interval_low", "interval_high", "best"]).rows:
+    table = accuracy_table(compared, "cifar10")
+    assert "bootstrap over seeds" in table.notes
+    for worst, low, high, best in table.select(["worst", "interval_low", "interval_high", "best"]).rows:
         assert float(worst or 0) <= float(low or 0) < float(high or 0) <= float(best or 0)
 
 

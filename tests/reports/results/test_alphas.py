@@ -127,18 +127,18 @@ def test_operations_of_final_cells_beside_a_random_cell(writer: studies.StudyWri
     writer.add("darts", 0, [studies.ALL_CONV3, studies.ALL_SKIP])
     writer.add("darts", 1, [half])
     writer.add("darts", 2, [studies.ALL_CONV3], status="diverged", reason="nan")
-    sheet = operations_table(compared(writer))
-    assert sheet is not None
-    (row,) = sheet.rows
+    table = operations_table(compared(writer))
+    assert table is not None
+    (row,) = table.rows
     assert row[:2] == ["darts", "2/3"]
-    assert dict(zip([column.key for column in sheet.columns][2:], row[2:], strict=True)) == {
+    assert dict(zip([column.key for column in table.columns][2:], row[2:], strict=True)) == {
         "none": 0,
         "skip_connect": 4.5,
         "nor_conv_1x1": 0,
         "nor_conv_3x3": 1.5,
         "avg_pool_3x3": 0,
     }
-    assert sheet.references[0][2:] == pytest.approx([1.2] * 5)
+    assert table.references[0][2:] == pytest.approx([1.2] * 5)
 
 
 def test_without_a_final_cell_there_are_no_operations(writer: studies.StudyWriter) -> None:

@@ -16,9 +16,9 @@ pytestmark = pytest.mark.usefixtures("no_table")
 
 def answer(writer: studies.StudyWriter, words: str) -> tuple[str, str]:
     """Answer and evidence of the item that holds these words."""
-    sheet = checklist_table(comparison.make_comparison(load_study(writer.path)))
-    keys = [column.key for column in sheet.columns]
-    rows = [dict(zip(keys, row, strict=True)) for row in sheet.rows]
+    table = checklist_table(comparison.make_comparison(load_study(writer.path)))
+    keys = [column.key for column in table.columns]
+    rows = [dict(zip(keys, row, strict=True)) for row in table.rows]
     (row,) = [row for row in rows if words in str(row["item"])]
     return str(row["answer"]), str(row["evidence"])
 

@@ -54,10 +54,10 @@ def read(writer: StudyWriter) -> Comparison:
     return make_comparison(load_study(writer.path))
 
 
-def row(sheet: ReportTable | None, label: str) -> dict[str, Any]:
-    assert sheet is not None
-    keys = [column.key for column in sheet.columns]
-    return next(dict(zip(keys, found, strict=True)) for found in sheet.rows if found[0] == label)
+def row(table: ReportTable | None, label: str) -> dict[str, Any]:
+    assert table is not None
+    keys = [column.key for column in table.columns]
+    return next(dict(zip(keys, found, strict=True)) for found in table.rows if found[0] == label)
 
 
 # --- derived cells
@@ -70,8 +70,8 @@ def test_the_epochs_of_a_collapse_are_told_from_a_passing_one(writer: StudyWrite
     writer.add("darts", 3, [MIXED] * 5)
     writer.add("darts", 4, [ALL_SKIP] * 3, status="diverged")
     writer.add("gdas", 0, [MIXED] * 5)
-    sheet = collapse_table(read(writer))
-    darts, gdas = row(sheet, "darts"), row(sheet, "gdas")
+    table = collapse_table(read(writer))
+    darts, gdas = row(table, "darts"), row(table, "gdas")
     assert (darts["ever_collapsed"], darts["first_collapse"]) == ("3/4", "1 to 3")
     assert (darts["collapsed_to_the_end"], darts["collapsed_since"]) == ("2/4", "3 to 4")
     assert (gdas["ever_collapsed"], gdas["first_collapse"], gdas["collapsed_since"]) == ("0/1", None, None)
@@ -98,9 +98,9 @@ def test_the_margin_is_that_of_the_last_alpha(writer: StudyWriter) -> None:
     (path / "alphas.json").write_text(json.dumps([{"alpha": alpha} for alpha in alphas]))
     other = writer.add("random-search", 0, [MIXED])
     (other / "alphas.json").write_text(json.dumps([{"evaluations": []}]))
-    sheet = collapse_table(read(writer))
-    assert row(sheet, "darts")["alpha_margin"] == pytest.approx(0.5)
-    assert row(sheet, "random-search")["alpha_margin"] is None
+    table = collapse_table(read(writer))
+    assert row(table, "darts")["alpha_margin"] == pytest.approx(0.5)
+    assert row(table, "random-search")["alpha_margin"] is None
 
 
 @pytest.mark.parametrize(

@@ -56,10 +56,10 @@ def record(path: Path, alpha: Any = None, perturbation: Any = None) -> None:
 
 
 def row(found: Comparison, label: str) -> dict[str, Any]:
-    sheet = edge_importance_table(found)
-    assert sheet is not None
-    keys = [column.key for column in sheet.columns]
-    return next(dict(zip(keys, line, strict=True)) for line in sheet.rows if line[0] == label)
+    table = edge_importance_table(found)
+    assert table is not None
+    keys = [column.key for column in table.columns]
+    return next(dict(zip(keys, line, strict=True)) for line in table.rows if line[0] == label)
 
 
 # --- by the table
@@ -218,9 +218,9 @@ def test_what_cannot_be_said_is_a_sentence_and_never_nan(writer: StudyWriter) ->
     assert said["random-search"].endswith(f"(one seed). {nothing}")
     assert said["odd"].endswith(nothing)
     assert said["snas"] == "no run finished, so there is no cell to explain."
-    sheet = edge_importance_table(found)
-    assert sheet is not None
-    assert "nan" not in to_csv(sheet)
+    table = edge_importance_table(found)
+    assert table is not None
+    assert "nan" not in to_csv(table)
     assert row(found, "snas")["alpha_tau"] is row(found, "odd")["alpha_tau"] is None
     with house_style():
         drawn = [edge_ablation(found), perturbations(found)]

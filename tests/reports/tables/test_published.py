@@ -40,10 +40,10 @@ def test_published_and_measured_stand_side_by_side(tmp_path: Path) -> None:
         writer.add("darts", seed, [studies.ALL_CONV3])
         writer.add("gdas[tau_max=5.0]", seed, [studies.ALL_CONV3])
     found = compared(writer)
-    sheet = published_table(found)
-    assert sheet is not None
-    keys = [column.key for column in sheet.columns]
-    rows = [dict(zip(keys, row, strict=True)) for row in sheet.rows]
+    table = published_table(found)
+    assert table is not None
+    keys = [column.key for column in table.columns]
+    rows = [dict(zip(keys, row, strict=True)) for row in table.rows]
     assert {row["method"] for row in rows} == {"darts"}  # a changed hyper-parameter makes another method
     shared = next(row for row in rows if row["cifar100_published"] == "15.61 ± 0.00")
     assert shared["cifar10_published"] == "54.30 ± 0.00"

@@ -1,4 +1,4 @@
-"""Retrained cells in the report: the sheet, and the correlation with the table."""
+"""Retrained cells in the report: the table, and the correlation with the table."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def test_the_search_seed_is_the_unit_and_the_training_sd_stands_apart(tmp_path: 
     add(writer, "gdas", 0, CELLS[2], 95.0, None)
     add(writer, "gdas", 1, CELLS[3])
     add(writer, "snas", 0, CELLS[3], None, None)
-    (sheet,) = retrained_tables(compared(writer))
-    assert sheet.name == "accuracy-retrained-digits"
-    assert RECIPE in sheet.caption
-    rows = {str(row[0]): dict(zip([column.key for column in sheet.columns], row, strict=True)) for row in sheet.rows}
+    (table,) = retrained_tables(compared(writer))
+    assert table.name == "accuracy-retrained-digits"
+    assert RECIPE in table.caption
+    rows = {str(row[0]): dict(zip([column.key for column in table.columns], row, strict=True)) for row in table.rows}
     assert list(rows) == ["gdas", "darts", "snas"]
     darts, gdas, snas = rows["darts"], rows["gdas"], rows["snas"]
     assert (darts["retrained"], gdas["retrained"], snas["retrained"]) == ("3/3", "1/2", "0/1")
