@@ -41,9 +41,9 @@ def passes_made(supernet: nn.Module) -> Iterator[Passes]:
         def differentiating(*arguments: Any, **options: Any) -> Any:
             nonlocal reached
             reached = False
-            found = differentiate(*arguments, **options)
+            gradients = differentiate(*arguments, **options)
             made.backward += reached
-            return found
+            return gradients
 
         return differentiating
 

@@ -119,7 +119,7 @@ class WeightSharingSearch:
         return row
 
     def last_diagnosis(self) -> LastDiagnostics | None:
-        """What is measured of the supernet after the last epoch, outside the search cost; None where nothing is."""
+        """Measurements of the supernet after the last epoch, outside the search cost; None where none are due."""
         if not self._diagnosis.due_last:
             return None
         with self.cost.apart():

@@ -179,6 +179,6 @@ def test_forward_says_loss_and_how_many_were_right() -> None:
     search = build_search(DARTS(), OneEdge(), dtype=torch.float64)
     data = Batch(torch.ones(4, 3, 8, 8, dtype=torch.float64), torch.tensor([0, 0, 0, 1]))
     w = search.supernet.w.detach()[0, 2].item()
-    found = search.forward(data, Mixture(torch.tensor([[0.0, 0.0, 1.0]])))
-    assert int(found.correct) == 3
-    assert found.loss.item() == pytest.approx((3 * math.log1p(math.exp(-w)) + math.log1p(math.exp(w))) / 4)
+    forward = search.forward(data, Mixture(torch.tensor([[0.0, 0.0, 1.0]])))
+    assert int(forward.correct) == 3
+    assert forward.loss.item() == pytest.approx((3 * math.log1p(math.exp(-w)) + math.log1p(math.exp(w))) / 4)

@@ -42,13 +42,13 @@ def test_the_objective_is_clipped_as_by_hand() -> None:
         clipped = max(0.8, min(1.2, ratio))
         expected += min(ratio * advantage[cell], clipped * advantage[cell]) / 2
         expected += 0.1 * -(now[cell] * np.log(now[cell])).sum() / 2
-    found = NASNet(clip=0.2, entropy_weight=0.1).objective(
+    objective = NASNet(clip=0.2, entropy_weight=0.1).objective(
         torch.tensor(now)[:, None].log(),
         torch.tensor(before)[:, None].log(),
         torch.tensor(chosen)[:, None],
         torch.tensor(advantage),
     )
-    assert found.item() == pytest.approx(expected)
+    assert objective.item() == pytest.approx(expected)
     assert expected - 0.1 * 0.5 * (1.0297 + 0.8979) == pytest.approx((1.2 * 2 - 0.8) / 2, abs=1e-3)
 
 
@@ -136,5 +136,5 @@ def test_a_restored_search_goes_on_without_replaying_its_history(monkeypatch: py
 
 def test_the_controller_learns_what_is_rewarded() -> None:
     method = NASNet(learning_rate=0.02, batch=5, hidden=8)
-    found = search(method, [10.0, 90.0, 20.0], 80, space=OneEdge())
-    assert [seen.architecture for seen in found[-20:]].count((1,)) >= 18
+    history = search(method, [10.0, 90.0, 20.0], 80, space=OneEdge())
+    assert [seen.architecture for seen in history[-20:]].count((1,)) >= 18

@@ -91,8 +91,8 @@ def assert_frequencies(counts: Mapping[Any, int], expected: Mapping[Any, float])
 
 def test_evolution_starts_from_random_cells() -> None:
     rng = stream(0, "method")
-    found = search(RegularizedEvolution(P=12), SMOOTH, 12)
-    assert [seen.architecture for seen in found] == [SPACE.sample(rng) for _ in range(12)]
+    history = search(RegularizedEvolution(P=12), SMOOTH, 12)
+    assert [seen.architecture for seen in history] == [SPACE.sample(rng) for _ in range(12)]
 
 
 def test_the_parent_is_the_best_of_a_sample_with_replacement_from_the_youngest() -> None:
@@ -119,18 +119,18 @@ def test_a_child_is_any_neighbour_of_its_parent() -> None:
 # Local search
 
 
-def climbs_to_the_best(asked: Iterator[Architecture], accuracy: Accuracy, space: SearchSpace) -> int:
-    """Follow the paper's algorithm with restarts through the cells a search asked for; the number of starts."""
+def climbs_to_the_best(cells: Iterator[Architecture], accuracy: Accuracy, space: SearchSpace) -> int:
+    """Follow the paper's algorithm with restarts through the cells of a search; the number of starts."""
     seen: set[Architecture] = set()
     starts = 0
-    for start in asked:
+    for start in cells:
         assert start not in seen
         seen.add(start)
         starts, current, climbing = starts + 1, start, True
         while climbing:
             unseen = set(space.neighbours(current)) - seen
             while unseen:
-                cell = next(asked, None)
+                cell = next(cells, None)
                 if cell is None:
                     return starts
                 assert cell in unseen
@@ -142,11 +142,11 @@ def climbs_to_the_best(asked: Iterator[Architecture], accuracy: Accuracy, space:
     return starts
 
 
-def climbs_to_the_first_better(asked: Iterator[Architecture], accuracy: Accuracy, space: SearchSpace) -> int:
+def climbs_to_the_first_better(cells: Iterator[Architecture], accuracy: Accuracy, space: SearchSpace) -> int:
     """The same with the variant that moves to a better neighbour as soon as one is known."""
     seen: set[Architecture] = set()
     starts = 0
-    for start in asked:
+    for start in cells:
         assert start not in seen
         seen.add(start)
         starts, current = starts + 1, start
@@ -158,7 +158,7 @@ def climbs_to_the_first_better(asked: Iterator[Architecture], accuracy: Accuracy
             elif len(known) == len(space.neighbours(current)):
                 break
             else:
-                cell = next(asked, None)
+                cell = next(cells, None)
                 if cell is None:
                     return starts
                 assert cell in set(space.neighbours(current)) - seen
@@ -167,28 +167,28 @@ def climbs_to_the_first_better(asked: Iterator[Architecture], accuracy: Accuracy
 
 
 def test_local_search_climbs_and_restarts_at_local_optima() -> None:
-    asked = [seen.architecture for seen in search(LocalSearch(), RUGGED, 250)]
-    assert climbs_to_the_best(iter(asked), RUGGED, SPACE) > 2
-    asked = [seen.architecture for seen in search(LocalSearch(query_until_lower=True), RUGGED, 250)]
-    assert climbs_to_the_first_better(iter(asked), RUGGED, SPACE) > 2
+    cells = [seen.architecture for seen in search(LocalSearch(), RUGGED, 250)]
+    assert climbs_to_the_best(iter(cells), RUGGED, SPACE) > 2
+    cells = [seen.architecture for seen in search(LocalSearch(query_until_lower=True), RUGGED, 250)]
+    assert climbs_to_the_first_better(iter(cells), RUGGED, SPACE) > 2
     with pytest.raises(AssertionError):
-        climbs_to_the_best(iter(asked), RUGGED, SPACE)
+        climbs_to_the_best(iter(cells), RUGGED, SPACE)
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.sampled_from([10.0, 20.0, 30.0, 40.0]), min_size=9, max_size=9), st.integers(0, 2**32))
 def test_climbs_share_what_they_know_and_stop_on_plateaus(accuracy: list[float], seed: int) -> None:
-    asked = [seen.architecture for seen in search(LocalSearch(), accuracy, 9, seed, TwoEdges())]
-    assert climbs_to_the_best(iter(asked), accuracy, TwoEdges())
-    asked = [seen.architecture for seen in search(LocalSearch(query_until_lower=True), accuracy, 9, seed, TwoEdges())]
-    assert climbs_to_the_first_better(iter(asked), accuracy, TwoEdges())
+    cells = [seen.architecture for seen in search(LocalSearch(), accuracy, 9, seed, TwoEdges())]
+    assert climbs_to_the_best(iter(cells), accuracy, TwoEdges())
+    cells = [seen.architecture for seen in search(LocalSearch(query_until_lower=True), accuracy, 9, seed, TwoEdges())]
+    assert climbs_to_the_first_better(iter(cells), accuracy, TwoEdges())
 
 
 # REINFORCE
 
 
 def policy(method: REINFORCE, space: SearchSpace, history: Sequence[Evaluation]) -> np.ndarray:
-    """θ (edges, operations) once the method has been told of a history."""
+    """θ (edges, operations) after the evaluations of a history."""
     return np.asarray(query_state(method, space, history).memory["theta"].detach())
 
 
@@ -258,7 +258,7 @@ def test_it_searches_other_spaces_and_goes_on_when_all_cells_are_known(method: Q
 @pytest.mark.parametrize(
     ("method", "count", "seeds"),
     [(RegularizedEvolution(), 100, 20), (LocalSearch(), 100, 20), (BOHB(), 100, 20), (AutoKeras(cooling=0.5), 50, 6)],
-    ids=lambda given: getattr(given, "name", None),
+    ids=lambda value: getattr(value, "name", None),
 )
 def test_it_finds_better_cells_than_random_search_at_equal_budget(method: QueryMethod, count: int, seeds: int) -> None:
     def mean(method: QueryMethod) -> float:

@@ -63,10 +63,10 @@ def test_fair_darts_weighs_operations_independently_and_leaves_none_out() -> Non
 
 def test_what_a_method_makes_of_alpha_is_recorded_where_it_is_no_softmax() -> None:
     assert list(gradient_search(DARTS()).alphas()) == ["alpha"]
-    found = gradient_search(FairDARTS()).alphas()
-    weights = torch.tensor(found["alpha"]).sigmoid()
+    recorded = gradient_search(FairDARTS()).alphas()
+    weights = torch.tensor(recorded["alpha"]).sigmoid()
     weights[:, NAS_BENCH_201.operations.index("none")] = 0
-    torch.testing.assert_close(torch.tensor(found["operation_weights"]), weights)
+    torch.testing.assert_close(torch.tensor(recorded["operation_weights"]), weights)
 
 
 def test_what_drnas_makes_of_alpha_is_the_mean_of_its_samples() -> None:
@@ -143,8 +143,8 @@ def test_every_operation_but_none_receives_a_gradient(method: WeightSharingMetho
 
 @pytest.mark.parametrize("method", [m for m in METHODS if not isinstance(m, GAEA)], ids=lambda method: method.name)
 def test_alphas_start_where_those_of_darts_do(method: WeightSharingMethod) -> None:
-    found, expected = (m.initial_alphas(NAS_BENCH_201, stream(0, "alpha")) for m in (method, DARTS()))
-    assert torch.equal(found["alpha"], expected["alpha"])
+    initial, expected = (m.initial_alphas(NAS_BENCH_201, stream(0, "alpha")) for m in (method, DARTS()))
+    assert torch.equal(initial["alpha"], expected["alpha"])
 
 
 @pytest.mark.parametrize(

@@ -217,5 +217,5 @@ def copies(state: SearchState) -> tuple[list[Tensor], list[Tensor]]:
 
 
 def identical(ones: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
-    """Whether two lists of tensors agree bit for bit."""
+    """True where two lists of tensors agree bit for bit."""
     return all(torch.equal(one, other) for one, other in zip(ones, others, strict=True))
