@@ -13,7 +13,7 @@ from harness.benchmark_import.nats_bench import provenance as nats_provenance
 from harness.benchmark_import.nats_bench import read_nats
 from harness.benchmark_import.records import Collector
 from harness.benchmarks.load import check_tabular
-from harness.benchmarks.store import free_place, write_table
+from harness.benchmarks.store import new_table_path, write_table
 from harness.benchmarks.table import TabularBenchmark
 from harness.errors import HarnessError
 from harness.progress import Bar
@@ -24,7 +24,7 @@ NOT_READ = {
     b"BZh": "a compressed file; of NATS-Bench, give the folder NATS-tss-v1_0-3ffb9-simple, unpacked",
     b"\x1f\x8b": "a compressed file; unpack it and give what was in it",
 }
-"""What is no benchmark, by its first bytes, and what to do with it."""
+"""Advice for files that are no benchmark, by their first bytes."""
 
 
 def import_table(path: Path, space: SearchSpace, name: str | None = None) -> tuple[TabularBenchmark, Path]:
@@ -45,7 +45,7 @@ def import_table(path: Path, space: SearchSpace, name: str | None = None) -> tup
     check_tabular(space)
     path = Path(path)
     called = name if name is not None else path.resolve().name if path.is_dir() else path.stem
-    free_place(called)
+    new_table_path(called)
     try:
         table = _read(path, space, called)
     except OSError as error:
@@ -74,10 +74,10 @@ def _read(path: Path, space: SearchSpace, name: str) -> TabularBenchmark:
         size = path.stat().st_size
         with Bar(f"checking {path.name}", size, unit="bytes", lines=0) as bar:
             sha256, md5 = digests(path, bar.update)
-        found = version(path, md5)
+        published = version(path, md5)
         with Bar(f"reading {path.name}", size, unit="bytes", lines=0) as bar:
             collector = read_official(path, space, bar.update)
-        return _table(collector, name, official_provenance(path, sha256, found))
+        return _table(collector, name, official_provenance(path, sha256, published))
     table = read_csv(path, space)
     return replace(table, provenance=table.provenance | {"version": "not stated", "licence": "not stated"})
 

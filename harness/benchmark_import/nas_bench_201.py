@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness.benchmark_import.pickle_stream import PickleReader
-from harness.benchmark_import.records import CONTENT, FULL, MARKS, SHORT, Collector, summarize_records
+from harness.benchmark_import.records import CONTENT, FULL, MARKS, SHORT, Collector, summarize_record
 from harness.errors import HarnessError
 from harness.spaces.base import SearchSpace
 
@@ -79,7 +79,7 @@ def version(path: Path, md5: str) -> str:
             f"the file {path} is damaged or changed: its name says that its MD5 ends with {claimed[1]}, but it is "
             f"{md5}; download it again, or rename the file to import it as it is"
         )
-    return next((found for end, found in VERSIONS.items() if md5.endswith(end)), "none that was published")
+    return next((number for end, number in VERSIONS.items() if md5.endswith(end)), "none that was published")
 
 
 @contextmanager
@@ -97,8 +97,8 @@ def _pickles(path: Path, what: str, advance: Advance) -> Iterator[PickleReader]:
             reader = _reader(file, what, advance)
             if reader.load() != MAGIC:
                 raise HarnessError(f"{what} is a pickle, but not one of torch.save")
-            if (found := reader.load()) != PROTOCOL:
-                raise HarnessError(f"{what} is of version {found!r} of torch.save's format, which is not known here")
+            if (protocol := reader.load()) != PROTOCOL:
+                raise HarnessError(f"{what} is of version {protocol!r} of torch.save's format, which is not known here")
             reader.load()  # the byte order and sizes of the machine that wrote it
             yield reader
             reader.load()  # the storages' names, with which the file ends
@@ -112,7 +112,7 @@ def _reader(stream: IO[bytes], what: str, advance: Advance) -> PickleReader:
         advance(len(chunk))
         return chunk
 
-    return PickleReader(read, what, MARKS, summarize_records)
+    return PickleReader(read, what, MARKS, summarize_record)
 
 
 @contextmanager
@@ -132,12 +132,12 @@ def _zipped(file: IO[bytes], what: str) -> Iterator[IO[bytes]]:
         raise HarnessError(f"{what} is damaged or cut short ({error})") from None
 
 
-def provenance(path: Path, sha256: str, found: str) -> dict[str, Any]:
+def provenance(path: Path, sha256: str, version: str) -> dict[str, Any]:
     """What is recorded of the file in the table."""
     return {
-        "description": (f"NAS-Bench-201 (version {found}): {CONTENT}"),
+        "description": (f"NAS-Bench-201 (version {version}): {CONTENT}"),
         "source": path.name,
         "sha256": sha256,
-        "version": found,
+        "version": version,
         "licence": "MIT",
     }

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from harness.benchmark_import.pickle_stream import PickleReader
-from harness.benchmark_import.records import CONTENT, FULL, MARKS, SHORT, Collector, Record, summarize_records
+from harness.benchmark_import.records import CONTENT, FULL, MARKS, SHORT, Collector, Record, summarize_record
 from harness.errors import HarnessError
 from harness.spaces.base import SearchSpace
 
@@ -108,18 +108,18 @@ def _load(path: Path, digest: Digest | None) -> Any:
                 raise HarnessError(f"{what} expands to more than {LIMIT:,} bytes, which no record does")
             return chunk
 
-        return PickleReader(read, what, MARKS, summarize_records).load()
+        return PickleReader(read, what, MARKS, summarize_record).load()
 
 
 def provenance(folder: Path, sha256: str) -> dict[str, Any]:
     """What is recorded of the folder in the table."""
-    found = re.match(r"NATS-tss-v(\d+)_(\d+)", folder.name)
+    version = re.match(r"NATS-tss-v(\d+)_(\d+)", folder.name)
     return {
         "description": (
             "The topology space of NATS-Bench, which has NAS-Bench-201's cells and more trainings of them: " + CONTENT
         ),
         "source": folder.name,
         "sha256": sha256,
-        "version": f"{found[1]}.{found[2]}" if found else "not stated",
+        "version": f"{version[1]}.{version[2]}" if version else "not stated",
         "licence": "MIT",
     }

@@ -1,8 +1,8 @@
-"""Reading very large pickles as data, opcode by opcode: nothing in one can run, and most of it is let go at once.
+"""Read very large pickles as data, opcode by opcode. Nothing in one can run, and most of it is dropped at once.
 
 Python's own unpickler keeps every object until the end: users report 28 GB for NAS-Bench-201's file (issue 78 of
-D-X-Y/AutoDL-Projects). This one hands each dict that looks like a training's record to ``summarize_records`` as soon as
-it is complete, and forgets what that leaves out. It knows the opcodes of data and no others. A name in a pickle is
+D-X-Y/AutoDL-Projects). This one calls ``summarize`` on each dict that looks like a training's record, as soon as it is
+complete, and drops the rest. It knows the opcodes of data and no others. A name in a pickle is
 looked up in ``DATA`` and never imported.
 """
 
@@ -28,7 +28,7 @@ RUN = 2**16
 """Bytes that are at hand, if the file has them, before a run of dict items is looked for."""
 
 LARGE = 8
-"""Entries above which a dict is forgotten once its record, and the ``LAG`` after it, have been condensed."""
+"""Entries above which a dict is forgotten once its record, and the ``LAG`` after it, have been summarised."""
 
 LAG = 32
 """Records within which the file may refer back to a large dict."""
@@ -55,7 +55,7 @@ class _Fault(Exception):
 class _Named:
     """What a pickle has named; the only thing that it can call."""
 
-    stand_in: Callable[..., Any]
+    stub: Callable[..., Any]
 
 
 _STOP = ord(".")
@@ -68,7 +68,7 @@ class PickleReader:
         read: ``read(n)`` returns up to n more bytes of the stream; none at its end.
         what: the stream's name, with which messages begin.
         marks: keys that a record's dict holds when it is complete.
-        condense: shortens such a dict in place.
+        summarize: shortens such a dict in place.
     """
 
     def __init__(
@@ -76,10 +76,10 @@ class PickleReader:
         read: Callable[[int], bytes],
         what: str,
         marks: frozenset[str] = frozenset(),
-        summarize_records: Callable[[dict[Any, Any]], None] | None = None,
+        summarize: Callable[[dict[Any, Any]], None] | None = None,
     ) -> None:
         self._read, self._what = read, what
-        self._marks, self._condense = marks, summarize_records
+        self._marks, self._summarize = marks, summarize
         self._data, self._at = b"", 0
         self._texts: dict[bytes, str] = {}
         self._keys: dict[tuple[int, bytes], list[str]] = {}
@@ -202,22 +202,22 @@ class PickleReader:
         if not isinstance(target, dict) or len(items) % 2:
             raise _Fault("items for what is no dict")
         target.update(zip(plain(items[::2]), items[1::2], strict=True))
-        if self._condense and target.keys() >= self._marks:
-            self._condense(target)
+        if self._summarize and target.keys() >= self._marks:
+            self._summarize(target)
             self._forget()
 
     # Memory of earlier values
 
-    def _put(self, place: int) -> None:
-        if place < len(self._memo):
-            self._memo[place] = self._stack[-1]
-        elif place == len(self._memo):
+    def _put(self, position: int) -> None:
+        if position < len(self._memo):
+            self._memo[position] = self._stack[-1]
+        elif position == len(self._memo):
             self._memo.append(self._stack[-1])
         else:
             raise _Fault("values are numbered with gaps")
 
-    def _get(self, place: int) -> None:
-        value = self._memo[place]
+    def _get(self, position: int) -> None:
+        value = self._memo[position]
         if value is Gone:
             raise _Fault("it refers back to a record read long before")
         self._push(value)
@@ -227,10 +227,10 @@ class PickleReader:
         self._ends.append(len(self._memo))
         if len(self._ends) > LAG:
             end = self._ends.popleft()
-            for place in range(self._swept, end):
-                value = self._memo[place]
+            for position in range(self._swept, end):
+                value = self._memo[position]
                 if type(value) is dict and len(value) > LARGE:
-                    self._memo[place] = Gone
+                    self._memo[position] = Gone
             self._swept = end
 
     # Names and calls
@@ -249,7 +249,7 @@ class PickleReader:
         arguments, function = self._stack.pop(), self._stack.pop()
         if not isinstance(function, _Named):
             raise _Fault("a call of what is no function")
-        self._push(function.stand_in(*arguments))
+        self._push(function.stub(*arguments))
 
     def _build(self) -> None:
         state = self._stack.pop()
@@ -270,22 +270,22 @@ class PickleReader:
             read := _BY_OPCODE.get(self._data[self._at : self._at + 1])
         ):
             pattern, layout, keys = read
-            found = pattern.match(self._data, self._at)
-            if found is None:
+            run = pattern.match(self._data, self._at)
+            if run is None:
                 return
-            items = np.frombuffer(self._data, layout, (found.end() - self._at) // layout.itemsize, self._at)
+            items = np.frombuffer(self._data, layout, (run.end() - self._at) // layout.itemsize, self._at)
             both: list[Any] = [None] * (2 * len(items))
             both[::2] = keys(self, items)
             both[1::2] = items["value"].tolist()
             self._stack += both
-            self._at = found.end()
+            self._at = run.end()
 
     def _integers(self, items: Any) -> list[int]:
         numbers: list[int] = items["key"].tolist()
         return numbers
 
     def _remembered(self, items: Any) -> list[Any]:
-        keys = [self._memo[place] for place in items["key"].tolist()]
+        keys = [self._memo[position] for position in items["key"].tolist()]
         if Gone in keys:
             raise _Fault("it refers back to a record read long before")
         return keys

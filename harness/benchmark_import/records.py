@@ -40,13 +40,13 @@ FIELDS = (
     "latency",
     *(f"{name}_{quantity}" for name in SETS for quantity in ("accuracy", "loss")),
 )
-"""What is kept of a training, in the order of :func:`summarize_records`; NaN where the file has nothing."""
+"""The numbers kept of a training, in the order of :func:`summarize_record`; NaN where the file has none."""
 
 CONTENT = (
     "accuracies after 200 and 12 epochs, means over the training seeds; on CIFAR-10, validation accuracy is of a "
     "network trained on half of the images that the network of the test accuracy was trained on."
 )
-"""What such a table holds, for its description."""
+"""The content of such a table, for its description."""
 
 COSTS = ("parameters", "flops", "latency")
 
@@ -71,7 +71,7 @@ def sources(dataset: str) -> dict[str, tuple[str, str]]:
     }
 
 
-def summarize_records(record: dict[Any, Any]) -> None:
+def summarize_record(record: dict[Any, Any]) -> None:
     """Replace a training's record by its ``FIELDS``. Raises LookupError, TypeError or ValueError where it is none.
 
     ``valid_seconds`` is what seeing the validation accuracy costs: the whole training and one pass over the validation
@@ -133,7 +133,7 @@ class Collector:
         self.space, self.what, self._trusted_seed = space, what, trusted_seed
         self._rows = [space.format(space.architecture(row)) for row in range(space.size)]
         self._seen = np.zeros(space.size, bool)
-        self._trials: dict[tuple[int, str, int], npt.NDArray[np.float64]] = {}
+        self._trainings: dict[tuple[int, str, int], npt.NDArray[np.float64]] = {}
 
     def check_names(self, names: Any) -> None:
         """Raise HarnessError unless ``names`` are the space's cells in official order."""
@@ -155,8 +155,8 @@ class Collector:
             for epochs, results in record.items():
                 if results["arch_str"] != self._rows[row]:
                     raise ValueError(f"it is called {_shown(results['arch_str'])}")
-                for (dataset, seed), trial in results["all_results"].items():
-                    self._take(row, epochs, dataset, int(seed), trial["fields"])
+                for (dataset, seed), training in results["all_results"].items():
+                    self._take(row, epochs, dataset, int(seed), training["fields"])
             self._seen[row] = True
         except (LookupError, TypeError, ValueError, AttributeError, SpaceError) as error:
             reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
@@ -171,11 +171,11 @@ class Collector:
             if name.endswith("accuracy") and not (np.isnan(value) or 0 <= value <= 100):
                 raise ValueError(f"{name} {value:g} on {dataset} is no percentage")
         key = (epochs, dataset, seed)
-        if key not in self._trials:
-            if len(self._trials) >= 100:
+        if key not in self._trainings:
+            if len(self._trainings) >= 100:
                 raise ValueError("more than 100 combinations of epochs, dataset and seed")
-            self._trials[key] = np.full((len(FIELDS), self.space.size), np.nan)
-        self._trials[key][:, row] = fields
+            self._trainings[key] = np.full((len(FIELDS), self.space.size), np.nan)
+        self._trainings[key][:, row] = fields
 
     def columns(self) -> Columns:
         """The columns of the cells taken, NaN for the others.
@@ -184,24 +184,24 @@ class Collector:
         ``<metric>@<epochs>/<seed>`` a single training, NaN where a cell was not trained with that seed. Raises
         HarnessError where a dataset's test accuracy at 200 epochs is missing.
         """
-        found: Columns = {}
+        columns: Columns = {}
         for dataset in DATASETS:
             for metric, (trained_on, field) in sources(dataset).items():
                 for epochs in (FULL, SHORT):
                     mean, by_seed = self._mean(epochs, trained_on, FIELDS.index(field))
                     name = metric if epochs == FULL else f"{metric}@{epochs}"
                     if self._complete(mean, metric):
-                        found[dataset, name] = mean
+                        columns[dataset, name] = mean
                     elif name == "test_accuracy":
                         raise HarnessError(f"{self.what} lacks test accuracies after {FULL} epochs on {dataset}")
                     for seed, values in by_seed.items():
                         if not np.isnan(values).all():
-                            found[dataset, f"{metric}@{epochs}/{seed}"] = values
+                            columns[dataset, f"{metric}@{epochs}/{seed}"] = values
             for cost in COSTS:
                 mean = self._cost(dataset, FIELDS.index(cost), exact=cost != "latency")
                 if self._complete(mean, cost):
-                    found[dataset, cost] = mean
-        return found
+                    columns[dataset, cost] = mean
+        return columns
 
     def _complete(self, mean: npt.NDArray[np.float64], metric: str) -> bool:
         """Whether every cell taken has a value; a diverged training's loss is not a number and counts as one."""
@@ -211,7 +211,7 @@ class Collector:
     def _by_seed(self, epochs: int, trained_on: str, field: int) -> dict[int, npt.NDArray[np.float64]]:
         return {
             seed: values[field]
-            for (budget, dataset, seed), values in sorted(self._trials.items())
+            for (budget, dataset, seed), values in sorted(self._trainings.items())
             if (budget, dataset) == (epochs, trained_on)
         }
 

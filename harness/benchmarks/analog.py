@@ -82,12 +82,12 @@ def _baseline(content: bytes, space: SearchSpace, what: str) -> npt.NDArray[np.f
     entries = load_pickle(io.BytesIO(content), CLASSES, what)
     if not isinstance(entries, dict) or len(entries) != space.size:
         raise HarnessError(f"{what} does not hold {space.size:,} cells")
-    places = [space.edges.index(edge) for edge in EDGES]
+    edges = [space.edges.index(edge) for edge in EDGES]
     codes = [OPERATIONS.index(name) for name in space.operations]
     column = np.empty(space.size)
     for index in range(space.size):
         cell = space.architecture(index)
-        value = getattr(entries.get(tuple(codes[cell[place]] for place in places)), "baseline_accuracy", None)
+        value = getattr(entries.get(tuple(codes[cell[edge]] for edge in edges)), "baseline_accuracy", None)
         if not (isinstance(value, float) and 0 <= value <= 100):
             raise HarnessError(f"{what} has no baseline accuracy between 0 and 100 for {space.format(cell)}")
         column[index] = value

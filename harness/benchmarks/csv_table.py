@@ -71,8 +71,8 @@ def _read(text: Iterator[str], path: Path, space: SearchSpace) -> dict[tuple[str
             if index in lines:
                 raise _fault(path, line, f"the same cell as in line {lines[index]}: {row[architecture]}")
             lines[index] = line
-            for dataset, place in accuracies.items():
-                values[dataset].append(_accuracy(row[place], header[place], path, line))
+            for dataset, number in accuracies.items():
+                values[dataset].append(_accuracy(row[number], header[number], path, line))
     except csv.Error as error:
         raise _fault(path, reader.line_num, f"not valid CSV ({error})") from None
     if len(lines) < space.size:
@@ -107,19 +107,19 @@ def _lines(file: IO[bytes], path: Path, see: Callable[[bytes], None]) -> Iterato
 
 
 def _layout(header: list[str], path: Path) -> tuple[int, dict[str, int]]:
-    """The places of the architectures and of each dataset's test accuracy. Raises HarnessError for a wrong header."""
+    """Column numbers of the architecture and of each test accuracy. Raises HarnessError for a wrong header."""
     if header.count(ARCHITECTURE) != 1:
         how = "no" if ARCHITECTURE not in header else "more than one"
         raise _fault(path, 1, f"{how} column is called {ARCHITECTURE!r}; the columns are {_shown(', '.join(header))}")
     accuracies: dict[str, int] = {}
-    for place, name in enumerate(header):
+    for number, name in enumerate(header):
         spelt = name.removesuffix(TEST)
         if spelt in {"", name}:
             continue
         dataset = DATASETS.get(re.sub("[-_]", "", spelt.lower()), spelt)
         if dataset in accuracies:
             raise _fault(path, 1, f"columns {header[accuracies[dataset]]!r} and {name!r} are both of {dataset}")
-        accuracies[dataset] = place
+        accuracies[dataset] = number
     if not accuracies:
         shown = _shown(", ".join(header))
         raise _fault(path, 1, f"no column of test accuracies, such as 'cifar10{TEST}'; the columns are {shown}")

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 def answers(
     table: TabularBenchmark, protocol: Protocol, *, shorter: bool = False, oracle: bool = False
 ) -> BenchmarkQuery:
-    """What a protocol lets a search see of a table.
+    """Select from a table what a protocol lets a search see.
 
     Args:
-        table: the one that answers.
-        protocol: says on which data set, after how many epochs and at which price.
-        shorter: tell the accuracies after shorter trainings too.
-        oracle: tell test accuracies in the place of validation accuracies.
+        table: the table to select from.
+        protocol: its data set, and its epochs and budget of queries.
+        shorter: add accuracies after shorter trainings.
+        oracle: take test accuracies instead of validation accuracies.
 
-    Raises :class:`HarnessError` where the table has no validation accuracy on the data set that is searched on, at the
-    budget that is asked for; where it has one, of an oracle; where there is no shorter training, if they are asked for;
-    and where there are no training times while the search is paid for in seconds.
+    Raises:
+        HarnessError: the table has no validation accuracy on the data set after these epochs; it has one, and an oracle
+            is not needed; it has no shorter training; or it has no training times, and the budget is in seconds.
     """
     settings, dataset = protocol.queries, protocol.dataset
     metric = "test_accuracy" if oracle else "valid_accuracy"
@@ -53,25 +53,27 @@ def answers(
             f"the table {table.name} has {metric} on {dataset} after one length of training only, and a multi-fidelity "
             "method such as bohb needs two; leave it out, or --set queries.answers=training"
         )
-    told = {epochs: _told(table, dataset, metric, epochs, settings.evaluations is None) for epochs in less}
-    full = _told(table, dataset, metric, settings.epochs, settings.evaluations is None)
-    return replace(full, shorter=told, oracle=oracle)
+    by_epochs = {epochs: _at_epochs(table, dataset, metric, epochs, settings.evaluations is None) for epochs in less}
+    full = _at_epochs(table, dataset, metric, settings.epochs, settings.evaluations is None)
+    return replace(full, shorter=by_epochs, oracle=oracle)
 
 
 def _end(epochs: int | None) -> str:
-    """What the names of a table's columns after so many epochs end with."""
+    """Ending of a column's name for accuracies after these epochs."""
     return "" if epochs is None else f"@{epochs}"
 
 
 def _shorter(table: TabularBenchmark, dataset: str, metric: str, longest: int | None) -> list[int]:
     """The lengths of training, in epochs and ascending, that a table has a metric after, below the longest."""
     names = [re.fullmatch(rf"{metric}@([0-9]+)", name) for owner, name in table.columns if owner == dataset]
-    found = sorted(int(name[1]) for name in names if name)
-    return [epochs for epochs in found if longest is None or epochs < longest]
+    lengths = sorted(int(name[1]) for name in names if name)
+    return [epochs for epochs in lengths if longest is None or epochs < longest]
 
 
-def _told(table: TabularBenchmark, dataset: str, metric: str, epochs: int | None, in_seconds: bool) -> BenchmarkQuery:
-    """What one length of training tells, with its times. Raises as :func:`answers` does."""
+def _at_epochs(
+    table: TabularBenchmark, dataset: str, metric: str, epochs: int | None, in_seconds: bool
+) -> BenchmarkQuery:
+    """Accuracies and times after one length of training. Raises as :func:`answers` does."""
     accuracy = table.column(dataset, metric + _end(epochs))
     kind = "train_seconds" if metric == "test_accuracy" else "valid_seconds"
     seconds = table.columns.get((dataset, kind + _end(epochs)))

@@ -1,4 +1,4 @@
-"""Tables as Parquet files: where they are kept, how they are written and read.
+"""Tables as Parquet files: the folder that keeps them, writing and reading.
 
 A file has a row for each architecture, by official index, and a column ``<dataset>:<metric>`` for each column of the
 table, besides ``architecture``, its string. What the table is stands in the file's metadata, as JSON.
@@ -29,9 +29,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def tables_directory() -> Path:
-    """Where imported tables are kept: ``HARNESS_TABLES_DIR``, else ``tables`` in the user's data folder."""
-    given = os.environ.get("HARNESS_TABLES_DIR")
-    return Path(given) if given else Path(platformdirs.user_data_dir("nas-harness", appauthor=False), "tables")
+    """The folder of imported tables: ``HARNESS_TABLES_DIR``, else ``tables`` in the user's data folder."""
+    folder = os.environ.get("HARNESS_TABLES_DIR")
+    return Path(folder) if folder else Path(platformdirs.user_data_dir("nas-harness", appauthor=False), "tables")
 
 
 def stored_tables() -> dict[str, Path]:
@@ -63,11 +63,11 @@ def write_table(table: TabularBenchmark, space: SearchSpace) -> Path:
 
     columns: dict[str, Any] = {ARCHITECTURE: [space.format(space.architecture(row)) for row in range(space.size)]}
     columns |= {f"{dataset}:{metric}": values for (dataset, metric), values in table.columns.items()}
-    facts = {"schema": SCHEMA, "space": table.space, "provenance": table.provenance}
-    data = pyarrow.table(columns).replace_schema_metadata({KEY: json.dumps(facts).encode()})
+    metadata = {"schema": SCHEMA, "space": table.space, "provenance": table.provenance}
+    data = pyarrow.table(columns).replace_schema_metadata({KEY: json.dumps(metadata).encode()})
     content = pyarrow.BufferOutputStream()
     pyarrow.parquet.write_table(data, content, compression="zstd")
-    path = free_place(table.name)
+    path = new_table_path(table.name)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         try:
@@ -83,8 +83,8 @@ def write_table(table: TabularBenchmark, space: SearchSpace) -> Path:
     return path
 
 
-def free_place(name: str) -> Path:
-    """Where a table of this name is to be stored; its folder is then there. Raises as :func:`write_table` does."""
+def new_table_path(name: str) -> Path:
+    """The path for a new table of this name, whose folder is created. Raises as :func:`write_table` does."""
     path = tables_directory() / f"{check_name(name)}{END}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,16 +107,16 @@ def read_parquet(path: Path, space: SearchSpace) -> TabularBenchmark:
 
     Raises HarnessError where it is no such file, is damaged, or is of another space.
     """
-    facts, columns = _open(path)
-    if facts["space"] != space.name or columns.size != space.size:
-        raise HarnessError(f"the table {path} is of {facts['space']}, not {space.name}")
-    return TabularBenchmark(path.stem, space.name, columns, facts["provenance"])
+    metadata, columns = _open(path)
+    if metadata["space"] != space.name or columns.size != space.size:
+        raise HarnessError(f"the table {path} is of {metadata['space']}, not {space.name}")
+    return TabularBenchmark(path.stem, space.name, columns, metadata["provenance"])
 
 
 def read_provenance(path: Path) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """A stored table's provenance and its columns as (dataset, metric). Raises as :func:`read_parquet` does."""
-    facts, columns = _open(path)
-    return facts["provenance"], list(columns)
+    metadata, columns = _open(path)
+    return metadata["provenance"], list(columns)
 
 
 class _Columns(Mapping[tuple[str, str], npt.NDArray[np.float64]]):
@@ -168,10 +168,10 @@ def _open(path: Path) -> tuple[dict[str, Any], _Columns]:
 
     try:
         file = pyarrow.parquet.ParquetFile(path)
-        facts = json.loads(file.schema_arrow.metadata[KEY])
-        if facts["schema"] != SCHEMA:
-            raise HarnessError(f"the table {path} is of version {facts['schema']!r}, which is not known here")
-        if not (isinstance(facts["provenance"], dict) and isinstance(facts["space"], str)):
+        metadata = json.loads(file.schema_arrow.metadata[KEY])
+        if metadata["schema"] != SCHEMA:
+            raise HarnessError(f"the table {path} is of version {metadata['schema']!r}, which is not known here")
+        if not (isinstance(metadata["provenance"], dict) and isinstance(metadata["space"], str)):
             raise TypeError
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, pyarrow.ArrowInvalid):
@@ -179,7 +179,7 @@ def _open(path: Path) -> tuple[dict[str, Any], _Columns]:
         raise HarnessError(f"{path} is a Parquet file, but not a table of this harness") from None
     except (pyarrow.ArrowException, OSError) as error:
         raise _damaged(path, str(error)) from None
-    return facts, _Columns(file, path)
+    return metadata, _Columns(file, path)
 
 
 def _damaged(path: Path, reason: str) -> HarnessError:

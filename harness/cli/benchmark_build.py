@@ -49,7 +49,7 @@ def build(
     """
     from harness.benchmark_builder.measuring import measure_cells, plan
     from harness.benchmark_builder.table import built_table, store_built
-    from harness.benchmarks.store import free_place
+    from harness.benchmarks.store import new_table_path
     from harness.config.seeds import read_seeds
     from harness.data.training_set import load_training_set
     from harness.progress import Bar
@@ -65,7 +65,7 @@ def build(
     test = load_test_set(dataset, data_dir)
     warn(training.warning, test.warning)
     called = name or f"{dataset}-{recipe.name}"
-    free_place(called)
+    new_table_path(called)
     planned = plan(called, space, training, test, recipe, short, read_seeds(seeds))
     with stoppable(), Bar(called, unit="cells", lines=100) as bar:
         rows = measure_cells(planned, jobs or cores(), device, data_dir, bar.set)

@@ -98,14 +98,14 @@ def _content(columns: list[tuple[str, str]]) -> str:
         "train_seconds": "training times",
     }
     datasets = dict.fromkeys(dataset for dataset, _ in columns)
-    found = {
+    content = {
         dataset: ", ".join(words for metric, words in shown.items() if (dataset, metric) in columns)
         for dataset in datasets
     }
-    if len(set(found.values())) == 1:
-        text = f"{', '.join(found)}: {next(iter(found.values()))}"
+    if len(set(content.values())) == 1:
+        text = f"{', '.join(content)}: {next(iter(content.values()))}"
     else:
-        text = "; ".join(f"{dataset}: {words}" for dataset, words in found.items())
+        text = "; ".join(f"{dataset}: {words}" for dataset, words in content.items())
     return text if any(metric == "valid_accuracy" for _, metric in columns) else f"{text}; no validation accuracy"
 
 
@@ -188,15 +188,15 @@ def _printed(facts: dict[str, Any], space: SearchSpace) -> str:
         ("parameters", f"{facts['parameters'] / 1e6:.3f} M ({network})"),
         ("FLOPs", f"{facts['flops'] / 1e6:.2f} M multiply-accumulates"),
     ]
-    for dataset, found in facts["datasets"].items():
-        low, high = found["isomorphic_range"]
+    for dataset, entry in facts["datasets"].items():
+        low, high = entry["isomorphic_range"]
         lines += [
             ("", ""),
-            (dataset, f"{found['test_accuracy']:.2f} % test accuracy"),
-            ("rank", f"{found['rank']:,} of {space.size:,}, better than {found['percentile']:.2f} % of all cells"),
-            ("regret", f"{found['regret']:.2f} points below the best cell"),
+            (dataset, f"{entry['test_accuracy']:.2f} % test accuracy"),
+            ("rank", f"{entry['rank']:,} of {space.size:,}, better than {entry['percentile']:.2f} % of all cells"),
+            ("regret", f"{entry['regret']:.2f} points below the best cell"),
         ]
-        lines += _recorded(found["recorded"])
+        lines += _recorded(entry["recorded"])
         if low < high:
             lines.append(("isomorphic", f"{low:.2f} to {high:.2f} % over these {same:,} strings: retraining noise"))
     description = textwrap.wrap(table["description"], width=84, break_on_hyphens=False)

@@ -31,8 +31,8 @@ def fetch(info: DatasetInfo, directory: Path, progress: bool) -> Path:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with FileLock(directory / f".{info.folder}.lock"):
-            if found := locate(info, directory):
-                return found
+            if complete := locate(info, directory):
+                return complete
             if folder.is_dir() and any(folder.iterdir()):
                 raise HarnessError(f"{folder} holds other files than those of {info.name}; move it away and run again")
             archive = _download(info, info.archive, directory, progress)

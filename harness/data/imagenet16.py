@@ -90,10 +90,10 @@ def read_batches(
         used = numbers <= info.classes
         images.append(pixels[used])
         labels.append(numbers[used] - 1)
-    found = sum(len(part) for part in labels)
-    if found != count:
+    total = sum(len(part) for part in labels)
+    if total != count:
         raise HarnessError(
-            f"{', '.join(files)} in {folder} hold {found:,} images of the first {info.classes} classes, but "
+            f"{', '.join(files)} in {folder} hold {total:,} images of the first {info.classes} classes, but "
             f"{info.name} has {count:,} there: they are of another data set; replace them"
         )
     return np.concatenate(images).reshape(-1, 3, info.image_size, info.image_size), np.concatenate(labels), others

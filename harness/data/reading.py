@@ -26,8 +26,8 @@ def dataset_folder(info: DatasetInfo, directory: Path, download: bool, progress:
 
     if not info.training_files:
         return directory
-    if found := locate(info, directory):
-        return found
+    if complete := locate(info, directory):
+        return complete
     if not (download and info.archive):
         raise absent(info, directory)
     from harness.data.download import fetch

@@ -39,9 +39,9 @@ def names() -> list[str]:
     return list(DATASETS)
 
 
-def data_directory(given: str | Path | None) -> Path:
-    """Where the data sets are: as given, else ``HARNESS_DATA_DIR``, else ``data`` in the working directory."""
-    return Path(given or os.environ.get("HARNESS_DATA_DIR") or "data").expanduser()
+def data_directory(path: str | Path | None) -> Path:
+    """The folder of the data sets: ``path``, else ``HARNESS_DATA_DIR``, else ``data`` in the working directory."""
+    return Path(path or os.environ.get("HARNESS_DATA_DIR") or "data").expanduser()
 
 
 def load_training_set(

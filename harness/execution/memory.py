@@ -124,15 +124,15 @@ def _searching(method: WeightSharingMethod, space: SearchSpace, protocol: Protoc
 
 def _asks_for_curvature(method: WeightSharingMethod, state: SearchState) -> bool:
     """Whether the method itself computes a Hessian, as its second epoch begins."""
-    asked = []
+    calls = []
 
     def curvature() -> float:
-        asked.append(state.epoch)
+        calls.append(state.epoch)
         return 0.0
 
     state = replace(state, epoch=1, curvature=curvature)
     method.begin_epoch(state)
-    return bool(asked)
+    return bool(calls)
 
 
 def _training(space: SearchSpace, protocol: Protocol) -> float:
@@ -168,7 +168,7 @@ def _kept(network: nn.Module, images: Tensor, *mixture: Mixture) -> float:
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         network(images, *mixture)
-    total = sum(tensor.untyped_storage().nbytes() for place, tensor in kept.items() if place not in own)
+    total = sum(tensor.untyped_storage().nbytes() for address, tensor in kept.items() if address not in own)
     return total / len(images)
 
 

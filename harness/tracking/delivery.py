@@ -135,8 +135,8 @@ def _find_or_create(run: Run, store: Store, environment: dict[str, Any]) -> Any:
 
     def find_or_create(identity: str, name: str, tags: dict[str, str]) -> str:
         tags = {**common, **tags, "harness.identity": identity}
-        found = store.find(experiment, identity)
-        return found or str(store.client.create_run(experiment, started, tags, name).info.run_id)
+        known = store.find(experiment, identity)
+        return known or str(store.client.create_run(experiment, started, tags, name).info.run_id)
 
     method = find_or_create("method-" + hashlib.sha256(label.encode()).hexdigest()[:16], label, {})
     tags = {f"environment.{key}": str(value)[:MAX_TAG] for key, value in environment.items()}

@@ -53,8 +53,8 @@ def _forms(secret: str) -> tuple[str, ...]:
 
 def _secrets(address: str) -> Iterator[str]:
     """The secrets of an address, and the part of a password that a wrong reader takes for the end of a host."""
-    if not _FILES.match(address) and (found := _USER.match(address)):
-        user, colon, password = found[2].partition(":")
+    if not _FILES.match(address) and (match := _USER.match(address)):
+        user, colon, password = match[2].partition(":")
         secret = password if colon else user  # a user alone is a token
         yield secret
         if len(part := re.split(r"[/?#]", secret, maxsplit=1)[0]) > 3:

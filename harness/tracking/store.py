@@ -50,12 +50,12 @@ class Store:
 
     def experiment(self, study: str) -> str:
         """The id of the study's experiment, created if need be. Raises :class:`TrackingError` if it was deleted."""
-        found = self.client.get_experiment_by_name(study)
-        if found is None:
+        experiment = self.client.get_experiment_by_name(study)
+        if experiment is None:
             location = (self.artifacts / study).as_uri() if self.artifacts else None
             return str(self.client.create_experiment(study, location, TRAINING))
-        self.check_experiment(found)
-        return str(found.experiment_id)
+        self.check_experiment(experiment)
+        return str(experiment.experiment_id)
 
     def check_experiment(self, experiment: Any) -> None:
         """Raise :class:`TrackingError` if an experiment was deleted in MLflow."""
@@ -67,8 +67,8 @@ class Store:
 
     def find(self, experiment: str, identity: str) -> str | None:
         """The id of the run with this ``harness.identity`` in an experiment."""
-        found = self.client.search_runs([experiment], f"tags.`harness.identity` = '{identity}'", max_results=1)
-        return str(found[0].info.run_id) if found else None
+        runs = self.client.search_runs([experiment], f"tags.`harness.identity` = '{identity}'", max_results=1)
+        return str(runs[0].info.run_id) if runs else None
 
     def run(self, run_id: str) -> Any:
         """An MLflow run, deleted or not; None where the store does not have it."""

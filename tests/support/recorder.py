@@ -1,4 +1,4 @@
-"""What a listener hears of runs, for tests; imports nothing heavy."""
+"""A listener that records the events of runs, for tests; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harness.runs.schema import Status
 
 
 class Recorder:
-    """A listener that notes what it is told."""
+    """Records starts, retries, refusals and endings."""
 
     def __init__(self) -> None:
         self.starts = 0

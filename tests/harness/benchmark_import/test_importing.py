@@ -20,7 +20,7 @@ from harness.benchmark_import.importing import import_table
 from harness.benchmark_import.nas_bench_201 import read_official
 from harness.benchmark_import.nats_bench import TRUSTED_SEED, read_nats, read_record
 from harness.benchmark_import.pickle_stream import PickleReader
-from harness.benchmark_import.records import DATASETS, MARKS, Collector, Columns, summarize_records
+from harness.benchmark_import.records import DATASETS, MARKS, Collector, Columns, summarize_record
 from harness.benchmarks.load import load_table, table_reference
 from harness.benchmarks.store import stored_tables
 from harness.benchmarks.table import EMBEDDED, TabularBenchmark
@@ -139,7 +139,7 @@ def test_trainings_that_disagree_on_flops() -> None:
     record = files.results(0, 200, dict.fromkeys(files.SETS, (777, 888)), draw)
     for (_, seed), trial in record["all_results"].items():
         trial["flop"] = 15.5 if seed == 888 else 31.0
-    loaded = PickleReader(io.BytesIO(pickle.dumps(record, 2)).read, "it", MARKS, summarize_records).load()
+    loaded = PickleReader(io.BytesIO(pickle.dumps(record, 2)).read, "it", MARKS, summarize_record).load()
     for trusted, expected in ((TRUSTED_SEED, 15_500_000), (None, 23_250_000)):
         collector = Collector(SPACE, "it", trusted)
         collector.add(0, {200: loaded})

@@ -94,12 +94,12 @@ def test_pickles_made_to_break_a_reader(content: bytes) -> None:
 def test_large_dicts_are_let_go_and_small_ones_kept() -> None:
     records = [{"curve": dict.fromkeys(range(20), 1.0), "small": {"a": 1.0}, "sum": number} for number in range(99)]
 
-    def summarize_records(record: dict[Any, Any]) -> None:
+    def summarize_record(record: dict[Any, Any]) -> None:
         del record["curve"]
 
     def load(value: Any) -> Any:
         reader = PickleReader(
-            io.BytesIO(pickle.dumps(value, 2)).read, "the file x", frozenset({"curve", "sum"}), summarize_records
+            io.BytesIO(pickle.dumps(value, 2)).read, "the file x", frozenset({"curve", "sum"}), summarize_record
         )
         return reader.load()
 
