@@ -11,7 +11,10 @@ import pytest
 import yaml
 from packaging.specifiers import SpecifierSet
 
-ROOT = Path(__file__).parents[1]
+from harness import __version__
+from tests.packaging.environments import BUILT_FROM
+from tests.support.paths import ROOT
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PYTHONS = SpecifierSet(PROJECT["project"]["requires-python"])
@@ -36,12 +39,6 @@ def supported() -> list[str]:
 def steps() -> list[tuple[str, dict[str, Any]]]:
     jobs = [(path.stem, job) for path in WORKFLOWS for job in parsed(path)["jobs"].values()]
     return [(stem, step) for stem, job in jobs for step in [job, *job.get("steps", [])]]
-
-
-def folder_of(package: str) -> Path:
-    """Where a package stands in the checkout: see setup.py."""
-    inside = ROOT.joinpath(*package.split("."))
-    return inside if inside.exists() else ROOT.joinpath(*package.split(".")[1:])
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -97,21 +94,9 @@ def test_the_image_is_handed_what_the_package_is_built_from() -> None:
     assert first == "*"
     handed = {line[1:] for line in kept if line.startswith("!")}
     assert [name for name in handed if not (ROOT / name).exists()] == []
-    project = PROJECT["project"]
-    assert handed >= {"pyproject.toml", "setup.py", "constraints.txt", project["readme"], *project["license-files"]}
-    assert handed >= {"harness", "methods", "spaces", "reports"}
+    assert handed == {*BUILT_FROM, "constraints.txt"}
 
 
-def test_every_data_file_of_a_package_is_installed() -> None:
-    globs = PROJECT["tool"]["setuptools"]["package-data"]
-    installed = {
-        file for package, patterns in globs.items() for pattern in patterns for file in folder_of(package).glob(pattern)
-    }
-    there = {
-        file
-        for folder in ("harness", "methods", "spaces", "reports")
-        for file in (ROOT / folder).rglob("*")
-        if file.is_file() and file.suffix not in {".py", ".pyc"}
-    }
-    assert there
-    assert there - installed == set()
+def test_the_citation_and_the_changelog_have_the_version() -> None:
+    assert parsed("CITATION.cff")["version"] == __version__
+    assert f"\n## {__version__} (" in text("CHANGELOG.md")
