@@ -72,7 +72,7 @@ def method_entry(method: type[Method], measured: Sequence[dict[str, str]]) -> st
     if rows := [[f"`{name}`", *row] for name, *row in settings(method)]:
         parts.append(grid(["hyper-parameter", "default", "allowed", "meaning"], rows))
     if measured:
-        head = ["protocol", "data set", "seeds", "accuracy, mean (%)", "sd", "collapsed"]
+        head = ["protocol", "data set", "seeds", "accuracy, mean (%)", "std", "collapsed"]
         parts += ["Measured:", grid(head, [list(row.values())[1:] for row in measured])]
     return "\n\n".join(parts)
 
