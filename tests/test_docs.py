@@ -18,6 +18,7 @@ import pytest
 from harness import registry
 from harness.cli.main import harness
 from harness.config import protocol
+from harness.config.settings import fields_of
 from harness.methods.base import WeightSharingMethod
 from harness.runs.schema import TraceRow
 from tests.support.paths import ROOT
@@ -100,7 +101,7 @@ def test_the_gallery_has_every_method_once_with_its_settings(generated: ModuleTy
 
 
 def test_the_protocols_are_shown_with_every_setting(generated: ModuleType) -> None:
-    settings = set(protocol.fields_of(protocol.Protocol)) - generated.NAMED
+    settings = set(fields_of(protocol.Protocol)) - generated.NAMED
     assert {row[0].strip("`") for row in generated.without_defaults(protocol.Protocol)} == settings
     shown = generated.protocols()
     assert all(shown.count(f"`{setting}`") == 1 for setting in settings)
