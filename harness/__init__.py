@@ -13,6 +13,8 @@ from harness._version import __version__
 
 if TYPE_CHECKING:
     from harness.api.cells import load_table, retrain
+    from harness.api.contracts import check
+    from harness.api.mirrors import sync
     from harness.api.searches import estimate, plan, retry, run
     from harness.api.studies import Study, evaluate, load_study
     from harness.errors import HarnessError
@@ -22,6 +24,7 @@ __all__ = [
     "HarnessError",
     "Study",
     "__version__",
+    "check",
     "estimate",
     "evaluate",
     "load_results",
@@ -31,11 +34,13 @@ __all__ = [
     "retrain",
     "retry",
     "run",
+    "sync",
 ]
 
 _MODULES = {
     "HarnessError": "harness.errors",
     "Study": "harness.api.studies",
+    "check": "harness.api.contracts",
     "estimate": "harness.api.searches",
     "evaluate": "harness.api.studies",
     "load_results": "harness.runs.results",
@@ -45,6 +50,7 @@ _MODULES = {
     "retrain": "harness.api.cells",
     "retry": "harness.api.searches",
     "run": "harness.api.searches",
+    "sync": "harness.api.mirrors",
 }
 
 if not os.path.exists(os.path.join(os.path.dirname(__file__), "methods", "__init__.py")):  # a checkout

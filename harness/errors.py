@@ -31,14 +31,14 @@ class Diverged(Exception):
 
 
 def failure(error: BaseException) -> str:
-    """An exception in one line, with the place in the code where it was raised, or from where a library was called."""
+    """An exception in one line, with the where in the code where it was raised, or from where a library was called."""
     raised = traceback.extract_tb(error.__traceback__)
     frames = [frame for frame in raised if not LIBRARY.search(frame.filename)] or raised
-    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    if isinstance(error, SyntaxError):  # which says its own place
-        place = ""
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    if isinstance(error, SyntaxError):  # which says its own where
+        where = ""
     text = " ".join(_message(error).split())
-    return f"{type(error).__name__}: {text[:300]}{place}" if text else f"{type(error).__name__}{place}"
+    return f"{type(error).__name__}: {text[:300]}{where}" if text else f"{type(error).__name__}{where}"
 
 
 def _message(error: BaseException) -> str:

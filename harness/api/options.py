@@ -58,8 +58,8 @@ def takes_study_options(function: Callable[[StudyOptions], Result_co]) -> TakesS
 
     @functools.wraps(function)
     def called(methods: Any = None, *, config: str | Path | None = None, **options: Any) -> Result_co:
-        given = {"methods": methods, **options} if methods is not None else options
-        return function(options_of(config, given))
+        named = {"methods": methods, **options} if methods is not None else options
+        return function(options_of(config, named))
 
     fields = StudyOptions.model_fields
     defaults = {name: info.get_default(call_default_factory=True) for name, info in fields.items()}
@@ -74,6 +74,6 @@ def takes_study_options(function: Callable[[StudyOptions], Result_co]) -> TakesS
     return called
 
 
-def options_of(config: str | Path | None, given: Mapping[str, Any]) -> StudyOptions:
+def options_of(config: str | Path | None, options: Mapping[str, Any]) -> StudyOptions:
     """Options over those of a file. Raises :class:`HarnessError` as :meth:`StudyOptions.read` does."""
-    return StudyOptions.read(given, {} if config is None else read_config(Path(config)))
+    return StudyOptions.read(options, {} if config is None else read_config(Path(config)))

@@ -1,60 +1,41 @@
-"""``harness check``: hold methods to what every method must keep to."""
+"""``harness check``: hold methods to the contract of all methods."""
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 
 import click
-
-from harness.errors import HarnessError, failure
 
 
 @click.command("check")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 def check_command(names: tuple[str, ...]) -> None:
-    """Hold methods to what every method must keep to; yours, too, once its package is installed.
+    """Check that methods keep to the contract of all methods; yours too, once its package is installed.
 
-    Each check is a small search or two. One that does not apply says why.
+    Each check is a small search or two. A check that does not apply says why.
 
     Exit code: 0 all kept to it, 1 some did not, 2 wrong usage or input.
     """
     from harness.registry import get_plugin, methods
 
     entries = dict.fromkeys(get_plugin("method", name, methods()) for name in names)
-    kept = [_keeps(entry.name, f"{entry.provider}, {entry.target.rstrip(':')}") for entry in entries]
+    kept = [_print_checks(entry.name, f"{entry.provider}, {entry.target.rstrip(':')}") for entry in entries]
     if not all(kept):
         sys.exit(1)
 
 
-def _keeps(name: str, where: str) -> bool:
-    """Print a method's checks; whether it keeps to the contract. Whatever one raises, the others go on."""
-    from harness.contract import Broken, NotApplicable
-    from harness.contract.checks import checks, contract_of
-    from harness.registry import get_method
-    from harness.study.configure import configure
+def _print_checks(name: str, where: str) -> bool:
+    """Print a method's checks as they are made; returns whether the method keeps to the contract."""
+    from harness.api.contracts import each_check
 
     click.echo(f"{name} ({where})")
-    try:
-        method = get_method(name)
-        configure([name], {})  # a default that is refused would fail every check alike
-    except HarnessError as error:
-        click.echo(f"  FAIL  it can be loaded: {error}\n{name}: cannot be checked")
+    counts: Counter[str] = Counter()
+    for result in each_check(name):
+        counts[result.verdict] += 1
+        click.echo(f"  {result.verdict:4}  {result.title}" + f"\n          {result.reason}" * bool(result.reason))
+    if not counts["ok"] and counts.total() == 1:
+        click.echo(f"{name}: cannot be checked")
         return False
-    counts = {"ok": 0, "n/a": 0, "FAIL": 0}
-    contract = contract_of(method)
-    for title, check in checks(contract):
-        try:
-            contract.setup_method()
-            check()
-            verdict, why = "ok", ""
-        except NotApplicable as reason:
-            verdict, why = "n/a", f"not applicable: {reason}"
-        except (Broken, HarnessError) as error:
-            verdict, why = "FAIL", str(error)
-        except Exception as error:  # of the plug-in
-            verdict, why = "FAIL", failure(error)
-        counts[verdict] += 1
-        click.echo(f"  {verdict:4}  {title}" + f"\n          {why}" * bool(why))
-    passed, apart, failed = counts.values()
-    click.echo(f"{name}: {passed} checks passed, {failed} failed, {apart} not applicable")
-    return passed > 0 and not failed
+    click.echo(f"{name}: {counts['ok']} checks passed, {counts['FAIL']} failed, {counts['n/a']} not applicable")
+    return counts["ok"] > 0 and not counts["FAIL"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 
 import click
@@ -54,6 +55,20 @@ class Verbs(click.Group):
 @click.version_option(__version__, prog_name="harness")
 def harness() -> None:
     """Compare neural architecture search methods under one supernet, budget and set of seeds."""
+    logger = logging.getLogger("harness")
+    if not any(isinstance(handler, Messages) for handler in logger.handlers):
+        logger.addHandler(Messages())
+        logger.propagate = False
+
+
+class Messages(logging.Handler):
+    """Prints warnings of the library on the standard error stream, after the program's name."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"harness: {record.getMessage()}", err=True)
 
 
 def main() -> None:

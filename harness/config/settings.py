@@ -130,25 +130,25 @@ def changed(file: Named, key: str, value: Any) -> dict[str, Any]:
     known = fields_of(type(file))
     *sections, field = key.split(".")
     settings = file.model_dump()
-    place: Any = settings
+    inner: Any = settings
     for section in sections:
-        place = place.get(section) if isinstance(place, dict) else None
-    if not isinstance(place, dict) or not {key, ".".join(sections)} & set(known):
+        inner = inner.get(section) if isinstance(inner, dict) else None
+    if not isinstance(inner, dict) or not {key, ".".join(sections)} & set(known):
         raise HarnessError(unknown("setting", key, known))
-    place[field] = value
+    inner[field] = value
     return settings
 
 
 def fields_of(model: type[Section]) -> list[str]:
     """All settings by their dotted names."""
-    found = []
+    names = []
     for name, info in model.model_fields.items():
         kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, Section):
-            found += [f"{name}.{part}" for part in kind.model_fields]
+            names += [f"{name}.{part}" for part in kind.model_fields]
         else:
-            found.append(name)
-    return found
+            names.append(name)
+    return names
 
 
 def split_override(override: str) -> tuple[str, Any]:

@@ -95,8 +95,8 @@ class Retraining:
             threads=threads,
         )
         config["identity"] = training_identity(config)
-        place = folder_name(config["label"])
-        folder = RunFolder(self.runs / TRAININGS / place / f"seed-{seed}-{config['identity']}")
+        label = folder_name(config["label"])
+        folder = RunFolder(self.runs / TRAININGS / label / f"seed-{seed}-{config['identity']}")
         return PlannedRun(folder, folder.read_json("config.json") or config, state_of(folder))
 
     def carry_out(self, cells: Sequence[Architecture], how: HowToTrain) -> None:
@@ -141,10 +141,10 @@ class Retraining:
             return False
         known = run.evaluation or RunEvaluation(table={}, accuracy={})
         retrained = {self.training.name: self.accuracies(cell)}
-        found = {**known, "retrained": retrained, "recipe": self.recipe.title}
-        if known == found:
+        evaluation = {**known, "retrained": retrained, "recipe": self.recipe.title}
+        if known == evaluation:
             return False
-        run.write_json("evaluation.json", found)
+        run.write_json("evaluation.json", evaluation)
         return True
 
 
@@ -166,16 +166,16 @@ def prepare(
     Raises :class:`HarnessError` for a recipe that is unknown or impossible with this data set, and where the test set
     is not there.
     """
-    found = recipe_for(training, recipe, overrides)
+    chosen = recipe_for(training, recipe, overrides)
     test = load_test_set(training.name, data_directory, download=False)
-    return Retraining(runs, space, found, training, test, seeds)
+    return Retraining(runs, space, chosen, training, test, seeds)
 
 
 def recipe_for(training: TrainingSet, name: str | None, overrides: Overrides) -> Recipe:
     """The recipe named, or the default for a data set. Raises :class:`HarnessError` as :func:`prepare` does."""
-    found = load_recipe(name or ("short" if training.name == "digits" else "nas-bench-201"), overrides)
-    check_trainable(training, found)
-    return found
+    recipe = load_recipe(name or ("short" if training.name == "digits" else "nas-bench-201"), overrides)
+    check_trainable(training, recipe)
+    return recipe
 
 
 def check_trainable(training: TrainingSet, recipe: Recipe) -> None:

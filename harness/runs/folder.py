@@ -82,36 +82,36 @@ class RunFolder:
     @property
     def config(self) -> RunConfig:
         """What was run."""
-        found: RunConfig = self.read_json("config.json")
-        return found
+        config: RunConfig = self.read_json("config.json")
+        return config
 
     @property
     def result(self) -> RunResult | None:
         """How it ended, or None while it has not."""
-        found: RunResult | None = self.read_json("result.json")
-        return found
+        result: RunResult | None = self.read_json("result.json")
+        return result
 
     def add_attempt(self, attempt: Attempt) -> None:
         """Add an entry to ``attempts.json``."""
         self.write_json("attempts.json", [*(self.read_json("attempts.json") or []), attempt])
 
     @property
-    def last_diagnosed(self) -> LastDiagnostics:
+    def last_diagnostics(self) -> LastDiagnostics:
         """What was measured of its supernet after the last epoch; empty where nothing was."""
-        found: LastDiagnostics | None = self.read_json("diagnostics.json")
-        return found or LastDiagnostics()
+        diagnostics: LastDiagnostics | None = self.read_json("diagnostics.json")
+        return diagnostics or LastDiagnostics()
 
     @property
     def ranking(self) -> SupernetRanking | None:
         """What its supernet said of a sample of cells, or None where that was not asked for."""
-        found = self.last_diagnosed
-        return SupernetRanking(indices=found["indices"], accuracies=found["accuracies"]) if "indices" in found else None
+        last = self.last_diagnostics
+        return SupernetRanking(indices=last["indices"], accuracies=last["accuracies"]) if "indices" in last else None
 
     @property
     def evaluation(self) -> RunEvaluation | None:
         """Its table accuracies, or None where not looked up."""
-        found: RunEvaluation | None = self.read_json("evaluation.json")
-        return found
+        evaluation: RunEvaluation | None = self.read_json("evaluation.json")
+        return evaluation
 
 
 def folder_name(label: str) -> str:

@@ -74,8 +74,8 @@ class Run:
     @property
     def retrained(self) -> dict[str, list[float]]:
         """Test accuracies (%) of the final derived cell trained from scratch, by dataset; without failed trainings."""
-        found = self.evaluation.get("retrained", {}) if self.evaluation and self.status == "finished" else {}
-        finished = {dataset: [value for value in values if value is not None] for dataset, values in found.items()}
+        retrained = self.evaluation.get("retrained", {}) if self.evaluation and self.status == "finished" else {}
+        finished = {dataset: [value for value in values if value is not None] for dataset, values in retrained.items()}
         return {dataset: values for dataset, values in finished.items() if values}
 
 
@@ -128,16 +128,16 @@ def find_study(name: str | Path | None = None, runs: str | Path | None = None) -
 def load_study(name: str | Path | None = None, runs: str | Path | None = None) -> StudyRuns:
     """Read a study; see :func:`find_study`."""
     path = find_study(name, runs)
-    found: list[Run] = []
+    every: list[Run] = []
     for file in sorted(path.glob("*/*/config.json")):
         folder = RunFolder(file.parent)
-        found.append(Run(file.parent, folder.config, folder.result, folder.read_trace(), folder.evaluation))
+        every.append(Run(file.parent, folder.config, folder.result, folder.read_trace(), folder.evaluation))
     newest: dict[tuple[str, int], Run] = {}
-    for run in sorted(found, key=lambda run: (run.path / "config.json").stat().st_mtime):
+    for run in sorted(every, key=lambda run: (run.path / "config.json").stat().st_mtime):
         newest[run.label, run.seed] = run
     kept = sorted(newest.values(), key=lambda run: (run.label, run.seed))
     info = RunFolder(path).read_json("study.json")
-    return StudyRuns(path, info, kept, [run for run in found if run not in kept])
+    return StudyRuns(path, info, kept, [run for run in every if run not in kept])
 
 
 def frame(study: StudyRuns) -> pd.DataFrame:

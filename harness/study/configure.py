@@ -127,6 +127,7 @@ def check_possible(method: Method, space: SearchSpace, protocol: Protocol, train
             with torch.device("meta"):
                 make_supernet(method, space, protocol, training.classes)
             alphas = returned(method.initial_alphas(space, torch.Generator()), "initial_alphas")
+            returned(method.initial_memory(space, torch.Generator()), "initial_memory")
         except SpaceError as error:
             raise HarnessError(f"{method.label()} under protocol {protocol.name}: {error}") from None
         except Exception as error:  # of the plug-in

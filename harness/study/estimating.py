@@ -1,7 +1,7 @@
 """What runs would cost, from a few steps of each method measured on this machine under the protocol of the runs.
 
 Every method is measured in a process of its own, as its runs would be, with nothing written but a temporary folder.
-Steps are taken at :data:`MOMENTS` places spread over the run, so that what changes during a run, such as PC-DARTS's
+Steps are taken at :data:`MOMENTS` sampled spread over the run, so that what changes during a run, such as PC-DARTS's
 warm-up without α steps, counts by its share.
 """
 
@@ -215,10 +215,10 @@ def _gradient_seconds(search: WeightSharingSearch, epochs: int, diagnostics: Dia
         _run_epoch(search, 0)
     asked = 0
     moments = min(MOMENTS, epochs)
-    places = [(2 * moment + 1) * epochs // (2 * moments) for moment in range(moments)]
-    timed = {place: _timed(search, place) for place in places}
+    sampled = [(2 * moment + 1) * epochs // (2 * moments) for moment in range(moments)]
+    timed = {epoch: _timed(search, epoch) for epoch in sampled}
     steps = sum(seconds for seconds, _ in timed.values()) / moments
-    usual = [seconds for place, (_, seconds) in timed.items() if place < epochs - 1]
+    usual = [seconds for epoch, (_, seconds) in timed.items() if epoch < epochs - 1]
     derivation = sum(usual) / max(1, len(usual))
     curvatures = epochs * asked / moments * _seconds(curvature) if asked else 0.0
     _, last = _timed(search, epochs - 1)  # where some methods choose between candidates

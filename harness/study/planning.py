@@ -212,7 +212,7 @@ def plan_runs(
         threads=threads,
     )
     described = [_of_method(common, method, protocol, query, latencies) for method in methods]
-    return [_planned(study, config, seed, told, custom) for seed in seeds for config, told, custom in described]
+    return [_planned(study, config, seed, own, custom) for seed in seeds for config, own, custom in described]
 
 
 def _of_method(

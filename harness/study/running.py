@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -24,6 +25,8 @@ from harness.study.planned_run import PlannedRun, prepare_folder, state_of
 from harness.tracking.delivery import Draw
 from harness.tracking.metrics import Accuracy
 from harness.tracking.mirror import Mirror
+
+logger = logging.getLogger("harness")
 
 
 def run_planned(
@@ -149,7 +152,7 @@ class _StudyListener:
             if run not in todo:
                 checkpoint.delete(run.folder.path)  # its worker may have been killed before it could
                 self._look_up(run.folder)
-                self._screen.say(f"{run.name}: {self._outcome(run.folder)} (cached)")
+                self._say(f"{run.name}: {self._outcome(run.folder)} (cached)")
                 self.unfinished += run.state != "finished"
                 self._touch(run.folder)
 
@@ -157,7 +160,7 @@ class _StudyListener:
         planned = self._runs[run.path]
         rows = run.read_trace() if checkpoint.existing(run.path) else []
         if rows:
-            self._screen.say(f"{planned.name}: goes on after epoch {len(rows)} of {planned.config['epochs']}")
+            self._say(f"{planned.name}: goes on after epoch {len(rows)} of {planned.config['epochs']}")
         if run.path not in self._shown:
             self._shown[run.path] = self._screen.add_run(planned.name, planned.config["epochs"])
         self._screen.resume_run(self._shown[run.path], len(rows))
@@ -179,24 +182,29 @@ class _StudyListener:
         self._screen.describe_run(self._shown[run.path], row["train_loss"], skips, self._accuracy(run, row))
 
     def noted(self, run: RunFolder, text: str) -> None:
-        self._screen.say(f"{self._runs[run.path].name}: {text}")
+        self._say(f"{self._runs[run.path].name}: {text}")
 
     def retried(self, run: RunFolder, reason: str) -> None:
-        self._screen.say(f"{self._runs[run.path].name}: {reason}")
+        self._say(f"{self._runs[run.path].name}: {reason}")
 
     def ended(self, run: RunFolder, status: Status, reason: str) -> None:
         if status in OVER:
             checkpoint.delete(run.path)  # as above
         self._look_up(run)
         self._screen.end_run(self._shown.pop(run.path))
-        self._screen.say(f"{self._runs[run.path].name}: {self._outcome(run)}")
+        self._say(f"{self._runs[run.path].name}: {self._outcome(run)}")
         self.unfinished += status != "finished"
         self._touch(run)
 
     def refused(self, run: RunFolder, reason: str) -> None:
         self._screen.end_run(self._shown.pop(run.path))
-        self._screen.say(f"{self._runs[run.path].name}: stopped: {reason}")
+        self._say(f"{self._runs[run.path].name}: stopped: {reason}")
         self.unfinished += 1
+
+    def _say(self, text: str) -> None:
+        """Show a line, and log it for a program that embeds the harness."""
+        self._screen.say(text)
+        logger.info("%s", text)
 
     def _touch(self, run: RunFolder) -> None:
         if self._mirror:
@@ -211,7 +219,7 @@ class _StudyListener:
         if self._table is None:
             return ""
         searched = self._runs[run.path].config["dataset"]
-        shown = [name for place, name in enumerate(self._table.datasets) if place == 0 or name == searched]
+        shown = [name for position, name in enumerate(self._table.datasets) if position == 0 or name == searched]
         return ", ".join(f"{name} {self._table.test_accuracy(name)[row['index']]:.2f} %" for name in shown)
 
     def _outcome(self, run: RunFolder) -> str:

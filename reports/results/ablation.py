@@ -87,7 +87,7 @@ def perturbation(comparison: Comparison, seed: SeedResult) -> Floats | None:
 
     The shape is (edges, operations).
     """
-    lost = np.array(RunFolder(seed.run.path).last_diagnosed.get("perturbation", []), dtype=float)
+    lost = np.array(RunFolder(seed.run.path).last_diagnostics.get("perturbation", []), dtype=float)
     shape = (len(comparison.space.edges), len(comparison.space.operations))
     return lost if lost.shape == shape and np.isfinite(lost).all() else None
 

@@ -175,7 +175,7 @@ def test_each_measurement_can_be_switched_off(switch: str, left: set[str]) -> No
 def test_what_is_measured_last_can_be_switched_off(switches: list[str], left: set[str], tmp_path: Path) -> None:
     folder = start(tmp_path, "darts", *CHEAP, *(f"diagnostics.{switch}" for switch in switches))
     run(folder)
-    assert set(folder.last_diagnosed) == left
+    assert set(folder.last_diagnostics) == left
     assert (folder.path / "diagnostics.json").exists() == bool(left)
     assert (folder.ranking is None) == ("indices" not in left)
 
