@@ -55,7 +55,7 @@ def answers(
         )
     by_epochs = {epochs: _at_epochs(table, dataset, metric, epochs, settings.evaluations is None) for epochs in less}
     full = _at_epochs(table, dataset, metric, settings.epochs, settings.evaluations is None)
-    return replace(full, shorter=by_epochs, oracle=oracle)
+    return replace(full, lower_fidelities=by_epochs, oracle=oracle)
 
 
 def _end(epochs: int | None) -> str:

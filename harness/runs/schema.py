@@ -162,7 +162,7 @@ class LastDiagnostics(TypedDict, total=False):
 
     indices: list[int]  # with ``accuracies``: see SupernetRanking
     accuracies: list[float]
-    perturbation: list[list[float]]  # (edges, operations): see Diagnosis.perturbation
+    perturbation: list[list[float]]  # (edges, operations): see SupernetDiagnostics.perturbation
 
 
 class RetrainedFields(TypedDict, total=False):

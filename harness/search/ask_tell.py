@@ -12,7 +12,7 @@ from harness.methods.base import Evaluation, Passes, Query, QueryMethod, QuerySt
 from harness.random_streams import Streams, stream
 from harness.runs.schema import TraceRow
 from harness.search.cost import Cost
-from harness.search.epoch import Mean, returned, trace_row
+from harness.search.epoch import Mean, check_returned, trace_row
 from harness.search.memory import load_memory_state, memory_state
 from harness.spaces.base import Architecture, SearchSpace
 
@@ -29,7 +29,7 @@ class AskTellSearch:
         """Begin a search; ``lower_fidelities`` are the epochs of the trainings there are besides the full one."""
         self.method, self.space = method, space
         self.streams = Streams(seed)
-        memory = returned(method.initial_memory(space, stream(seed, "memory")), "initial_memory")
+        memory = check_returned(method.initial_memory(space, stream(seed, "memory")), "initial_memory")
         self.state = QueryState(space, [], self.streams["method"], lower_fidelities, memory)
         self.cost = Cost(device)
         self.passes = Passes()
@@ -45,7 +45,7 @@ class AskTellSearch:
         """The cell that is evaluated next, and its training."""
         if self._proposed is None:
             with self.cost.timing("derivation"):
-                answer = returned(self.method.ask(self.state), "ask")
+                answer = check_returned(self.method.ask(self.state), "ask")
             query = answer if isinstance(answer, Query) else Query(cast(Architecture, answer))
             self._proposed = query._replace(architecture=self.space.validate(query.architecture))
         return self._proposed
@@ -74,7 +74,7 @@ class AskTellSearch:
             epoch, self.space, best, self.cost, self.passes, trained=trained, valid=(None, accuracy), alpha=None
         )
 
-    def last_diagnosis(self) -> None:
+    def final_diagnostics(self) -> None:
         """Nothing: there is no supernet to measure."""
 
     def alphas(self) -> dict[str, Any]:

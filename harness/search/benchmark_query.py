@@ -1,8 +1,8 @@
-"""What a table tells a query-based search: validation accuracies and what seeing them costs, and nothing else.
+"""The part of a tabular benchmark that a query-based search may see: validation accuracies and training times.
 
-Made by the command from the table, and handed to the search in a file of the run's folder: no search opens a table.
-Where the user asks for an oracle, a table without validation accuracies tells test accuracies in their place, and the
-runs say so.
+The command makes it from the table and hands it to the search in a file of the run's folder; no search opens a table.
+If the user asks for an oracle, a table without validation accuracies gives test accuracies instead, and the runs say
+so.
 """
 
 from __future__ import annotations
@@ -12,41 +12,38 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.errors import HarnessError
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True, eq=False)
 class BenchmarkQuery:
-    """Validation accuracy (%) and seconds of training and validating, of every cell by official index.
+    """The validation accuracy (%) of every cell, and the seconds of training and validating it, by official index.
 
     Attributes:
-        valid_accuracy: (size of the space,); of an oracle, the test accuracy.
-        seconds: (size of the space,); None where the table has no training times.
-        shorter: the same after shorter trainings, by their epochs, ascending; for multi-fidelity methods alone.
-        oracle: whether test accuracies stand in the place of validation accuracies.
+        valid_accuracy: (size of the space,); the test accuracy where ``oracle`` is true.
+        seconds: (size of the space,); None if the table has no training times.
+        lower_fidelities: the same after fewer epochs of training, by their number, ascending; for multi-fidelity
+            methods alone.
+        oracle: test accuracies stand in the place of validation accuracies.
     """
 
     valid_accuracy: npt.NDArray[np.float64]
     seconds: npt.NDArray[np.float64] | None
-    shorter: Mapping[int, BenchmarkQuery] = field(default_factory=dict)
+    lower_fidelities: Mapping[int, BenchmarkQuery] = field(default_factory=dict)
     oracle: bool = False
 
-    def after(self, epochs: int | None) -> BenchmarkQuery:
-        """What is told of trainings of so many epochs; None: of the full ones."""
-        return self if epochs is None else self.shorter[epochs]
+    def at_epochs(self, epochs: int | None) -> BenchmarkQuery:
+        """Return the results of trainings of so many epochs; None: of full trainings."""
+        return self if epochs is None else self.lower_fidelities[epochs]
 
     @property
-    def in_full(self) -> BenchmarkQuery:
-        """The same without the shorter trainings."""
-        return replace(self, shorter={})
+    def full_fidelity(self) -> BenchmarkQuery:
+        """The same without the lower fidelities."""
+        return replace(self, lower_fidelities={})
 
     @property
     def digest(self) -> str:
@@ -54,13 +51,13 @@ class BenchmarkQuery:
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def to_bytes(self) -> bytes:
-        """As a file for :meth:`read`: arrays one after the other, in numpy's format.
+        """Return the content of a file for :meth:`read`: arrays one after the other, in numpy's format.
 
-        Those of shorter trainings follow their epochs, an array without dimensions.
+        The arrays of a lower fidelity follow its epochs, an array without dimensions.
         """
         arrays = [self.valid_accuracy, self.seconds]
-        for epochs, told in self.shorter.items():
-            arrays += [np.array(epochs), told.valid_accuracy, told.seconds]
+        for epochs, results in self.lower_fidelities.items():
+            arrays += [np.array(epochs), results.valid_accuracy, results.seconds]
         content = io.BytesIO()
         for array in arrays:
             if array is not None:
@@ -69,7 +66,7 @@ class BenchmarkQuery:
 
     @classmethod
     def read(cls, path: Path) -> BenchmarkQuery:
-        """From a file that :meth:`to_bytes` filled. Raises :class:`HarnessError` where it cannot be read."""
+        """Read a file that :meth:`to_bytes` filled. Raises :class:`HarnessError` if it cannot be read."""
         groups: dict[int, list[npt.NDArray[np.float64]]] = {0: []}
         try:
             content = io.BytesIO(path.read_bytes())
@@ -79,7 +76,9 @@ class BenchmarkQuery:
                     groups[list(groups)[-1]].append(array)
                 else:
                     groups[int(array)] = []
-            found = {epochs: cls(told[0], told[1] if told[1:] else None) for epochs, told in groups.items()}
+            fidelities = {
+                epochs: cls(arrays[0], arrays[1] if arrays[1:] else None) for epochs, arrays in groups.items()
+            }
         except (OSError, ValueError, EOFError, IndexError) as error:
             raise HarnessError(f"{path} cannot be read ({error}); start the run over with --fresh") from None
-        return replace(found.pop(0), shorter=found)
+        return replace(fidelities.pop(0), lower_fidelities=fidelities)

@@ -1,4 +1,4 @@
-"""What a search costs: seconds in parts, and memory. Both survive a resumed run. Diagnostics are no part of either."""
+"""The cost of a search: seconds in parts, and peak memory, which both survive a resumed run, without diagnostics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import torch
 
-Part = Literal["weight", "alpha", "derivation", "diagnostics"]
+CostPart = Literal["weight", "alpha", "derivation", "diagnostics"]
 
 
 class Cost:
@@ -21,22 +21,22 @@ class Cost:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self.seconds: dict[Part, float] = {"weight": 0.0, "alpha": 0.0, "derivation": 0.0, "diagnostics": 0.0}
+        self.seconds: dict[CostPart, float] = {"weight": 0.0, "alpha": 0.0, "derivation": 0.0, "diagnostics": 0.0}
         self._earlier_peak = 0.0
         self._memory = _Memory(device)
 
     @contextmanager
-    def timing(self, part: Part) -> Iterator[None]:
-        """Count the time of a block as ``part``; on a GPU the block's kernels included."""
+    def timing(self, part: CostPart) -> Iterator[None]:
+        """Count the time of a block as ``part``; on a GPU with the kernels that the block started."""
         start = self._now()
         yield
         self.seconds[part] += self._now() - start
 
     @contextmanager
-    def apart(self) -> Iterator[None]:
-        """Count the time of a block as ``diagnostics``, and its memory nowhere, what stays of it included."""
+    def excluded(self) -> Iterator[None]:
+        """Count the time of a block as ``diagnostics``, and its memory nowhere, not even what it leaves allocated."""
         self._earlier_peak = self.peak_memory_mib
-        with self._memory.apart(), self.timing("diagnostics"):
+        with self._memory.excluded(), self.timing("diagnostics"):
             yield
 
     def _now(self) -> float:
@@ -51,7 +51,7 @@ class Cost:
 
     @property
     def peak_memory_mib(self) -> float:
-        """Peak memory so far, of this process and of those it resumes."""
+        """Peak memory so far, of this process and of the earlier ones of the same run."""
         return max(self._earlier_peak, self._memory.peak_mib())
 
     def state_dict(self) -> dict[str, Any]:
@@ -72,13 +72,13 @@ class _Memory:
         self._before = self._restart()
 
     @contextmanager
-    def apart(self) -> Iterator[None]:
+    def excluded(self) -> Iterator[None]:
         before = self._restart()
         yield
         self._before += max(0.0, self._restart() - before)
 
     def _restart(self) -> float:
-        """Forget the peak so far where the system can (a GPU, Linux); the bytes held now, elsewhere the old peak."""
+        """Reset the peak if the system can (a GPU, Linux). Return the bytes held now, elsewhere the old peak."""
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
             return float(torch.cuda.memory_allocated(self._device))
@@ -92,13 +92,16 @@ class _Memory:
 
 
 def _trim() -> None:
-    """Hand memory that is free but kept by the C library back to the system: what uses it later would not count."""
+    """Give memory that the C library keeps free back to the system: its later use would not raise the peak."""
     with suppress(OSError, AttributeError):  # only glibc can
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def resident_peak(reset: bool = False) -> float:
-    """This process's peak resident memory in bytes; with ``reset``, from now on where the system can (Linux)."""
+    """Return this process's peak resident memory in bytes; with ``reset``, from now on if the system can (Linux).
+
+    Written by hand, because psutil gives no peak on Linux and macOS, and ``ru_maxrss`` cannot be reset.
+    """
     status = Path("/proc/self/status")
     try:
         if reset:

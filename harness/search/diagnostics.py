@@ -1,12 +1,12 @@
-"""Diagnostics: what is measured beside the search of a gradient method, and never part of it.
+"""Diagnostics of a supernet: measured beside the search of a weight-sharing method, and never part of it.
 
-A search with diagnostics and one without are the same, bit for bit: whatever is drawn at random comes from streams of
-its own, the running statistics of batch normalisation are put back, no optimiser steps and no gradient is kept. Time
-and memory count as no search cost, and what is computed is in no count of passes. Nothing here sees a table: how well
-the supernet ranks cells is said by the report, which knows the table.
+A search with diagnostics and one without are the same, bit for bit: random numbers come from streams of their own, the
+running statistics of batch normalisation are restored, no optimizer steps and no gradient is kept. Time and memory
+count as no search cost, and no pass is counted. Nothing here sees a table: the report, which has one, says how well the
+supernet ranks cells.
 
-Everywhere batch normalisation uses the statistics of the images at hand, in stem and head too: running statistics are
-those of the mixture that was trained, and would be wrong for a single path through the supernet.
+Batch normalisation always uses the statistics of the images at hand, in stem and head too: running statistics are those
+of the mixture that was trained, and would be wrong for a single path through the supernet.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from harness.runs.schema import DiagnosticFields, LastDiagnostics
 from harness.spaces.base import Architecture, Mixture, SearchSpace
 
 TOLERANCE = 1e-4
-"""Of the residual that Lanczos's method may leave, relative to the largest absolute eigenvalue."""
+"""Largest residual of Lanczos's method, relative to the largest absolute eigenvalue."""
 
 NO_HESSIAN = "leave it out with: --fresh --set diagnostics.hessian=false"
-"""What to do where the Hessian is a diagnostic alone."""
+"""Advice to a user who needs the Hessian as a diagnostic alone."""
 
 
-class Diagnosis:
+class SupernetDiagnostics:
     """The measurements of one search.
 
     Args:
         method: of the search.
-        search: only read; where it has no α of shape (edges, operations) nothing is measured.
+        state: of the search, only read; if it has no α of shape (edges, operations), nothing is measured.
         valid: the search-validation half.
-        settings: what is measured, and when.
+        settings: the measurements, and how often they are made.
         seed: of the run.
     """
 
@@ -54,27 +54,27 @@ class Diagnosis:
         self._valid, self._seed = valid, seed
 
     def due(self, epoch: int) -> bool:
-        """Whether anything is measured after an epoch, from 0."""
+        """Tell if anything is measured after an epoch, from 0."""
         wanted = self._possible and (self.settings.gap or self.settings.hessian)
         return wanted and ((epoch + 1) % self.settings.every == 0 or epoch + 1 == self.state.epochs)
 
     def measure(self, cell: Architecture) -> DiagnosticFields:
-        """Everything that the settings ask for, of the search as it is now; ``cell`` is the derived one.
+        """Measure everything that the settings ask for, of the search as it is now; ``cell`` is the derived one.
 
         Raises :class:`HarnessError` where the supernet is not twice differentiable or the memory does not suffice.
         """
-        found = DiagnosticFields()
-        with undisturbed(self.state.supernet):
-            mixture = steady_mixture(self.method, self.state)
+        fields = DiagnosticFields()
+        with preserve_buffers(self.state.supernet):
+            mixture = deterministic_mixture(self.method, self.state)
             if self.settings.gap:
-                found["mixture_accuracy"] = self.accuracy(mixture)
-                found["derived_accuracy"] = self.accuracy(single_path(mixture, cell))
+                fields["mixture_accuracy"] = self.accuracy(mixture)
+                fields["derived_accuracy"] = self.accuracy(single_path(mixture, cell))
             if self.settings.hessian:
-                found["hessian_eigenvalue"] = self.eigenvalue(mixture, Passes())
-        return found
+                fields["hessian_eigenvalue"] = self.eigenvalue(mixture, Passes())
+        return fields
 
     def eigenvalue(self, mixture: Mixture, passes: Passes, otherwise: str = NO_HESSIAN) -> float | None:
-        """See :func:`largest_eigenvalue`, of the loss under a mixture on one batch; counted in ``passes``."""
+        """Compute :func:`largest_eigenvalue` of the loss under a mixture on one batch; ``passes`` counts it."""
         chosen = self._drawn(self._valid.batch_size, "batch")
         (batch,) = replace(chosen, batch_size=len(chosen)).in_order()
         loss = F.cross_entropy(self.state.supernet(batch.images, mixture), batch.labels)
@@ -83,28 +83,28 @@ class Diagnosis:
         return largest_eigenvalue(loss, self.state.alpha, passes, otherwise)
 
     @property
-    def due_last(self) -> bool:
-        """Whether anything is measured after the last epoch alone."""
+    def due_at_end(self) -> bool:
+        """Tell if anything is measured only after the last epoch."""
         return self._possible and (self._ranks or self.settings.perturbation)
 
     @property
     def _ranks(self) -> bool:
-        """Whether cells are ranked: not where there are too many for any table that could say how they rank."""
+        """Tell if cells are ranked: not in spaces too large for a table, which alone could say how they rank."""
         return self.settings.ranking_cells > 0 and self.state.space.enumerable
 
-    def measure_last(self) -> LastDiagnostics:
-        """Everything that the settings ask for at the end of the search."""
-        found = LastDiagnostics()
+    def measure_final(self) -> LastDiagnostics:
+        """Measure everything that the settings ask for at the end of the search."""
+        measured = LastDiagnostics()
         space = self.state.space
-        with undisturbed(self.state.supernet):
-            mixture = steady_mixture(self.method, self.state)
+        with preserve_buffers(self.state.supernet):
+            mixture = deterministic_mixture(self.method, self.state)
             if self._ranks:
                 cells = sample_cells(space, self.settings.ranking_cells)
-                found["indices"] = [space.index(cell) for cell in cells]
-                found["accuracies"] = [self.accuracy(single_path(mixture, cell)) for cell in cells]
+                measured["indices"] = [space.index(cell) for cell in cells]
+                measured["accuracies"] = [self.accuracy(single_path(mixture, cell)) for cell in cells]
             if self.settings.perturbation:
-                found["perturbation"] = self._perturbation(mixture)
-        return found
+                measured["perturbation"] = self._perturbation(mixture)
+        return measured
 
     def _perturbation(self, mixture: Mixture) -> list[list[float]]:
         """Points of accuracy that the supernet loses when an operation is left out of an edge: (edges, operations).
@@ -115,13 +115,13 @@ class Diagnosis:
         whole = self.accuracy(mixture)
         edges, operations = mixture.weights.shape
         return [
-            [whole - self.accuracy(left_out(mixture, edge, operation)) for operation in range(operations)]
+            [whole - self.accuracy(without_operation(mixture, edge, operation)) for operation in range(operations)]
             for edge in range(edges)
         ]
 
     @torch.no_grad()
     def accuracy(self, mixture: Mixture) -> float:
-        """% of the chosen search-validation images that the supernet classifies rightly under a mixture."""
+        """Measure the accuracy (%) of the supernet under a mixture on the chosen search-validation images."""
         chosen = self._drawn(self.settings.images, "images")
         correct = 0
         for images, labels in chosen.measured():
@@ -129,7 +129,7 @@ class Diagnosis:
         return 100 * correct / len(chosen)
 
     def _drawn(self, count: int | None, purpose: str) -> Images:
-        """So many search-validation images, the same ones whenever asked for; None: all. Without augmentation."""
+        """Draw so many search-validation images, always the same ones; None: all. Without augmentation."""
         valid = self._valid
         if count is None:
             return valid
@@ -139,8 +139,8 @@ class Diagnosis:
 
 
 @contextmanager
-def undisturbed(supernet: nn.Module) -> Iterator[None]:
-    """Put the running statistics of a network back as they were, bit for bit, when the block ends."""
+def preserve_buffers(supernet: nn.Module) -> Iterator[None]:
+    """Restore the running statistics of a network, bit for bit, when the block ends."""
     before = [buffer.clone() for buffer in supernet.buffers()]
     try:
         yield
@@ -150,8 +150,8 @@ def undisturbed(supernet: nn.Module) -> Iterator[None]:
                 buffer.copy_(value)
 
 
-def steady_mixture(method: WeightSharingMethod, state: SearchState) -> Mixture:
-    """The mixture that a search is diagnosed with: the method's own where it draws no noise, and else softmax(α).
+def deterministic_mixture(method: WeightSharingMethod, state: SearchState) -> Mixture:
+    """Return the mixture that diagnostics use: the method's own if it draws no random numbers, and else softmax(α).
 
     softmax(α) is the mean of the one-hot samples of Gumbel-argmax methods (GDAS, and SNAS at temperature 0), and what
     Zela et al. (ICLR 2020) differentiate for DARTS.
@@ -165,13 +165,13 @@ def steady_mixture(method: WeightSharingMethod, state: SearchState) -> Mixture:
 
 
 def single_path(mixture: Mixture, cell: Architecture) -> Mixture:
-    """One cell alone, with the factors of the edges that the network weights were trained with."""
+    """Make the mixture of one cell alone, with the edge weights that the network weights were trained with."""
     one_hot = Mixture.of(cell, mixture.weights.shape[1])
     return replace(one_hot, edge_weights=mixture.edge_weights)
 
 
-def left_out(mixture: Mixture, edge: int, operation: int) -> Mixture:
-    """A mixture without one operation of one edge; everything else keeps its weight."""
+def without_operation(mixture: Mixture, edge: int, operation: int) -> Mixture:
+    """Leave one operation of one edge out of a mixture; everything else keeps its weight."""
     weights = mixture.weights.detach().clone()
     weights[edge, operation] = 0
     return replace(mixture, weights=weights)
@@ -198,7 +198,7 @@ def largest_eigenvalue(
         raise HarnessError(f"the Hessian with respect to α cannot be computed ({text}); {otherwise}") from None
 
 
-def slope(loss: Tensor, alpha: Tensor) -> Tensor:
+def alpha_gradient(loss: Tensor, alpha: Tensor) -> Tensor:
     """The gradient of ``loss`` in α, to be differentiated again. Raises RuntimeError where it does not depend on α."""
     (gradient,) = torch.autograd.grad(loss, alpha, create_graph=True, allow_unused=True)
     if gradient is None:
@@ -213,10 +213,10 @@ def lanczos(loss: Tensor, alpha: Tensor, passes: Passes) -> float | None:
     :data:`TOLERANCE` times the largest absolute eigenvalue, as far as it is known. All steps are made orthogonal to
     each other again (Golub & Van Loan, Matrix computations, chapter 10). The first vector is always the same.
     """
-    gradient = slope(loss, alpha)
+    gradient = alpha_gradient(loss, alpha)
     start = torch.randn(alpha.numel(), dtype=torch.float64, generator=stream("diagnostics", "lanczos"))
     basis = (start / start.norm())[None]
-    diagonal, beside = list[Tensor](), list[Tensor]()
+    diagonal, off_diagonal = list[Tensor](), list[Tensor]()
     while True:
         direction = basis[-1].to(alpha).view_as(alpha)
         (product,) = torch.autograd.grad(gradient, alpha, direction, retain_graph=True)
@@ -229,19 +229,19 @@ def lanczos(loss: Tensor, alpha: Tensor, passes: Passes) -> float | None:
             new = new - basis.T @ (basis @ new)
         size = new.norm()
         projected = torch.diag(torch.stack(diagonal))
-        for place, value in enumerate(beside):
-            projected[place, place + 1] = projected[place + 1, place] = value
+        for row, value in enumerate(off_diagonal):
+            projected[row, row + 1] = projected[row + 1, row] = value
         values, vectors = torch.linalg.eigh(projected)
         if size * vectors[-1, -1].abs() <= TOLERANCE * values.abs().max() or len(basis) == alpha.numel():
             return float(values[-1])
-        beside.append(size)
+        off_diagonal.append(size)
         basis = torch.cat([basis, (new / size)[None]])
 
 
 def sample_cells(space: SearchSpace, count: int) -> list[Architecture]:
-    """Different cells of a space, drawn uniformly: always the same ones, and of a larger sample the first ones.
+    """Draw different cells of a space uniformly: always the same, and the first ones of any larger sample.
 
-    All cells of the space where it has no more than ``count``.
+    They are all cells of the space if it has no more than ``count``.
     """
     generator = stream("diagnostics", "cells")
     cells: dict[Architecture, None] = {}

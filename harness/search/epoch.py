@@ -18,11 +18,11 @@ Returned = TypeVar("Returned")
 
 
 Tick = Callable[[float], None]
-"""Told the fraction of the epoch that is done."""
+"""Called with the fraction of the epoch that is done."""
 
 
 def network_config(protocol: Protocol, classes: int, **options: Any) -> NetworkConfig:
-    """The macro-architecture of a protocol; ``options`` are fields that a method needs to be different."""
+    """Make the macro-architecture of a protocol; ``options`` are the fields that a method needs to be different."""
     settings = protocol.supernet
     config = {
         "channels": settings.channels,
@@ -39,14 +39,14 @@ def make_supernet(method: WeightSharingMethod, space: SearchSpace, protocol: Pro
 
     Raises :class:`harness.spaces.base.SpaceError` where the space has none of such a configuration.
     """
-    options = returned(method.supernet_options(), "supernet_options")
+    options = check_returned(method.supernet_options(), "supernet_options")
     config = network_config(protocol, classes, **options)
     reference = protocol.supernet.implementation == "reference"
     return space.reference_supernet(config) if reference else space.supernet(config)
 
 
-def returned(value: Returned | None, hook: str) -> Returned:
-    """What a hook of a method returned. Raises TypeError that names the hook where that is None: it forgot to."""
+def check_returned(value: Returned | None, hook: str) -> Returned:
+    """Return ``value``, which a hook of a method returned. Raises TypeError that names the hook if it is None."""
     if value is None:
         raise TypeError(f"{hook} lacks a return: it returned None")
     return value

@@ -1,4 +1,4 @@
-"""What cells cost to run: parameters and FLOPs of their networks, and of each operation on each edge."""
+"""The size of cells: parameters and FLOPs of their networks, and of each operation on each edge."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.spaces.network_size import size_of
 
 
 def cells_to_compare(space: SearchSpace) -> list[list[Architecture]]:
-    """For each edge (outer) and operation (inner) a cell in which that edge alone prefers that operation.
+    """Make, for each edge (outer) and operation (inner), a cell in which that edge alone prefers that operation.
 
     The cells are those that the space's rule derives, the first operation being the one that the others are compared
     with: in NAS-Bench-201 ``none``, in the DARTS space, whose rule never gives ``none``, the max pooling that stands in
@@ -30,7 +30,7 @@ def cells_to_compare(space: SearchSpace) -> list[list[Architecture]]:
 
 
 def operation_costs(space: SearchSpace, config: NetworkConfig, image_size: int) -> Tensor:
-    """What each operation on each edge adds to the size of a cell's network: (edges, operations, 2), float64.
+    """Compute what each operation on each edge adds to the size of a cell's network: (edges, operations, 2), float64.
 
     The last axis is that of :class:`harness.spaces.network_size.Size`. It is exact where sizes add up over the edges,
     as parameters and FLOPs do. Of edges that the space calls equal one is measured: a network takes tens of
@@ -39,8 +39,8 @@ def operation_costs(space: SearchSpace, config: NetworkConfig, image_size: int) 
     cells, edges = cells_to_compare(space), space.equal_edges
     distinct = {cell for edge in set(edges) for cell in cells[edge]}
     sizes = {cell: size_of(space, cell, config, image_size) for cell in distinct}
-    found = torch.tensor([[sizes[cell] for cell in cells[edge]] for edge in edges], dtype=torch.float64)
-    return found - found[:, :1]
+    costs = torch.tensor([[sizes[cell] for cell in cells[edge]] for edge in edges], dtype=torch.float64)
+    return costs - costs[:, :1]
 
 
 def penalties(
@@ -51,19 +51,19 @@ def penalties(
     latencies: Sequence[Sequence[float]] | None,
     device: torch.device,
 ) -> Tensor | None:
-    """What the loss of α pays for each operation on each edge, (edges, operations); None where it pays for none.
+    """Compute the penalty of each operation on each edge in the loss of α, (edges, operations); None: no penalty.
 
-    Of each kind of cost, the dearest cell pays the method's weight. ``latencies`` are those of
-    :func:`harness.search.operation_latency.latencies`; nothing is paid for them where they are None.
+    For each kind of cost, the most expensive cell has the method's weight as its penalty. ``latencies`` are those of
+    :func:`harness.search.operation_latency.latencies`; None: latency has no penalty.
     """
     weights = [method.parameters_weight, method.flops_weight, method.latency_weight]
     if not any(weights):
         return None
     sizes = operation_costs(space, config, image_size)
     seconds = torch.zeros(sizes.shape[:2]) if latencies is None else torch.tensor(latencies)
-    paid = torch.zeros(sizes.shape[:2], dtype=torch.float64)
+    penalty = torch.zeros(sizes.shape[:2], dtype=torch.float64)
     for weight, cost in zip(weights, [*sizes.unbind(dim=2), seconds.double()], strict=True):
-        dearest = float(cost[range(len(cost)), list(space.discretize(cost, cost))].sum())
-        if dearest > 0:
-            paid += weight * cost / dearest
-    return paid.to(device, torch.float32)
+        most_expensive = float(cost[range(len(cost)), list(space.discretize(cost, cost))].sum())
+        if most_expensive > 0:
+            penalty += weight * cost / most_expensive
+    return penalty.to(device, torch.float32)

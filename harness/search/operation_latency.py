@@ -1,8 +1,7 @@
-"""How long each operation on each edge takes on the device at hand: measured once and kept.
+"""The latency of each operation on each edge on this device: measured once and kept.
 
-No two measurements agree, and a search that pays for latency must find the same numbers again when it goes on, or on
-the next seed. So they are kept in the user's cache folder, and every run that pays for them holds them in its
-configuration.
+No two measurements agree, but a search with a latency penalty needs the same numbers when it is resumed, and for the
+next seed. They are kept in the user's cache folder, and each run with such a penalty has them in its configuration.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from harness.spaces.base import NetworkConfig, SearchSpace
 from harness.spaces.network_size import LATENCY_BATCH
 
 ROUNDS = 15
-"""Forward passes of each network that are timed; the fastest counts: whatever else runs only slows them."""
+"""Timed forward passes of each network. The fastest counts, since whatever else runs can only slow a pass."""
 
 Latencies = list[list[float]]
 """Seconds that an operation (inner) on an edge (outer) adds to a forward pass of :data:`LATENCY_BATCH` images."""
 
 
 def latencies(space: SearchSpace, config: NetworkConfig, image_size: int, device: str, threads: int) -> Latencies:
-    """What each operation on each edge adds to the time of a cell's network, above the fastest on the same edge.
+    """Measure what each operation on each edge adds to the time of a cell's network, above the fastest on that edge.
 
     Args:
         space: whose operations they are.
@@ -73,12 +72,12 @@ def latencies(space: SearchSpace, config: NetworkConfig, image_size: int, device
 
 
 def cache_directory() -> Path:
-    """Where measurements are kept."""
+    """Return the folder of the measurements."""
     return Path(platformdirs.user_cache_dir("nas-harness", appauthor=False), "latencies")
 
 
 def _read(path: Path, what: dict[str, Any]) -> Latencies | None:
-    """What was measured before; None where nothing was, or the file is damaged."""
+    """Read an earlier measurement; None if there is none, or its file is damaged."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         content = json.loads(path.read_text())
         if content["measured"] == what:
@@ -89,7 +88,7 @@ def _read(path: Path, what: dict[str, Any]) -> Latencies | None:
 def _measure(
     space: SearchSpace, config: NetworkConfig, image_size: int, device: torch.device, threads: int
 ) -> Latencies:
-    """A round of all networks after the other, so that whatever slows the machine for a while slows all of them."""
+    """Time all networks in turn, round after round, so that what slows the machine for a while slows all of them."""
     cells = cells_to_compare(space)
     networks = {cell: space.network(cell, config).to(device).eval() for edge in cells for cell in edge}
     images = torch.zeros(LATENCY_BATCH, 3, image_size, image_size, device=device)
@@ -105,12 +104,16 @@ def _measure(
                         times[cell].append(seconds)
     finally:
         torch.set_num_threads(before)
-    found = [[min(times[cell]) for cell in edge] for edge in cells]
-    return [[value - min(edge) for value in edge] for edge in found]
+    fastest = [[min(times[cell]) for cell in edge] for edge in cells]
+    return [[seconds - min(edge) for seconds in edge] for edge in fastest]
 
 
 def _timed(network: nn.Module, images: torch.Tensor) -> float:
-    """Seconds of a forward pass."""
+    """Time one forward pass, in seconds.
+
+    ``torch.utils.benchmark.Timer`` would run two untimed passes before each: two and a half times as long in all, and
+    40 % less per pass, since the caches then hold the network already, which they do not in a search.
+    """
     if images.is_cuda:
         torch.cuda.synchronize(images.device)
     begun = time.perf_counter()

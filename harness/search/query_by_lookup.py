@@ -1,8 +1,8 @@
-"""The search loop of query-based methods that a table answers: a look-up in the place of each training.
+"""The search loop of query-based methods by look-ups in a tabular benchmark.
 
-The budget is the protocol's: simulated seconds, which the trainings behind the table took, or a number of cells. A cell
-that would overrun it is not bought. Asking for a cell again costs as much again. A shorter training costs its own
-seconds; a number of cells counts it as one, like any other.
+The budget is the protocol's: simulated seconds, which the trainings behind the table took, or a number of cells. The
+search ends before the cell that would overrun it. A cell that is asked for again costs as much again. A training of
+fewer epochs costs its own seconds; in a number of cells it counts as one.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from harness.spaces.base import SearchSpace
 class LookupQuerySearch(AskTellSearch):
     """One search of a query-based method; see :class:`harness.runs.process.EpochByEpoch`.
 
-    An epoch is a share of the budget: after epoch t, all cells that t epochs' share pays for have been looked up.
+    An epoch is a share of the budget: after epoch t, all cells have been looked up that the share of t epochs pays for.
     """
 
     def __init__(
-        self, method: QueryMethod, space: SearchSpace, answers: BenchmarkQuery, protocol: Protocol, seed: int
+        self, method: QueryMethod, space: SearchSpace, benchmark: BenchmarkQuery, protocol: Protocol, seed: int
     ) -> None:
-        super().__init__(method, space, seed, torch.device("cpu"), list(answers.shorter))
-        self.answers = answers
+        super().__init__(method, space, seed, torch.device("cpu"), list(benchmark.lower_fidelities))
+        self.benchmark = benchmark
         settings = protocol.queries
         self._in_cells = settings.evaluations is not None
         self._budget = float(settings.evaluations if settings.evaluations is not None else settings.seconds)
@@ -42,13 +42,13 @@ class LookupQuerySearch(AskTellSearch):
         affordable = self._budget * (epoch + 1) / self._epochs
         before = self._paid
         while self._paid + self._price(query := self.proposed()) <= affordable:
-            told = self.answers.after(query.epochs)
+            accuracies = self.benchmark.at_epochs(query.epochs).valid_accuracy
             self._simulated += self._seconds(query)
-            self.tell(float(told.valid_accuracy[self.space.index(query.architecture)]))
+            self.tell(float(accuracies[self.space.index(query.architecture)]))
             tick((self._paid - before) / (affordable - before))
         row = self.row(epoch, Mean())
         row["evaluations"] = len(self.history)
-        if self.answers.seconds is not None:
+        if self.benchmark.seconds is not None:
             row["simulated_seconds"] = self._simulated
         return row
 
@@ -60,7 +60,7 @@ class LookupQuerySearch(AskTellSearch):
         return 1.0 if self._in_cells else self._seconds(query)
 
     def _seconds(self, query: Query) -> float:
-        seconds = self.answers.after(query.epochs).seconds
+        seconds = self.benchmark.at_epochs(query.epochs).seconds
         return 0.0 if seconds is None else float(seconds[self.space.index(query.architecture)])
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""The search loop of query-based methods: cells are proposed, trained from scratch on the search's own data, validated.
+"""The search loop of query-based methods by training: each proposed cell is trained from scratch, and validated.
 
-The budget is what a bilevel gradient search processes under the same protocol: all search images forward once an epoch.
-A cell costs its training epochs on the search-train half and one pass over the search-validation half. A cell that
-would overrun the budget is not begun. A multi-fidelity method may ask for fewer epochs than ``epochs_per_cell``; a cell
-that it asks for again is trained from scratch again.
+The budget is what a bilevel weight-sharing search processes under the same protocol: all search images forward once an
+epoch. A cell costs its training epochs on the search-train half and one pass over the search-validation half. A cell
+that would overrun the budget is not begun. A multi-fidelity method may ask for fewer epochs than ``epochs_per_cell``; a
+cell that it asks for again is trained from scratch again.
 """
 
 from __future__ import annotations

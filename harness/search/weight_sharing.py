@@ -20,8 +20,8 @@ from harness.methods.base import Batch, Forward, Passes, SearchState, WeightShar
 from harness.random_streams import Streams, stream
 from harness.runs.schema import LastDiagnostics, TraceRow
 from harness.search.cost import Cost
-from harness.search.diagnostics import Diagnosis, steady_mixture, undisturbed
-from harness.search.epoch import Mean, Tick, make_supernet, network_config, returned, trace_row
+from harness.search.diagnostics import SupernetDiagnostics, deterministic_mixture, preserve_buffers
+from harness.search.epoch import Mean, Tick, check_returned, make_supernet, network_config, trace_row
 from harness.search.memory import load_memory_state, memory_state
 from harness.search.operation_costs import penalties
 from harness.search.training import make_sgd, set_learning_rate, uses_mixed_precision
@@ -49,7 +49,7 @@ class WeightSharingSearch:
         supernet = make_supernet(method, space, protocol, data.classes)
         supernet.initialize(lambda name: stream(seed, "weights", name))
         supernet.to(device).train()
-        initial = returned(method.initial_alphas(space, stream(seed, "alpha")), "initial_alphas")
+        initial = check_returned(method.initial_alphas(space, stream(seed, "alpha")), "initial_alphas")
         alphas = {name: nn.Parameter(value.to(device)) for name, value in initial.items()}
         w, a = protocol.weights, protocol.alpha
         architecture = [{"params": list(alphas.values())}]  # a group, for it may be empty
@@ -63,17 +63,17 @@ class WeightSharingSearch:
                 w,
                 foreach=True,  # not fused: that goes by memory order, and autograd.grad may give gradients another
             ),
-            alpha_optimizer=returned(method.alpha_optimizer(list(alphas.values()), adam), "alpha_optimizer"),
+            alpha_optimizer=check_returned(method.alpha_optimizer(list(alphas.values()), adam), "alpha_optimizer"),
             rng=self.streams["method"],
             validate=self._validate,
             curvature=self._curvature,
             clip_norm=w.clip_norm,
             epochs=protocol.epochs(method.name),
-            memory=returned(method.initial_memory(space, stream(seed, "memory")), "initial_memory"),
+            memory=check_returned(method.initial_memory(space, stream(seed, "memory")), "initial_memory"),
             mixed_precision=uses_mixed_precision(device, protocol.supernet.precision),
             penalties=penalties(method, space, cell_network, protocol.data.image_size, latencies, device),
         )
-        self._diagnosis = Diagnosis(method, self.state, data.valid, protocol.diagnostics, seed)
+        self._diagnostics = SupernetDiagnostics(method, self.state, data.valid, protocol.diagnostics, seed)
 
     def run_epoch(self, epoch: int, tick: Tick) -> TraceRow:
         """One epoch, from 0, and its row. Raises :class:`Diverged` where a loss or an α is not a finite number."""
@@ -93,14 +93,14 @@ class WeightSharingSearch:
             if valid is not None and alpha_first:
                 validated.add(self._alpha_step(train, valid), len(valid.labels))
             with self.cost.timing("weight"):
-                forward = returned(self.method.weight_step(state, train), "weight_step")
+                forward = check_returned(self.method.weight_step(state, train), "weight_step")
             trained.add(forward, len(train.labels))
             if valid is not None and not alpha_first:
                 validated.add(self._alpha_step(train, valid), len(valid.labels))
             tick((step + 1) / steps)
         self._check_finite(trained, validated)
         with self.cost.timing("derivation"):
-            cell = returned(self.method.derive(state), "derive")
+            cell = check_returned(self.method.derive(state), "derive")
         row = trace_row(
             epoch,
             state.space,
@@ -111,19 +111,19 @@ class WeightSharingSearch:
             valid=(validated.loss, validated.accuracy),
             alpha=state.alphas.get("alpha"),
         )
-        if self._diagnosis.due(epoch):
-            with self.cost.apart():
-                fields = self._diagnosis.measure(cell)
+        if self._diagnostics.due(epoch):
+            with self.cost.excluded():
+                fields = self._diagnostics.measure(cell)
             row = TraceRow(**row, **fields)
             row["diagnostics_seconds"] = self.cost.seconds["diagnostics"]
         return row
 
-    def last_diagnosis(self) -> LastDiagnostics | None:
+    def final_diagnostics(self) -> LastDiagnostics | None:
         """Measurements of the supernet after the last epoch, outside the search cost; None where none are due."""
-        if not self._diagnosis.due_last:
+        if not self._diagnostics.due_at_end:
             return None
-        with self.cost.apart():
-            return self._diagnosis.measure_last()
+        with self.cost.excluded():
+            return self._diagnostics.measure_final()
 
     def _alpha_step(self, train: Batch, valid: Batch) -> Forward | None:
         with self.cost.timing("alpha"):
@@ -133,16 +133,16 @@ class WeightSharingSearch:
     def _validate(self, mixture: Mixture) -> float:
         """See :data:`harness.methods.search_state.Validate`."""
         valid = self.data.valid
-        with undisturbed(self.state.supernet):
+        with preserve_buffers(self.state.supernet):
             correct = [self.state.forward(batch, mixture).correct for batch in valid.measured()]
         return 100 * int(torch.stack(correct).sum()) / len(valid)
 
     def _curvature(self) -> float:
         """See :data:`harness.methods.search_state.Curvature`."""
         state = self.state
-        with undisturbed(state.supernet):
-            mixture = steady_mixture(self.method, state)
-            eigenvalue = self._diagnosis.eigenvalue(
+        with preserve_buffers(state.supernet):
+            mixture = deterministic_mixture(self.method, state)
+            eigenvalue = self._diagnostics.eigenvalue(
                 mixture, state.passes, f"{self.method.name} needs it: choose another space"
             )
         return math.nan if eigenvalue is None else eigenvalue
@@ -170,7 +170,7 @@ class WeightSharingSearch:
             name: value for name, value in self.state.alphas.items() if value.shape[:1] == (len(space.edges),)
         }
         if "alpha" in values and values["alpha"].shape == (len(space.edges), len(space.operations)):
-            weights = returned(self.method.operation_weights(self.state), "operation_weights")
+            weights = check_returned(self.method.operation_weights(self.state), "operation_weights")
             if not torch.equal(weights, values["alpha"].softmax(dim=1)):
                 values["operation_weights"] = weights
         return {name: value.detach().cpu().tolist() for name, value in values.items()}

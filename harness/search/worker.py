@@ -38,7 +38,7 @@ def search(progress: Progress, data_directory: Path | None, device: str, emit: E
     current = build(progress.folder, data_directory, device, progress.content)
     progress.resume(current, emit)
     progress.to_the_end(current, config["epochs"], emit)
-    last = current.last_diagnosis()
+    last = current.final_diagnostics()
     if last is not None:
         progress.folder.write_json("diagnostics.json", last)
     seconds = current.cost.seconds["diagnostics"]

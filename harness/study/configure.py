@@ -16,7 +16,7 @@ from harness.errors import HarnessError, explain, failure, unknown
 from harness.methods.base import Method, QueryMethod, WeightSharingMethod
 from harness.registry import check_complete, expand, get_method, match, methods
 from harness.runs.custom_method import source_of
-from harness.search.epoch import make_supernet, returned
+from harness.search.epoch import check_returned, make_supernet
 from harness.spaces.base import SearchSpace, SpaceError
 
 MethodLike = str | type[Method] | Method
@@ -126,8 +126,8 @@ def check_possible(method: Method, space: SearchSpace, protocol: Protocol, train
         try:
             with torch.device("meta"):
                 make_supernet(method, space, protocol, training.classes)
-            alphas = returned(method.initial_alphas(space, torch.Generator()), "initial_alphas")
-            returned(method.initial_memory(space, torch.Generator()), "initial_memory")
+            alphas = check_returned(method.initial_alphas(space, torch.Generator()), "initial_alphas")
+            check_returned(method.initial_memory(space, torch.Generator()), "initial_memory")
         except SpaceError as error:
             raise HarnessError(f"{method.label()} under protocol {protocol.name}: {error}") from None
         except Exception as error:  # of the plug-in

@@ -26,7 +26,7 @@ from harness.errors import Diverged, HarnessError, failure
 from harness.execution.local import worker_environment
 from harness.runs.folder import RunFolder, write_atomically
 from harness.search.cost import resident_peak
-from harness.search.diagnostics import Diagnosis, sample_cells, single_path, steady_mixture
+from harness.search.diagnostics import SupernetDiagnostics, deterministic_mixture, sample_cells, single_path
 from harness.search.query_by_lookup import LookupQuerySearch
 from harness.search.query_by_training import TrainingQuerySearch
 from harness.search.weight_sharing import WeightSharingSearch
@@ -224,10 +224,12 @@ def _gradient_seconds(search: WeightSharingSearch, epochs: int, diagnostics: Dia
     _, last = _timed(search, epochs - 1)  # where some methods choose between candidates
     searched = epochs * steps * batches + ((epochs - 1) * derivation + last) * share
     searched += curvatures
-    return searched + _diagnosis_seconds(Diagnosis(search.method, search.state, data.valid, diagnostics, seed))
+    return searched + _diagnosis_seconds(
+        SupernetDiagnostics(search.method, search.state, data.valid, diagnostics, seed)
+    )
 
 
-def _diagnosis_seconds(diagnosis: Diagnosis) -> float:
+def _diagnosis_seconds(diagnosis: SupernetDiagnostics) -> float:
     """Seconds of all diagnostics of a run. Two cells stand for all that are ranked, one mixture for all perturbed."""
     state, settings = diagnosis.state, diagnosis.settings
     times = sum(diagnosis.due(epoch) for epoch in range(state.epochs))
@@ -235,9 +237,9 @@ def _diagnosis_seconds(diagnosis: Diagnosis) -> float:
     if times:
         diagnosis.measure(diagnosis.method.derive(state))
     seconds = times * (time.perf_counter() - begun)
-    if not diagnosis.due_last:
+    if not diagnosis.due_at_end:
         return seconds
-    mixture = steady_mixture(diagnosis.method, state)
+    mixture = deterministic_mixture(diagnosis.method, state)
     begun = time.perf_counter()
     for cell in sample_cells(state.space, 2):
         diagnosis.accuracy(single_path(mixture, cell))

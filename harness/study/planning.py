@@ -237,7 +237,7 @@ def _of_method(
         config["method_source"] = method_source(type(method))
     own = None
     if query is not None and isinstance(method, QueryMethod):
-        own = query if method.multi_fidelity else query.in_full
+        own = query if method.multi_fidelity else query.full_fidelity
         config["answers"] = own.digest
         if own.oracle:
             config["oracle_on_test"] = True

@@ -94,8 +94,8 @@ class MixedEdges(torch.autograd.Function):
             joined, threes, scale, None, None, mean, deviation, True, EPSILON, [True, True, True]
         )
         to_rectified = torch.empty_like(rectified)  # no view of anything, so that autograd can add to it in place
-        to_u, to_scale1 = denormalise(
-            pixels(to_rectified), pixels(rectified), u.flatten(1), Normalised(*ones), pixels(joined), joined_sum
+        to_u, to_scale1 = denormalize(
+            pixels(to_rectified), pixels(rectified), u.flatten(1), Normalized(*ones), pixels(joined), joined_sum
         )
         (part, *others), (w, *other_weights) = parts, ctx.weights
         to_x, to_pooled = part * w[SKIP], part * w[POOL]
@@ -122,7 +122,7 @@ def differentiate(inputs: tuple[Tensor, ...], gradients: tuple[Tensor, ...]) -> 
     return tuple(next(gradients_over) if tensor.requires_grad else None for tensor in own)
 
 
-class Normalised(NamedTuple):
+class Normalized(NamedTuple):
     """Scaled and normalised 1×1 convolutions, (rows - mean) @ kernelᵀ, and what their gradient needs."""
 
     kernel: Tensor  # gain · U
@@ -132,7 +132,7 @@ class Normalised(NamedTuple):
     gain: Tensor  # scale · deviation
 
 
-def normalize(rows: Tensor, u: Tensor, scale: Tensor) -> Normalised:
+def normalize(rows: Tensor, u: Tensor, scale: Tensor) -> Normalized:
     """``scale`` · BN(rows @ uᵀ) as one product.
 
     Args:
@@ -146,11 +146,11 @@ def normalize(rows: Tensor, u: Tensor, scale: Tensor) -> Normalised:
     product = u @ (centred.t() @ centred).div_(len(rows))
     deviation = (product * u).sum(1).clamp_(min=0).add_(EPSILON).rsqrt_()
     gain = scale * deviation
-    return Normalised(u * gain[:, None], mean, product, deviation, gain)
+    return Normalized(u * gain[:, None], mean, product, deviation, gain)
 
 
-def denormalise(
-    to_rows: Tensor, rows: Tensor, u: Tensor, ones: Normalised, outputs: Tensor, outputs_sum: Tensor
+def denormalize(
+    to_rows: Tensor, rows: Tensor, u: Tensor, ones: Normalized, outputs: Tensor, outputs_sum: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The gradients over u and scale, given that over the outputs, (n, outputs), and its sum over their rows.
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.search.diagnostics import slope
+from harness.search.diagnostics import alpha_gradient
 from harness.search.weight_sharing import WeightSharingSearch
 from tests.support.small_search import (
     TIMING,
@@ -33,7 +33,7 @@ def epochs(search: WeightSharingSearch, count: int = 3) -> list[dict[str, Any]]:
 
 def hessian(loss: Tensor, alpha: Tensor) -> Tensor:
     """The Hessian of ``loss`` with respect to α (edges, operations): (n, n), where n = edges · operations."""
-    gradient = slope(loss, alpha)
+    gradient = alpha_gradient(loss, alpha)
     directions = torch.eye(alpha.numel(), dtype=alpha.dtype).view(-1, *alpha.shape)
     rows = [torch.autograd.grad(gradient, alpha, direction, retain_graph=True)[0].flatten() for direction in directions]
     return torch.stack(rows)

@@ -33,15 +33,15 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_shorter_trainings_are_told_to_those_that_ask_for_them_and_survive_their_file(tmp_path: Path) -> None:
     protocol = rules("queries.seconds=1000")
     found = answers(full_table(), protocol, shorter=True)
-    assert found.in_full.digest == answers(full_table(), protocol).digest != found.digest
+    assert found.full_fidelity.digest == answers(full_table(), protocol).digest != found.digest
     (tmp_path / "answers.npy").write_bytes(found.to_bytes())
     again = BenchmarkQuery.read(tmp_path / "answers.npy")
     assert again.digest == found.digest
-    assert list(again.shorter) == [3]
-    assert again.after(None) is again
-    seconds = again.after(3).seconds
+    assert list(again.lower_fidelities) == [3]
+    assert again.at_epochs(None) is again
+    seconds = again.at_epochs(3).seconds
     assert seconds is not None
-    assert np.array_equal(again.after(3).valid_accuracy, VALID / 2)
+    assert np.array_equal(again.at_epochs(3).valid_accuracy, VALID / 2)
     assert np.array_equal(seconds, SECONDS / 4)
     assert np.array_equal(again.valid_accuracy, VALID)
 
@@ -49,7 +49,7 @@ def test_shorter_trainings_are_told_to_those_that_ask_for_them_and_survive_their
 def test_accuracies_per_training_seed_and_longer_trainings_are_no_shorter_ones() -> None:
     columns = dict.fromkeys(["valid_accuracy" + end for end in ("@3", "@3/0", "@9", "@10", "@1")], VALID)
     found = answers(table(**columns), rules("queries.evaluations=9", "queries.epochs=9"), shorter=True)
-    assert list(found.shorter) == [1, 3]
+    assert list(found.lower_fidelities) == [1, 3]
 
 
 def test_a_table_with_one_length_of_training_is_refused_to_a_multi_fidelity_method() -> None:
@@ -67,7 +67,7 @@ def test_an_oracle_is_told_test_accuracies_and_what_they_cost() -> None:
     assert np.array_equal(found.valid_accuracy, TEST)
     assert found.seconds is not None
     assert np.array_equal(found.seconds, SECONDS)
-    assert np.array_equal(found.after(3).valid_accuracy, TEST / 2)
+    assert np.array_equal(found.at_epochs(3).valid_accuracy, TEST / 2)
     with pytest.raises(HarnessError, match="has validation accuracies on digits, so no search in it needs an oracle"):
         answers(full_table(), rules(), oracle=True)
 

@@ -65,7 +65,7 @@ def test_a_search_is_the_same_bit_for_bit_with_and_without_diagnostics(name: str
     assert [without(row, APART) for row in rows] == [without(row, APART) for row in expected]
     assert set(rows[0]) & RECORDED == (recorded if "alpha" in diagnosed.state.alphas else set())
     assert not RECORDED & set(expected[0])
-    last = diagnosed.last_diagnosis()
+    last = diagnosed.final_diagnostics()
     assert ("perturbation" in (last or {})) == ("alpha" in diagnosed.state.alphas)
     states = [search.state_dict() for search in (diagnosed, plain)]
     assert len(tensors(states[0])) > 50
@@ -82,7 +82,7 @@ def test_the_global_random_stream_is_left_alone() -> None:
     search = gradient_search(registry.get_method("gdas")(), *CHEAP)
     before = torch.get_rng_state()
     epochs(search)
-    search.last_diagnosis()
+    search.final_diagnostics()
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -141,7 +141,7 @@ class Renamed(DARTS):
 def test_a_method_without_alpha_records_none() -> None:
     search = gradient_search(Renamed(), *ON)
     assert not any((RECORDED | {"diagnostics_seconds"}) & set(row) for row in epochs(search))
-    assert search.last_diagnosis() is None
+    assert search.final_diagnostics() is None
 
 
 # --- when, what, and the clock
@@ -187,19 +187,19 @@ def test_diagnostics_are_no_search_cost() -> None:
     assert search.cost.total == pytest.approx(searched)
     assert row["diagnostics_seconds"] == search.cost.seconds["diagnostics"] > 0
     assert row["forward_passes"] == row["backward_passes"] == 3 * 4
-    search.last_diagnosis()
+    search.final_diagnostics()
     assert search.cost.seconds["diagnostics"] > row["diagnostics_seconds"]
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="elsewhere the peak cannot be reset")
 def test_memory_of_diagnostics_is_not_counted() -> None:
     cost = Cost(CPU)
-    with cost.apart():
+    with cost.excluded():
         assert torch.ones(2**26).sum() == 2**26  # 256 MiB
     assert cost.peak_memory_mib < 100
     assert torch.ones(2**26).sum() == 2**26
     assert cost.peak_memory_mib > 200
-    with cost.apart():
+    with cost.excluded():
         pass
     assert cost.peak_memory_mib > 200
 
@@ -234,7 +234,7 @@ def test_a_protocol_of_before_diagnostics_measures_none() -> None:
     assert old.hash == protocol().hash
     search = WeightSharingSearch(DARTS(), NAS_BENCH_201, data(old), old, 0, CPU)
     assert not any(RECORDED & set(row) for row in epochs(search))
-    assert search.last_diagnosis() is None
+    assert search.final_diagnostics() is None
 
 
 @pytest.mark.parametrize(

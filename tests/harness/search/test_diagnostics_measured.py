@@ -20,7 +20,7 @@ from harness.methods.darts import DARTS
 from harness.methods.darts_pt import most_needed_operation
 from harness.methods.pc_darts import PCDARTS, softmax_over_incoming_edges
 from harness.random_streams import stream
-from harness.search.diagnostics import largest_eigenvalue, sample_cells, single_path, steady_mixture
+from harness.search.diagnostics import deterministic_mixture, largest_eigenvalue, sample_cells, single_path
 from harness.search.weight_sharing import WeightSharingSearch
 from harness.spaces.base import Mixture, NetworkConfig, Supernet
 from harness.tracking.metrics import epoch_metrics
@@ -63,7 +63,7 @@ def test_the_gap_is_between_the_softmax_mixture_and_the_derived_cell_with_its_we
 def test_fewer_images_can_be_asked_for_and_are_the_same_whenever() -> None:
     one, other = (gradient_search(DARTS(), *CHEAP, "diagnostics.images=5") for _ in range(2))
     assert epochs(one)[-1]["mixture_accuracy"] == epochs(other)[-1]["mixture_accuracy"]
-    ranking = one.last_diagnosis()
+    ranking = one.final_diagnostics()
     assert ranking is not None
     assert all(value * 5 % 100 == pytest.approx(0, abs=1e-9) for value in ranking["accuracies"])
 
@@ -84,7 +84,7 @@ def test_a_sampling_method_is_diagnosed_with_softmax_and_its_noise_stays() -> No
         assert isinstance(method, WeightSharingMethod)
         search = build_search(method)
         before = search.rng.get_state()
-        mixture = steady_mixture(method, search)
+        mixture = deterministic_mixture(method, search)
         assert torch.equal(mixture.weights, search.alpha.softmax(dim=1))
         assert mixture.selected is None
         assert torch.equal(search.rng.get_state(), before)
@@ -94,7 +94,7 @@ def test_a_sampling_method_is_diagnosed_with_softmax_and_its_noise_stays() -> No
 def test_a_method_without_noise_is_diagnosed_with_its_own_mixture_and_edge_weights() -> None:
     method = PCDARTS()
     search = build_search(method)
-    mixture = steady_mixture(method, search)
+    mixture = deterministic_mixture(method, search)
     assert mixture.edge_weights is not None
     beta = softmax_over_incoming_edges(search.alphas["beta"], NAS_BENCH_201)
     assert torch.equal(mixture.edge_weights, beta)
@@ -111,7 +111,7 @@ def finite_differences(state: SearchState, method: WeightSharingMethod, images: 
     alpha = state.alpha
 
     def gradient() -> Tensor:
-        loss = F.cross_entropy(state.supernet(images.images, steady_mixture(method, state)), images.labels)
+        loss = F.cross_entropy(state.supernet(images.images, deterministic_mixture(method, state)), images.labels)
         return torch.autograd.grad(loss, alpha)[0].flatten()
 
     rows = []
@@ -134,7 +134,7 @@ def test_the_hessian_is_what_finite_differences_give(method: WeightSharingMethod
     with torch.no_grad():
         search.alpha.mul_(500)
     images = batch("hessian", 8, 3, torch.float64)
-    loss = F.cross_entropy(search.supernet(images.images, steady_mixture(method, search)), images.labels)
+    loss = F.cross_entropy(search.supernet(images.images, deterministic_mixture(method, search)), images.labels)
     found = hessian(loss, search.alpha)
     assert found.shape == (30, 30)
     expected = finite_differences(search, method, images)
@@ -225,7 +225,7 @@ def test_all_methods_and_seeds_rank_the_same_cells_by_their_inherited_weights() 
     rankings = []
     for search in searches:
         epochs(search, 1)
-        found = search.last_diagnosis()
+        found = search.final_diagnostics()
         assert found is not None
         rankings.append(found)
     assert all(ranking["indices"] == rankings[0]["indices"] for ranking in rankings)
@@ -267,9 +267,9 @@ def decided(method: WeightSharingMethod) -> WeightSharingSearch:
 @pytest.mark.parametrize("method", [DARTS(), registry.get_method("gdas")(), PCDARTS()])
 def test_a_perturbation_is_what_the_mixture_loses_without_an_operation(method: WeightSharingMethod) -> None:
     search = decided(method)
-    found = search.last_diagnosis()
+    found = search.final_diagnostics()
     assert found is not None
-    supernet, mixture = deepcopy(search.state.supernet), steady_mixture(method, search.state)
+    supernet, mixture = deepcopy(search.state.supernet), deterministic_mixture(method, search.state)
     assert (mixture.edge_weights is not None) == isinstance(method, PCDARTS)
     whole = accuracy(search, supernet, mixture)
     for edge, row in enumerate(found["perturbation"]):
@@ -287,7 +287,7 @@ def test_a_perturbation_is_what_the_mixture_loses_without_an_operation(method: W
 def test_it_is_the_score_by_which_darts_pt_selects() -> None:
     method = registry.get_method("darts-pt")()
     search = decided(method)
-    found = search.last_diagnosis()
+    found = search.final_diagnostics()
     assert found is not None
     for edge, row in enumerate(found["perturbation"]):
         assert row.index(max(row)) == most_needed_operation(search.state, edge)
