@@ -1,8 +1,8 @@
-"""Training cell after cell from scratch on half of a training set, for a tabular benchmark.
+"""Training of cells from scratch on half of a training set, for a tabular benchmark.
 
-For a training seed, every cell gets the same initial weights (layer by layer, where cells share one) and the same
-batches, so that what differs between two cells is the cells. All training seeds are trained at once, side by side, and
-so are cells of small networks that have the same layers with weights. Nothing of a search imports this module.
+For a training seed, every cell has the same initial weights (layer by layer, where cells share one) and the same
+batches, so that two trainings differ in their cells alone. All training seeds are trained at once, as stacked networks,
+and with them other cells of small networks that have the same layers with weights. No search imports this module.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
-from harness.benchmark_builder.stacked_layers import are_small
-from harness.benchmark_builder.stacked_networks import arranged, side_by_side
+from harness.benchmark_builder.stacked_networks import stack_networks
 from harness.config.recipe import Recipe
 from harness.data.batches import Images, moments, shrink
 from harness.data.training_set import TrainingSet
@@ -28,15 +27,14 @@ from harness.spaces.base import Architecture, NetworkConfig, SearchSpace, initia
 from harness.spaces.network_size import flops, parameters
 
 CACHED_BYTES = 2**29
-"""The batches of a training, which are the same for every cell, are kept in memory where they take no more."""
+"""Most bytes of the batches of a training that are kept in memory for the next cells, whose batches are the same."""
 
-TOGETHER_BYTES = 2**21
-"""As many cells of small networks are trained side by side as have feature maps of the first stage that take no more
-together; larger networks gain nothing by it."""
+GROUP_BYTES = 2**21
+"""Most bytes of the first stage's feature maps of all cells that are trained at once; larger networks gain nothing."""
 
 
-class Measured(TypedDict):
-    """What one budget's trainings of a cell gave; a value a training seed, except the seconds."""
+class MeasuredCell(TypedDict):
+    """Accuracies and losses of a cell after the trainings of one budget, one value a training seed; and their time."""
 
     train_accuracy: list[float]  # %, in the last epoch, augmented
     train_loss: list[float]
@@ -44,14 +42,13 @@ class Measured(TypedDict):
     valid_loss: list[float]
     test_accuracy: list[float]  # %
     test_loss: list[float]
-    train_seconds: float  # processor seconds of one training: an equal share of what was trained side by side
+    train_seconds: float  # processor seconds of one training: an equal share of those of its group
     valid_seconds: float  # that and one pass over the validation images
 
 
 @dataclass(frozen=True)
-class Halves:
-    """The images of a table: the two halves of the training set, by the split that protocols call ``fixed``, and the
-    test images."""
+class BenchmarkImages:
+    """The halves of the training set, by the split that protocols call ``fixed``, and the test images."""
 
     train: Images
     valid: Images
@@ -59,8 +56,8 @@ class Halves:
     classes: int
 
 
-def halves(training: TrainingSet, test: TestSet, recipe: Recipe, device: torch.device) -> Halves:
-    """The images as a recipe wants them, normalised by the moments of the whole training set."""
+def benchmark_images(training: TrainingSet, test: TestSet, recipe: Recipe, device: torch.device) -> BenchmarkImages:
+    """Make the images of a recipe's size, normalised by the moments of the whole training set."""
     size = recipe.data.image_size
     order = torch.randperm(len(training.labels), generator=stream("fixed", "split"))
     half = len(order) // 2
@@ -72,19 +69,19 @@ def halves(training: TrainingSet, test: TestSet, recipe: Recipe, device: torch.d
     other = order[half : 2 * half]
     valid = replace(train, images=images[other].to(device), labels=training.labels[other].to(device))
     tested = replace(train, images=shrink(test.images, size).to(device), labels=test.labels.to(device))
-    return Halves(train, valid, tested, training.classes)
+    return BenchmarkImages(train, valid, tested, training.classes)
 
 
-def together(
+def group_cells(
     space: SearchSpace, recipe: Recipe, seeds: Sequence[int], cells: Iterable[Architecture]
 ) -> Iterator[list[Architecture]]:
-    """The cells in groups for :meth:`CellTrainings.measure`: of the same layers with weights, and not too many.
+    """Group cells for :meth:`CellTrainer.measure`: cells of the same layers with weights, as many as gain by it.
 
-    A group comes as soon as it is full, and those that never are come last.
+    A group comes as soon as it is full, and the groups that never are come last.
     """
     config = NetworkConfig(recipe.network.channels, recipe.network.cells, classes=1)
     features = 4 * config.channels * recipe.data.image_size**2 * recipe.training.batch_size
-    most = max(1, TOGETHER_BYTES // (features * len(seeds))) if _are_small(recipe) else 1
+    most = max(1, GROUP_BYTES // (features * len(seeds)))
     groups: defaultdict[tuple[tuple[str, torch.Size], ...], list[Architecture]] = defaultdict(list)
     for cell in cells:
         with torch.device("meta"):
@@ -96,11 +93,7 @@ def together(
     yield from groups.values()
 
 
-def _are_small(recipe: Recipe) -> bool:
-    return are_small(recipe.network.channels, recipe.data.image_size, recipe.training.batch_size)
-
-
-class CellTrainings:
+class CellTrainer:
     """Trains cells under one recipe.
 
     Args:
@@ -112,25 +105,24 @@ class CellTrainings:
     """
 
     def __init__(
-        self, space: SearchSpace, data: Halves, recipe: Recipe, seeds: Sequence[int], device: torch.device
+        self, space: SearchSpace, data: BenchmarkImages, recipe: Recipe, seeds: Sequence[int], device: torch.device
     ) -> None:
         self.space, self.data, self.recipe, self.seeds, self.device = space, data, recipe, list(seeds), device
         settings = recipe.training
         self.config = NetworkConfig(recipe.network.channels, recipe.network.cells, data.classes)
-        self._small = _are_small(recipe)
         pixels = 3 * recipe.data.image_size**2
         self._keep = 4 * pixels * len(data.train) * settings.epochs * len(self.seeds) <= CACHED_BYTES
         self._kept: list[list[tuple[Tensor, Tensor]]] = []
 
     def size(self, cell: Architecture) -> tuple[int, int]:
-        """Parameters of a cell's network, and multiply-accumulate operations of one image."""
+        """Count the parameters of a cell's network, and the multiply-accumulate operations of one image."""
         network = self.space.network(cell, self.config)
         return parameters(network), flops(network, self.recipe.data.image_size)
 
-    def measure(self, cells: Sequence[Architecture], epochs: int) -> list[Measured]:
-        """Train a group of cells for some epochs, with a learning rate that falls over just these, and test them.
+    def measure(self, cells: Sequence[Architecture], epochs: int) -> list[MeasuredCell]:
+        """Train a group of cells for so many epochs, over which the learning rate falls, and test them.
 
-        A network whose loss is no longer finite counts with the accuracy of its guesses.
+        A network whose loss is no longer finite has the accuracy of its guesses.
         """
         network, settings = self._network(cells), self.recipe.training
         optimizer = make_sgd(
@@ -140,12 +132,12 @@ class CellTrainings:
         )
         mixed_precision = uses_mixed_precision(self.device, settings.precision)
         count = len(cells) * len(self.seeds)
-        trained = _Sums(count)
+        trained = _Means(count)
         start = time.process_time()
         network.train()
         for epoch, batches in zip(range(epochs), self._epochs(), strict=False):
             set_learning_rate(optimizer, settings, epoch, epochs)
-            trained = _Sums(count)
+            trained = _Means(count)
             for images, labels in batches:
                 with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed_precision):
                     losses, correct = _forward(network, images, labels, len(cells), settings.label_smoothing)
@@ -156,7 +148,7 @@ class CellTrainings:
         valid_seconds = time.process_time() - start
         test = self._test(network, self.data.test, len(cells))
         return [
-            Measured(
+            MeasuredCell(
                 train_accuracy=trained.accuracy[mine],
                 train_loss=trained.loss[mine],
                 valid_accuracy=valid.accuracy[mine],
@@ -170,62 +162,65 @@ class CellTrainings:
         ]
 
     def _network(self, cells: Sequence[Architecture]) -> nn.Module:
-        """The networks of the cells, one a training seed, as one."""
+        """Stack the networks of the cells, one a training seed."""
         networks = []
         for cell in cells:
             for seed in self.seeds:
                 network = self.space.network(cell, self.config)
                 initialize(network, lambda name, seed=seed: stream(f"retrain/{seed}", "weights", name))  # type: ignore[misc]
                 networks.append(network)
-        return side_by_side(networks, small=self._small).to(self.device)
+        return stack_networks(networks).to(self.device)
 
     def _epochs(self) -> Iterator[list[tuple[Tensor, Tensor]] | Iterator[tuple[Tensor, Tensor]]]:
-        """The batches of epoch after epoch; those of the full budget are made once where they are few enough."""
+        """Yield the batches of epoch after epoch; they are made only once if they fit into :data:`CACHED_BYTES`."""
         if not self._keep:
-            yield from self._made()
+            yield from self._make_epochs()
         if not self._kept:
-            made = self._made()
-            self._kept = [list(next(made)) for _ in range(self.recipe.training.epochs)]
+            epochs = self._make_epochs()
+            self._kept = [list(next(epochs)) for _ in range(self.recipe.training.epochs)]
         yield from self._kept
 
-    def _made(self) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
+    def _make_epochs(self) -> Iterator[Iterator[tuple[Tensor, Tensor]]]:
         streams = [Streams(f"retrain/{seed}") for seed in self.seeds]
         while True:
             orders = [self.data.train.shuffled(each["train-order"], each["train-augmentation"]) for each in streams]
             yield (
-                self._beside([batch.images for batch in step], [batch.labels for batch in step])
+                self._stack_batches([batch.images for batch in step], [batch.labels for batch in step])
                 for step in zip(*orders, strict=True)
             )
 
-    def _test(self, network: nn.Module, images: Images, cells: int) -> _Sums:
+    def _test(self, network: nn.Module, images: Images, cells: int) -> _Means:
         network.eval()
         seeds = len(self.seeds)
-        sums = _Sums(cells * seeds)
+        sums = _Means(cells * seeds)
         with torch.no_grad():
             for batch in images.in_order():
-                beside = self._beside([batch.images] * seeds, [batch.labels] * seeds)
-                sums.add(*_forward(network, *beside, cells), len(batch.labels))
+                stacked = self._stack_batches([batch.images] * seeds, [batch.labels] * seeds)
+                sums.add(*_forward(network, *stacked, cells), len(batch.labels))
         return sums
 
-    def _beside(self, images: list[Tensor], labels: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Batches of S seeds as one: images (batch, S·3, h, w), labels (batch, S)."""
-        return arranged(torch.cat(images, dim=1), small=self._small), torch.stack(labels, dim=1)
+    def _stack_batches(self, images: list[Tensor], labels: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Stack the batches of S seeds: images (batch, S·3, h, w), labels (batch, S)."""
+        stacked = torch.cat(images, dim=1).contiguous(memory_format=torch.channels_last)
+        return stacked, torch.stack(labels, dim=1)
 
 
 def _forward(
     network: nn.Module, images: Tensor, labels: Tensor, cells: int, label_smoothing: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy and number of right answers, (cells·S,), of a batch of S seeds' images; labels (batch, S)."""
-    if cells > 1:  # of small networks, which have the batch innermost
-        images = images.permute(1, 2, 3, 0).repeat(cells, 1, 1, 1).permute(3, 0, 1, 2)
+    """Compute the mean cross-entropy and the number of right answers of each network, (cells·S,).
+
+    The images of a batch are (batch, S·3, h, w), those of each seed in turn, and the labels (batch, S).
+    """
+    images = torch.cat([images] * cells, dim=1)
     targets = labels.repeat(1, cells)
     logits = network(images).unflatten(1, (targets.shape[1], -1)).transpose(1, 2)  # (batch, classes, cells·S)
     losses = nn.functional.cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing)
     return losses.mean(dim=0), (logits.detach().argmax(dim=1) == targets).sum(dim=0)
 
 
-class _Sums:
-    """Mean loss and accuracy (%) of S networks over the images of an epoch."""
+class _Means:
+    """Mean loss and accuracy (%) of each of S networks over the images of an epoch."""
 
     def __init__(self, count: int) -> None:
         self._loss, self._correct = torch.zeros(count, dtype=torch.float64), torch.zeros(count, dtype=torch.float64)

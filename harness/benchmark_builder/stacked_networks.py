@@ -1,161 +1,147 @@
-"""Several networks computed as one: what is small alone wastes a processor.
+"""Several networks computed as one, by PyTorch's own layers: a small network alone wastes a processor.
 
-The channels of S networks stand side by side, (batch, S·channels, h, w), and no network sees another's. Whatever a step
-costs besides arithmetic is then shared by all. There are two ways of it:
+The channels of S networks are stacked, (batch, S·channels, h, w), with channels last in memory. Each network is a group
+of every convolution, so that no network sees another's images. The cost of a step besides arithmetic is then shared.
 
-* PyTorch's own layers, where each network's channels are a group of a convolution, channels last in memory;
-* for small networks, the layers of :mod:`harness.benchmark_builder.stacked_layers`. Networks need not be quite the same
-  then.
+``torch.func.stack_module_state`` with ``vmap`` does the same for networks of one architecture, without the layers
+below; it takes 1.6 to 2 times as long (``docs/decisions/011-stacked-networks.md``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from harness.benchmark_builder.stacked_layers import BatchNorm, Convolution, Halve, SkipOrPool, images_of, rows_of
-
-Join = Callable[[list[Any]], nn.Module]
-"""Makes one layer of the S networks' layers."""
+from torch.nn import functional as F
 
 
-def side_by_side(networks: Sequence[nn.Module], *, small: bool) -> nn.Module:
-    """One network that computes S networks, each with its own weights.
+def stack_networks(networks: Sequence[nn.Module]) -> nn.Module:
+    """Make one network that computes S networks, each with its own weights.
 
-    The networks have the same layers. Small ones may differ in identities and 3x3 average poolings in an
-    ``nn.ModuleDict``: there one network may have either where another has the other, or nothing, which then adds
-    nothing to a sum.
+    The networks have the same layers, except in an ``nn.ModuleDict``: there one network may have an identity, a 3×3
+    average pooling of the same size or nothing where another has another of these three. Nothing adds zeros to a sum.
 
-    The input is (batch, S·channels, h, w), each network's images in turn, best as :func:`arranged` gives them, and the
-    output (batch, S·classes). It learns what the networks would learn alone: the gradient of a sum of their losses does
-    not mix them.
+    The input is (batch, S·channels, h, w), the images of each network in turn, best with channels last in memory; the
+    output is (batch, S·classes). The networks learn what they would learn alone from the sum of their losses.
 
-    Raises TypeError for layers with parameters other than square convolutions, 2-d batch normalisation and linear
-    layers, and for networks that differ in more than is said above.
+    Raises TypeError for layers with parameters other than square convolutions without bias, 2-d batch normalisation and
+    linear layers, and for networks that differ in more than is said above.
     """
-    joined = _joined([deepcopy(network) for network in networks], _SMALL if small else _LARGE)
-    return joined if small else joined.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    stacked = _stack([deepcopy(network) for network in networks])
+    return stacked.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def arranged(images: Tensor, *, small: bool) -> Tensor:
-    """The same (batch, channels, h, w) in the memory order of the networks that it is meant for."""
-    return images_of(rows_of(images)) if small else images.contiguous(memory_format=torch.channels_last)
-
-
-def _joined(parts: list[Any], joins: Mapping[type[nn.Module], Join]) -> nn.Module:
-    if len({type(part) for part in parts}) > 1:
-        raise TypeError(f"a {_name(parts[0])} and a {_name(parts[-1])} cannot be set side by side")
-    for kind, join in joins.items():
-        if isinstance(parts[0], kind):
-            return join(parts)
-    if next(parts[0].parameters(recurse=False), None) is not None:
-        raise TypeError(f"networks with a layer of type {_name(parts[0])} cannot be set side by side")
-    if len({tuple(dict(part.named_children())) for part in parts}) > 1:
-        raise TypeError(f"two {_name(parts[0])} of other layers cannot be set side by side")
-    for name, _ in list(parts[0].named_children()):
-        setattr(parts[0], name, _joined([getattr(part, name) for part in parts], joins))
-    return parts[0]  # type: ignore[no-any-return]
-
-
-def _edges(parts: list[nn.ModuleDict]) -> nn.Module:
-    """Children by name, where they may be identities, poolings or absent in some of the networks."""
-    keys = dict.fromkeys(key for part in parts for key in part)
-    return nn.ModuleDict({key: _edge([dict(part.items()).get(key) for part in parts]) for key in keys})
-
-
-def _edge(parts: list[Any]) -> nn.Module:
-    skips = [isinstance(part, nn.Identity) for part in parts]
-    pools = [isinstance(part, nn.AvgPool2d) and _keeps_size(part) for part in parts]
-    if all(skip or pool or part is None for skip, pool, part in zip(skips, pools, parts, strict=True)):
-        return SkipOrPool(skips, pools)
-    if None in parts:
-        raise TypeError("networks of which one lacks a layer with parameters cannot be set side by side")
-    return _joined(parts, _SMALL)
-
-
-def _keeps_size(pool: nn.AvgPool2d) -> bool:
-    return (pool.kernel_size, pool.stride, pool.padding, pool.count_include_pad) == (3, 1, 1, False)
+def _stack(layers: list[Any]) -> nn.Module:
+    first = layers[0]
+    if len({type(layer) for layer in layers}) > 1:
+        raise TypeError(f"a {_name(first)} and a {_name(layers[-1])} cannot be stacked")
+    for kind, stack in _STACKS.items():
+        if isinstance(first, kind):
+            return stack(layers)
+    if next(first.parameters(recurse=False), None) is not None:
+        raise TypeError(f"networks with a layer of type {_name(first)} cannot be stacked")
+    if len({tuple(dict(layer.named_children())) for layer in layers}) > 1:
+        raise TypeError(f"two {_name(first)} of other layers cannot be stacked")
+    for name, _ in list(first.named_children()):
+        setattr(first, name, _stack([getattr(layer, name) for layer in layers]))
+    return first  # type: ignore[no-any-return]
 
 
 def _name(layer: nn.Module) -> str:
     return type(layer).__name__
 
 
-def _stacked(parts: Sequence[nn.Module], name: str) -> Tensor:
-    """(S, …): what the networks have under a name."""
-    return torch.stack([getattr(part, name).detach() for part in parts])
+def _parameters(layers: Sequence[nn.Module], name: str) -> Tensor:
+    """The parameters, or the buffers, of this name: (S, …)."""
+    return torch.stack([getattr(layer, name).detach() for layer in layers])
 
 
-def _check(convolutions: list[Any]) -> None:
-    """Raise TypeError for convolutions that are not square, plain and of the same shape."""
+def _stack_edges(edges: list[nn.ModuleDict]) -> nn.Module:
+    """Children by name; some networks may lack one."""
+    keys = dict.fromkeys(key for each in edges for key in each)
+    return nn.ModuleDict({key: _stack_edge([dict(each.items()).get(key) for each in edges]) for key in keys})
+
+
+def _stack_edge(layers: list[Any]) -> nn.Module:
+    skips = [isinstance(layer, nn.Identity) for layer in layers]
+    pools = [isinstance(layer, nn.AvgPool2d) and _keeps_size(layer) for layer in layers]
+    if all(skips) or all(pools):
+        return layers[0]  # type: ignore[no-any-return]
+    if all(skip or pool or layer is None for skip, pool, layer in zip(skips, pools, layers, strict=True)):
+        return SkipOrPool(skips, pools)
+    if None in layers:
+        raise TypeError("networks of which one lacks a layer with parameters cannot be stacked")
+    return _stack(layers)
+
+
+def _keeps_size(pool: nn.AvgPool2d) -> bool:
+    return (pool.kernel_size, pool.stride, pool.padding, pool.count_include_pad) == (3, 1, 1, False)
+
+
+class SkipOrPool(nn.Module):
+    """For each of S networks, its image, the average over each 3×3 neighbourhood of it, or zeros."""
+
+    def __init__(self, skips: list[bool], pools: list[bool]) -> None:
+        super().__init__()
+        self.skips: Tensor
+        self.pools: Tensor
+        self.register_buffer("skips", torch.tensor(skips))
+        self.register_buffer("pools", torch.tensor(pools))
+        self._any_pool = any(pools)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self._of_each(self.skips, x) * x
+        if self._any_pool:
+            y = y + self._of_each(self.pools, x) * F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+        return y
+
+    @staticmethod
+    def _of_each(chosen: Tensor, x: Tensor) -> Tensor:
+        """1 for the channels of the chosen networks, 0 for the others: (S·channels, 1, 1)."""
+        return chosen.to(x.dtype).repeat_interleave(x.shape[1] // len(chosen))[:, None, None]
+
+
+def _stack_convolutions(convolutions: list[Any]) -> nn.Module:
     first = convolutions[0]
     square = all(len(set(pair)) == 1 for pair in (first.kernel_size, first.stride, first.padding))
     if first.groups != 1 or first.dilation != (1, 1) or not square or first.bias is not None:
-        raise TypeError(f"{first} cannot be set side by side: only square convolutions without bias or groups can")
-    if len({part.weight.shape for part in convolutions}) > 1:
-        raise TypeError("convolutions of different shapes cannot be set side by side")
-
-
-# PyTorch's own layers
-
-
-def _grouped(parts: list[Any]) -> nn.Module:
-    _check(parts)
-    first = parts[0]
+        raise TypeError(f"{first} cannot be stacked: only square convolutions without bias or groups can")
+    if len({convolution.weight.shape for convolution in convolutions}) > 1:
+        raise TypeError("convolutions of different shapes cannot be stacked")
     first.groups, first.in_channels, first.out_channels = (
-        len(parts) * count for count in (1, first.in_channels, first.out_channels)
+        len(convolutions) * count for count in (1, first.in_channels, first.out_channels)
     )
-    first.weight = nn.Parameter(_stacked(parts, "weight").flatten(0, 1))
+    first.weight = nn.Parameter(_parameters(convolutions, "weight").flatten(0, 1))
     return first  # type: ignore[no-any-return]
 
 
-def _wider(parts: list[Any], kind: type[nn.BatchNorm2d] = nn.BatchNorm2d) -> nn.BatchNorm2d:
-    joined = kind(len(parts) * parts[0].num_features, parts[0].eps, parts[0].momentum).to(parts[0].weight.dtype)
+def _stack_norms(norms: list[Any]) -> nn.Module:
+    first = norms[0]
+    stacked = nn.BatchNorm2d(len(norms) * first.num_features, first.eps, first.momentum).to(first.weight.dtype)
     with torch.no_grad():
         for name in ("weight", "bias", "running_mean", "running_var"):
-            getattr(joined, name).copy_(_stacked(parts, name).flatten())
-    return joined
+            getattr(stacked, name).copy_(_parameters(norms, name).flatten())
+    return stacked
 
 
-class _Linear(nn.Module):
+class StackedLinear(nn.Module):
     """S linear layers on (batch, S·features)."""
 
-    def __init__(self, parts: list[Any]) -> None:
+    def __init__(self, layers: list[Any]) -> None:
         super().__init__()
-        self.weight, self.bias = (nn.Parameter(_stacked(parts, name)) for name in ("weight", "bias"))
+        self.weight, self.bias = (nn.Parameter(_parameters(layers, name)) for name in ("weight", "bias"))
 
     def forward(self, x: Tensor) -> Tensor:
         features = x.unflatten(1, (len(self.weight), -1))
         return (torch.einsum("bsi,soi->bso", features, self.weight) + self.bias).flatten(1)
 
 
-# Layers with the batch innermost
-
-
-def _convolution(parts: list[Any]) -> nn.Module:
-    _check(parts)
-    return Convolution(_stacked(parts, "weight"), parts[0].stride[0], parts[0].padding[0])
-
-
-def _pool(parts: list[Any]) -> nn.Module:
-    """A pooling of this memory order where there is one; PyTorch's own is right in any, but slow."""
-    if _keeps_size(parts[0]):
-        return SkipOrPool([False] * len(parts), [True] * len(parts))
-    halves = (parts[0].kernel_size, parts[0].stride, parts[0].padding) == (2, 2, 0)
-    return Halve() if halves else parts[0]
-
-
-_LARGE: dict[type[nn.Module], Join] = {nn.Conv2d: _grouped, nn.BatchNorm2d: _wider, nn.Linear: _Linear}
-
-_SMALL: dict[type[nn.Module], Join] = {
-    nn.ModuleDict: _edges,
-    nn.Conv2d: _convolution,
-    nn.BatchNorm2d: partial(_wider, kind=BatchNorm),
-    nn.AvgPool2d: _pool,
-    nn.Linear: _Linear,
+_STACKS: dict[type[nn.Module], Callable[[list[Any]], nn.Module]] = {
+    nn.ModuleDict: _stack_edges,
+    nn.Conv2d: _stack_convolutions,
+    nn.BatchNorm2d: _stack_norms,
+    nn.Linear: StackedLinear,
 }

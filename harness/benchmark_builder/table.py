@@ -1,6 +1,6 @@
-"""A table of one's own, from what :mod:`harness.benchmark_builder.measuring` measured.
+"""A tabular benchmark of one's own, from the cells that :mod:`harness.benchmark_builder.build` measured.
 
-Every architecture answers through the cell whose canonical form it shares.
+Isomorphic architectures share the row of the one cell that was measured.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from harness._version import __version__
-from harness.benchmark_builder.measuring import CellRow, Plan, remove_measurements
+from harness.benchmark_builder.build import BuildPlan, CellRow, remove_measurements
 from harness.benchmarks.store import read_parquet, write_table
 from harness.benchmarks.table import TabularBenchmark
 from harness.config.recipe import Recipe
@@ -28,8 +28,8 @@ from harness.spaces.base import SearchSpace, isomorphic_groups
 METRICS = ("train_accuracy", "train_loss", "valid_accuracy", "valid_loss", "test_accuracy", "test_loss")
 
 
-def built_table(planned: Plan, space: SearchSpace, rows: Mapping[int, CellRow]) -> TabularBenchmark:
-    """The table of all architectures, from the rows of the unique cells."""
+def make_table(planned: BuildPlan, space: SearchSpace, rows: Mapping[int, CellRow]) -> TabularBenchmark:
+    """Make the table of all architectures from the rows of the unique cells."""
     groups = list(isomorphic_groups(space).values())
     spread = np.empty(space.size, dtype=np.int64)
     for number, group in enumerate(groups):
@@ -54,10 +54,10 @@ def built_table(planned: Plan, space: SearchSpace, rows: Mapping[int, CellRow]) 
     return TabularBenchmark(planned.name, space.name, columns, _provenance(planned, rows))
 
 
-def store_built(planned: Plan, space: SearchSpace, table: TabularBenchmark) -> Path:
-    """Store a built table, read it back and then remove what it was made of; returns the file.
+def store_table(planned: BuildPlan, space: SearchSpace, table: TabularBenchmark) -> Path:
+    """Store a table, read it back, and then remove its measurements; return its file.
 
-    Raises HarnessError where it cannot be stored, or is not read back as it was written; the measurements are kept.
+    Raises HarnessError if it cannot be stored, or is not read back as it was written; the measurements are kept.
     """
     path = write_table(table, space)
     stored = read_parquet(path, space).columns
@@ -72,7 +72,7 @@ def _by_seed(rows: Sequence[CellRow], epochs: int, metric: str) -> npt.NDArray[n
     return np.array([row["measured"][str(epochs)][metric] for row in rows])  # type: ignore[literal-required]
 
 
-def _provenance(planned: Plan, rows: Mapping[int, CellRow]) -> dict[str, Any]:
+def _provenance(planned: BuildPlan, rows: Mapping[int, CellRow]) -> dict[str, Any]:
     recipe = Recipe.model_validate(planned.recipe)
     content = json.dumps([rows[index]["measured"] for index in sorted(rows)]).encode()
     return {

@@ -47,8 +47,8 @@ def build(
 
     Ctrl-C at any time; the same command goes on where it stopped.
     """
-    from harness.benchmark_builder.measuring import measure_cells, plan
-    from harness.benchmark_builder.table import built_table, store_built
+    from harness.benchmark_builder.build import measure_cells, plan_build
+    from harness.benchmark_builder.table import make_table, store_table
     from harness.benchmarks.store import new_table_path
     from harness.config.seeds import read_seeds
     from harness.data.training_set import load_training_set
@@ -66,10 +66,10 @@ def build(
     warn(training.warning, test.warning)
     called = name or f"{dataset}-{recipe.name}"
     new_table_path(called)
-    planned = plan(called, space, training, test, recipe, short, read_seeds(seeds))
+    planned = plan_build(called, space, training, test, recipe, short, read_seeds(seeds))
     with stoppable(), Bar(called, unit="cells", lines=100) as bar:
         rows = measure_cells(planned, jobs or cores(), device, data_dir, bar.set)
-    table = built_table(planned, space, rows)
+    table = make_table(planned, space, rows)
     click.echo(f"table {called}: {len(rows):,} cells measured, {space.size:,} architectures answer")
-    click.echo(f"stored as {store_built(planned, space, table)}")
+    click.echo(f"stored as {store_table(planned, space, table)}")
     click.echo(f"use it: harness run --table {called}")

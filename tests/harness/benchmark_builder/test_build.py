@@ -1,4 +1,4 @@
-"""Building a table: trainings side by side against plain ones, resuming, and what the table then says."""
+"""Building a table: stacked trainings against plain ones, resuming, and what the table then says."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from torch import nn
 
 from harness import registry
 from harness.benchmark_builder import cell_training
-from harness.benchmark_builder.cell_training import CellTrainings, Halves, halves, together
-from harness.benchmark_builder.measuring import Plan, measure_cells, plan
-from harness.benchmark_builder.stacked_networks import side_by_side
-from harness.benchmark_builder.table import store_built
+from harness.benchmark_builder.build import BuildPlan, measure_cells, plan_build
+from harness.benchmark_builder.cell_training import BenchmarkImages, CellTrainer, benchmark_images, group_cells
+from harness.benchmark_builder.stacked_networks import stack_networks
+from harness.benchmark_builder.table import store_table
 from harness.benchmarks.load import load_table
 from harness.benchmarks.retraining_noise import retraining_noise
 from harness.benchmarks.store import tables_directory
@@ -84,20 +84,20 @@ def recipe() -> Recipe:
     return load_recipe("short", SMALL)
 
 
-def digits() -> Halves:
-    return halves(load_training_set("digits"), load_test_set("digits"), recipe(), CPU)
+def digits() -> BenchmarkImages:
+    return benchmark_images(load_training_set("digits"), load_test_set("digits"), recipe(), CPU)
 
 
-def small_plan() -> Plan:
+def small_plan() -> BuildPlan:
     space = registry.get_space("first-cells")
-    return plan("tiny", space, load_training_set("digits"), load_test_set("digits"), recipe(), None, [0, 1])
+    return plan_build("tiny", space, load_training_set("digits"), load_test_set("digits"), recipe(), None, [0, 1])
 
 
 def no_progress(done: int, cells: int) -> None:
     pass
 
 
-def alone(cell: Architecture, data: Halves, settings: Optimization, seed: int, epochs: int) -> nn.Module:
+def alone(cell: Architecture, data: BenchmarkImages, settings: Optimization, seed: int, epochs: int) -> nn.Module:
     """A cell's network of one training seed, trained as plainly as it can be said."""
     network = SPACE.network(cell, NetworkConfig(2, 1, 10))
     initialize(network, lambda name: stream(f"retrain/{seed}", "weights", name))
@@ -114,25 +114,20 @@ def alone(cell: Architecture, data: Halves, settings: Optimization, seed: int, e
     return network.eval()
 
 
-BESIDE = [  # of the same convolutions; where CELL has a pooling, these have a skip connection, nothing, or a pooling
+SAME_CONVOLUTIONS = [  # where CELL has a pooling, the others have a skip connection, nothing, or a pooling
     CELL,
     SPACE.parse("|nor_conv_1x1~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|none~2|"),
     SPACE.parse("|nor_conv_1x1~0|+|nor_conv_3x3~0|skip_connect~1|+|none~0|nor_conv_3x3~1|skip_connect~2|"),
 ]
 
 
-@pytest.mark.parametrize(("small", "cells"), [(True, BESIDE), (False, 3 * [CELL])])
-def test_networks_side_by_side_compute_and_learn_what_each_would_alone(
-    small: bool, cells: list[Architecture], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "harness.benchmark_builder.stacked_layers.PATCH_BYTES", 2 * 4 * 9 * 8 * 8 * 8 * 8
-    )  # two networks at a time
+@pytest.mark.parametrize("cells", [SAME_CONVOLUTIONS, 3 * [CELL]], ids=["unlike cells", "one cell"])
+def test_stacked_networks_compute_and_learn_what_each_would_alone(cells: list[Architecture]) -> None:
     networks = [SPACE.network(cell, NetworkConfig(4, 1, 10)) for cell in cells]
     for seed, network in enumerate(networks):
         initialize(network, lambda name, seed=seed: stream(seed, name))
         network.double()
-    joined = side_by_side(networks, small=small)
+    joined = stack_networks(networks)
     images = torch.randn(3, 8, 3, 8, 8, dtype=torch.float64)
     logits = joined(images.transpose(0, 1).flatten(1, 2)).unflatten(1, (3, 10))
     logits.square().mean(dim=(0, 2)).sum().backward()
@@ -152,35 +147,34 @@ def test_networks_side_by_side_compute_and_learn_what_each_would_alone(
         torch.testing.assert_close(logits[:, seed], network.eval()(images[seed]))
 
 
-def test_networks_that_cannot_stand_side_by_side_are_named() -> None:
+def test_networks_that_cannot_be_stacked_are_named() -> None:
     def edges(layer: nn.Module | None) -> nn.Module:
         return nn.ModuleDict({} if layer is None else {"edge": layer})
 
-    for small in (True, False):
-        with pytest.raises(TypeError, match="LayerNorm"):
-            side_by_side([nn.LayerNorm(3)], small=small)
-        with pytest.raises(TypeError, match="square convolutions without bias"):
-            side_by_side([nn.Conv2d(1, 1, 3)], small=small)
-        with pytest.raises(TypeError, match="different shapes"):
-            side_by_side([nn.Conv2d(1, 1, 3, bias=False), nn.Conv2d(1, 1, 1, bias=False)], small=small)
-        with pytest.raises(TypeError, match="a Identity and a Conv2d"):
-            side_by_side([edges(nn.Identity()), edges(nn.Conv2d(1, 1, 1, bias=False))], small=small)
+    with pytest.raises(TypeError, match="LayerNorm"):
+        stack_networks([nn.LayerNorm(3)])
+    with pytest.raises(TypeError, match="square convolutions without bias"):
+        stack_networks([nn.Conv2d(1, 1, 3)])
+    with pytest.raises(TypeError, match="different shapes"):
+        stack_networks([nn.Conv2d(1, 1, 3, bias=False), nn.Conv2d(1, 1, 1, bias=False)])
+    with pytest.raises(TypeError, match="a Identity and a Conv2d"):
+        stack_networks([edges(nn.Identity()), edges(nn.Conv2d(1, 1, 1, bias=False))])
     with pytest.raises(TypeError, match="lacks a layer"):
-        side_by_side([edges(nn.Conv2d(1, 1, 1, bias=False)), edges(None)], small=True)
-    with pytest.raises(TypeError, match="two ModuleDict of other layers"):
-        side_by_side([edges(nn.Identity()), edges(None)], small=False)
+        stack_networks([edges(nn.Conv2d(1, 1, 1, bias=False)), edges(None)])
+    with pytest.raises(TypeError, match="two Sequential of other layers"):
+        stack_networks([nn.Sequential(nn.ReLU()), nn.Sequential()])
 
 
 def test_cells_of_the_same_convolutions_are_trained_together(monkeypatch: pytest.MonkeyPatch) -> None:
     other = SPACE.parse("|nor_conv_1x1~0|+|nor_conv_1x1~0|skip_connect~1|+|none~0|nor_conv_3x3~1|skip_connect~2|")
-    cells = [BESIDE[0], other, BESIDE[1], BESIDE[2]]
-    assert list(together(SPACE, recipe(), [0, 1], cells)) == [BESIDE, [other]]
+    cells = [SAME_CONVOLUTIONS[0], other, SAME_CONVOLUTIONS[1], SAME_CONVOLUTIONS[2]]
+    assert list(group_cells(SPACE, recipe(), [0, 1], cells)) == [SAME_CONVOLUTIONS, [other]]
     monkeypatch.setattr(
-        "harness.benchmark_builder.cell_training.TOGETHER_BYTES", 2 * 2 * 4 * 2 * 8**2 * 200
+        "harness.benchmark_builder.cell_training.GROUP_BYTES", 2 * 2 * 4 * 2 * 8**2 * 200
     )  # two cells, two seeds
-    assert list(together(SPACE, recipe(), [0, 1], cells)) == [BESIDE[:2], [other], BESIDE[2:]]
+    assert list(group_cells(SPACE, recipe(), [0, 1], cells)) == [SAME_CONVOLUTIONS[:2], [other], SAME_CONVOLUTIONS[2:]]
     wide = load_recipe("short", [*SMALL, "network.channels=4"])
-    assert list(together(SPACE, wide, [0, 1], cells)) == [[cell] for cell in cells]
+    assert list(group_cells(SPACE, wide, [0, 1], cells)) == [[cell] for cell in cells]
 
 
 def test_the_halves_are_disjoint_and_complete() -> None:
@@ -190,17 +184,18 @@ def test_the_halves_are_disjoint_and_complete() -> None:
     assert torch.equal(torch.cat([data.train.labels, data.valid.labels]), training.labels[order])
 
 
-@pytest.mark.parametrize("patch_bytes", [2**20, 0], ids=["small", "large"])
-def test_cells_are_trained_as_a_plain_loop_would(patch_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.benchmark_builder.stacked_layers.PATCH_BYTES", patch_bytes)
+@pytest.mark.parametrize("group_bytes", [2**21, 0], ids=["together", "one by one"])
+def test_cells_are_trained_as_a_plain_loop_would(group_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.benchmark_builder.cell_training.GROUP_BYTES", group_bytes)
     exact = {name: getattr(digits().train, name).double() for name in ("mean", "sd")}
-    data = Halves(*(replace(images, **exact) for images in (digits().train, digits().valid, digits().test)), classes=10)
+    halves = (replace(images, **exact) for images in (digits().train, digits().valid, digits().test))
+    data = BenchmarkImages(*halves, classes=10)
     torch.set_default_dtype(torch.float64)  # in float32, rounding errors grow to per cents within 40 steps
-    trainings = CellTrainings(SPACE, data, recipe(), [3, 4], CPU)
-    groups = list(together(SPACE, recipe(), [3, 4], BESIDE[:2]))
-    assert len(groups) == (1 if patch_bytes else 2)
-    found = [measured for group in groups for measured in trainings.measure(group, epochs=3)]
-    for cell, measured in zip(BESIDE[:2], found, strict=True):
+    trainer = CellTrainer(SPACE, data, recipe(), [3, 4], CPU)
+    groups = list(group_cells(SPACE, recipe(), [3, 4], SAME_CONVOLUTIONS[:2]))
+    assert len(groups) == (1 if group_bytes else 2)
+    found = [measured for group in groups for measured in trainer.measure(group, epochs=3)]
+    for cell, measured in zip(SAME_CONVOLUTIONS[:2], found, strict=True):
         for number, seed in enumerate([3, 4]):
             network = alone(cell, data, recipe().training, seed, epochs=3)
             for name, images in (("valid", data.valid), ("test", data.test)):
@@ -225,22 +220,22 @@ def test_seconds_are_those_of_the_training_and_of_a_validation_pass(monkeypatch:
     monkeypatch.setattr(cell_training, "_forward", counted)
     monkeypatch.setattr("harness.benchmark_builder.cell_training.time.process_time", lambda: float(batches))
     data = digits()
-    trainings = CellTrainings(SPACE, data, recipe(), [0, 1], CPU)
+    trainer = CellTrainer(SPACE, data, recipe(), [0, 1], CPU)
     valid = len(list(data.valid.in_order()))
     for epochs in (1, 3):
-        [found] = trainings.measure([CELL], epochs)
+        [found] = trainer.measure([CELL], epochs)
         assert 2 * found["train_seconds"] == epochs * data.train.batches  # two seeds share them
         assert 2 * found["valid_seconds"] == epochs * data.train.batches + valid
 
 
 def test_batches_that_are_kept_are_those_that_are_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     data = digits()
-    kept = CellTrainings(SPACE, data, recipe(), [0], CPU)
+    kept = CellTrainer(SPACE, data, recipe(), [0], CPU)
     [first] = kept.measure([CELL], epochs=1)
     kept.measure([CELL], epochs=3)
     [again] = kept.measure([CELL], epochs=1)
     monkeypatch.setattr("harness.benchmark_builder.cell_training.CACHED_BYTES", 0)
-    [made] = CellTrainings(SPACE, data, recipe(), [0], CPU).measure([CELL], epochs=1)
+    [made] = CellTrainer(SPACE, data, recipe(), [0], CPU).measure([CELL], epochs=1)
     for found in (again, made):
         assert found["test_loss"] == first["test_loss"]
 
@@ -273,7 +268,7 @@ def test_a_table_is_built_interrupted_and_taken_up_again(tmp_path: Path) -> None
         assert table.columns["digits", "train_seconds@1"][row["index"]] == row["measured"]["1"]["train_seconds"]
     data = digits()
     for index in (0, 7):
-        [expected] = CellTrainings(space, data, recipe(), [0, 1], CPU).measure([space.architecture(index)], epochs=3)
+        [expected] = CellTrainer(space, data, recipe(), [0, 1], CPU).measure([space.architecture(index)], epochs=3)
         assert table.test_accuracy("digits")[index] == pytest.approx(np.mean(expected["test_accuracy"]))
         assert table.columns["digits", "valid_accuracy@3/1"][index] == expected["valid_accuracy"][1]
         network = space.network(space.architecture(index), NetworkConfig(2, 1, 10))
@@ -298,10 +293,10 @@ def test_what_was_measured_is_kept_until_the_table_is_read_back(monkeypatch: pyt
     with monkeypatch.context() as patch:
         patch.setattr("harness.benchmark_builder.table.read_parquet", lambda *_: damaged)
         with pytest.raises(HarnessError, match="not read back as it was written"):
-            store_built(planned, space, table)
+            store_table(planned, space, table)
     assert planned.folder.exists()
     (tables_directory() / "tiny.parquet").unlink()
-    store_built(planned, space, table)
+    store_table(planned, space, table)
     assert not planned.folder.exists()
     assert other.exists()
 

@@ -1,7 +1,7 @@
-"""Measuring every functionally unique cell of a space by training it, for a table of one's own.
+"""The trainings behind a tabular benchmark of one's own: every functionally unique cell of a space, in processes.
 
-What has been measured is kept, a line a cell, in ``<tables>/.building/<name>/measured.jsonl``, beside ``plan.json``,
-which says of what it is measured. An interrupted build goes on from there; once the table is stored, it is removed.
+Each measured cell is a line of ``<tables>/.building/<name>/measured.jsonl``; ``plan.json`` beside it says what is
+measured. An interrupted build goes on from there. Both are removed once the table is stored.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any, TypedDict
 import torch
 from filelock import FileLock, Timeout
 
-from harness.benchmark_builder.cell_training import CellTrainings, Measured, halves, together
+from harness.benchmark_builder.cell_training import CellTrainer, MeasuredCell, benchmark_images, group_cells
 from harness.benchmarks.load import check_tabular
 from harness.benchmarks.store import tables_directory
 from harness.config.recipe import Recipe
@@ -36,7 +36,7 @@ from harness.runs.environment import compute_reproducibly
 from harness.runs.folder import write_atomically
 from harness.spaces.base import Architecture, SearchSpace, isomorphic_groups
 
-BUILDING = ".building"
+UNFINISHED = ".building"
 """Folder of unfinished tables, among the tables."""
 
 
@@ -46,12 +46,12 @@ class CellRow(TypedDict):
     index: int
     parameters: int
     flops: int
-    measured: dict[str, Measured]
+    measured: dict[str, MeasuredCell]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is measured; a build goes on only where it is the same.
+class BuildPlan:
+    """The cells to measure and their trainings; a build goes on only if its plan is the same.
 
     Attributes:
         name: of the table.
@@ -73,8 +73,8 @@ class Plan:
 
     @property
     def folder(self) -> Path:
-        """Where what has been measured is kept."""
-        return tables_directory() / BUILDING / self.name
+        """The folder of the measurements."""
+        return tables_directory() / UNFINISHED / self.name
 
     @property
     def full(self) -> int:
@@ -82,7 +82,7 @@ class Plan:
         return int(self.recipe["training"]["epochs"])
 
 
-def plan(
+def plan_build(
     name: str,
     space: SearchSpace,
     training: TrainingSet,
@@ -90,10 +90,10 @@ def plan(
     recipe: Recipe,
     short: int | None,
     seeds: Sequence[int],
-) -> Plan:
-    """The plan of a table; ``short`` is a quarter of the recipe's epochs where it is None.
+) -> BuildPlan:
+    """Plan a table; ``short`` is a quarter of the recipe's epochs if it is None.
 
-    Raises :class:`HarnessError` where the short budget is not shorter, or the space is too large for a table.
+    Raises :class:`HarnessError` if the short budget is not shorter, or the space is too large for a table.
     """
     check_tabular(space)
     full = recipe.training.epochs
@@ -104,20 +104,20 @@ def plan(
             "lower --short or raise the recipe's epochs"
         )
     content = recipe.model_dump(mode="json")
-    return Plan(name, space.name, training.name, training.digest, test.digest, content, epochs, list(seeds))
+    return BuildPlan(name, space.name, training.name, training.digest, test.digest, content, epochs, list(seeds))
 
 
 def measure_cells(
-    planned: Plan, jobs: int, device: str, data_directory: Path | None, progress: Callable[[int, int], None]
+    planned: BuildPlan, jobs: int, device: str, data_directory: Path | None, progress: Callable[[int, int], None]
 ) -> dict[int, CellRow]:
-    """Measure every cell that has not been measured; all rows, by official index of the cell.
+    """Measure every cell that has not been measured; return all rows, by official index of the cell.
 
     Args:
         planned: what to measure.
         jobs: processes, each with one of PyTorch's threads.
         device: PyTorch's name.
-        data_directory: as given by the user.
-        progress: told how many cells are done, and of how many.
+        data_directory: of the user's option.
+        progress: called with the number of measured cells, and of all cells.
 
     Raises:
         HarnessError: another process builds this table, another plan was begun under its name, the disk is full, or a
@@ -127,7 +127,7 @@ def measure_cells(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", timeout=0):
-            _begin(planned)
+            _check_plan(planned)
             return _measure_all(planned, space, jobs, device, data_directory, progress)
     except Timeout:
         raise HarnessError(f"another process is building {planned.name}; wait for it or stop it") from None
@@ -142,14 +142,14 @@ def measure_cells(
         ) from None
 
 
-def remove_measurements(planned: Plan) -> None:
-    """Remove what was kept for the build to go on from; what cannot be removed stays."""
+def remove_measurements(planned: BuildPlan) -> None:
+    """Remove the measurements of a finished build, as far as they can be removed."""
     shutil.rmtree(planned.folder, ignore_errors=True)
     with suppress(OSError):
         planned.folder.parent.rmdir()  # stays while it holds another unfinished table
 
 
-def _begin(planned: Plan) -> None:
+def _check_plan(planned: BuildPlan) -> None:
     """Write the plan, or compare it with the one that was begun under this name."""
     path, content = planned.folder / "plan.json", json.loads(json.dumps(asdict(planned)))
     try:
@@ -165,7 +165,7 @@ def _begin(planned: Plan) -> None:
 
 
 def _measure_all(
-    planned: Plan,
+    planned: BuildPlan,
     space: SearchSpace,
     jobs: int,
     device: str,
@@ -181,7 +181,7 @@ def _measure_all(
         return rows
     write_atomically(path, b"".join(_line(row) for row in rows.values()))  # without a line that was cut off
     with open(path, "ab") as file:
-        for measured in _measured(planned, todo, jobs, device, data_directory):
+        for measured in _rows_of(planned, todo, jobs, device, data_directory):
             file.write(b"".join(map(_line, measured)))
             file.flush()
             rows.update((row["index"], row) for row in measured)
@@ -189,12 +189,12 @@ def _measure_all(
     return rows
 
 
-def _measured(
-    planned: Plan, todo: Sequence[int], jobs: int, device: str, data_directory: Path | None
+def _rows_of(
+    planned: BuildPlan, todo: Sequence[int], jobs: int, device: str, data_directory: Path | None
 ) -> Iterator[list[CellRow]]:
-    """The cells' rows, as groups of them come, from processes that are gone however this is left."""
+    """Yield the rows of each group of cells as it comes, from processes that end with this generator."""
     space, recipe = get_space(planned.space), Recipe.model_validate(planned.recipe)
-    waiting = together(space, recipe, planned.seeds, map(space.architecture, todo))
+    waiting = group_cells(space, recipe, planned.seeds, map(space.architecture, todo))
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
         jobs,
@@ -215,20 +215,20 @@ def _measured(
         pool.shutdown(cancel_futures=True)
 
 
-_trainings: CellTrainings
+_trainer: CellTrainer
 _budgets: tuple[int, int]
 
 
-def _start(planned: Plan, device: str, data_directory: Path | None) -> None:
+def _start(planned: BuildPlan, device: str, data_directory: Path | None) -> None:
     """Make a process ready to measure cells."""
-    global _trainings, _budgets  # noqa: PLW0603  # a process of a pool has no other place for what its tasks share
+    global _trainer, _budgets  # noqa: PLW0603  # a process of a pool has no other way to share state among its tasks
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     threading.Thread(target=_end_with_parent, daemon=True).start()
     compute_reproducibly(1)
     recipe, target = Recipe.model_validate(planned.recipe), torch.device(device)
     training = load_training_set(planned.dataset, data_directory, download=False)
-    data = halves(training, load_test_set(planned.dataset, data_directory, download=False), recipe, target)
-    _trainings = CellTrainings(get_space(planned.space), data, recipe, planned.seeds, target)
+    data = benchmark_images(training, load_test_set(planned.dataset, data_directory, download=False), recipe, target)
+    _trainer = CellTrainer(get_space(planned.space), data, recipe, planned.seeds, target)
     _budgets = (planned.short, planned.full)
 
 
@@ -240,12 +240,12 @@ def _end_with_parent() -> None:
 
 
 def _measure(cells: Sequence[Architecture]) -> list[CellRow]:
-    short, full = (_trainings.measure(cells, epochs) for epochs in _budgets)
+    short, full = (_trainer.measure(cells, epochs) for epochs in _budgets)
     rows = []
     for cell, *measured in zip(cells, short, full, strict=True):
-        parameters, flops = _trainings.size(cell)
+        parameters, flops = _trainer.size(cell)
         by_epochs = {str(epochs): each for epochs, each in zip(_budgets, measured, strict=True)}
-        rows.append(CellRow(index=_trainings.space.index(cell), parameters=parameters, flops=flops, measured=by_epochs))
+        rows.append(CellRow(index=_trainer.space.index(cell), parameters=parameters, flops=flops, measured=by_epochs))
     return rows
 
 
