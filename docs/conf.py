@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
 from sphinx.ext.napoleon import Config
 from sphinx.ext.napoleon.docstring import GoogleDocstring
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from generated import fill
 
 from harness._version import __version__
 
@@ -48,6 +42,5 @@ def read_sections(app: Sphinx, what: str, name: str, obj: Any, options: Any, lin
 
 
 def setup(app: Sphinx) -> None:
-    """Write what is generated into the pages that ask for it."""
+    """Read docstrings as they are written."""
     app.connect("autodoc-process-docstring", read_sections)
-    app.connect("source-read", lambda _app, _page, source: source.__setitem__(0, fill(source[0])))

@@ -1,6 +1,7 @@
-"""What the pages say of methods, protocols, recipes and results, written in Markdown from their code and files.
+"""Write the parts of the pages that repeat code and files: python docs/generated.py.
 
-A page asks for a part by a line ``<!-- generated: NAME -->``, with a name of :data:`PARTS`.
+A part stands between the lines ``<!-- begin generated: NAME -->`` and ``<!-- end -->``, with a name of :data:`PARTS`.
+It is committed, so that a page can be read as it is, and a test fails where it is out of date.
 """
 
 from __future__ import annotations
@@ -14,10 +15,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from harness import registry
 from harness.config import protocol, recipe
+from harness.config.descriptions import as_markdown, as_yaml, describe
 from harness.methods.base import Method, WeightSharingMethod
 from harness.runs.schema import DiagnosticFields, LookupFields, TimingFields, TraceRow
 
@@ -27,19 +27,28 @@ MEASURED = Path(__file__).with_name("measured.csv")
 NAMED = {"name", "version", "description"}
 """Fields of protocols and recipes that change no result."""
 
-SIGNS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤", "multipleOf": "multiple of"}
-"""JSON Schema's names of limits."""
-
-TYPES = {"integer": "integer", "number": "number", "boolean": "true or false", "string": "text", "null": "null"}
-"""JSON Schema's names of types."""
-
 BAR = r"\|"
 """A bar within a cell of a Markdown table."""
 
 
+PAGES = sorted(Path(__file__).parent.glob("*.md"))
+"""The pages."""
+
+PART = re.compile(r"^(<!-- begin generated: ([\w ]+) -->)$.*?^<!-- end -->$", re.MULTILINE | re.DOTALL)
+
+
+def main() -> None:
+    """Write the parts of every page anew."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        if (current := fill(text)) != text:
+            page.write_text(current, encoding="utf-8")
+            print(f"written: docs/{page.name}")
+
+
 def fill(page: str) -> str:
-    """A page with every part that it asks for. Raises KeyError for a part that does not exist."""
-    return re.sub(r"^<!-- generated: (.+) -->$", lambda found: PARTS[found[1]](), page, flags=re.MULTILINE)
+    """A page with its parts as they are now. Raises KeyError for a part that does not exist."""
+    return PART.sub(lambda part: f"{part[1]}\n\n{PARTS[part[2]]()}\n\n<!-- end -->", page)
 
 
 # Methods
@@ -61,15 +70,13 @@ def method_entry(method: type[Method], measured: Sequence[dict[str, str]]) -> st
         kind = f"{'bilevel' if method.bilevel else 'single-level'}, trains a supernet"
     else:
         kind = "query-based, no supernet"
-    lines = len(file.read_text(encoding="utf-8").splitlines())
-    text = inspect.cleandoc(method.__doc__ or "")
     parts = [
         f"## {method.name}",
         f"{method.summary[0].upper()}{method.summary[1:]}. *{kind[0].upper()}{kind[1:]}.*",
-        f"{method.paper}. Code: `{file.parent.name}/{file.name}`, {lines} lines.",
-        f"```{{eval-rst}}\n{text}\n```",
+        f"{method.paper}. Code: `{file.parent.name}/{file.name}`.",
+        as_markdown(method),
     ]
-    if rows := [[f"`{name}`", *row] for name, *row in settings(method)]:
+    if rows := [[f"`{name}`", default or "", *rest] for name, default, *rest in describe(method)]:
         parts.append(grid(["hyper-parameter", "default", "allowed", "meaning"], rows))
     if measured:
         head = ["protocol", "data set", "seeds", "accuracy, mean (%)", "std", "collapsed"]
@@ -92,7 +99,7 @@ def recipe_settings() -> str:
 
 def without_defaults(file: type[protocol.Named]) -> list[list[str]]:
     """Name, what is allowed and meaning of every setting of a protocol or recipe, which has no defaults."""
-    return [[f"`{name}`", kind, meaning] for name, _, kind, meaning in settings(file) if name not in NAMED]
+    return [[f"`{name}`", allowed, meaning] for name, _, allowed, meaning in describe(file) if name not in NAMED]
 
 
 def protocols() -> str:
@@ -132,7 +139,7 @@ def flat(settings_: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str
         elif isinstance(value, dict):
             yield from flat(value, f"{prefix}{key}.")
         else:
-            yield prefix + key, printed(value)
+            yield prefix + key, as_yaml(value)
 
 
 # Results
@@ -145,44 +152,6 @@ def trace_row() -> str:
         source = inspect.getsource(part)
         fields += re.findall(r"^    (\w+): ([^#\n]+?)(?:  # (.*))?$", source, flags=re.MULTILINE)
     return grid(["field", "type", "meaning"], [[f"`{name}`", f"`{kind}`", meaning] for name, kind, meaning in fields])
-
-
-# Settings of pydantic models
-
-
-def settings(model: type[BaseModel]) -> list[list[str]]:
-    """Name, default, what is allowed and meaning of every field, those of sections by their dotted names."""
-    schema = model.model_json_schema()
-    return list(_rows(schema, schema.get("$defs", {}), ""))
-
-
-def _rows(schema: dict[str, Any], sections: dict[str, Any], prefix: str) -> Iterable[list[str]]:
-    for name, field in schema["properties"].items():
-        if "$ref" in field:
-            yield from _rows(sections[field["$ref"].rpartition("/")[2]], sections, f"{prefix}{name}.")
-        else:
-            default = printed(field["default"]) if "default" in field else ""
-            yield [f"{prefix}{name}", default, allowed(field), field.get("description", "")]
-
-
-def allowed(field: dict[str, Any]) -> str:
-    """The type and limits in a JSON Schema, in words."""
-    if "anyOf" in field:
-        return " or ".join(allowed(each) for each in field["anyOf"])
-    if "enum" in field or "const" in field:
-        return " or ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
-    if field["type"] == "array":
-        return f"[{', '.join(allowed(each) for each in field['prefixItems'])}]"
-    if field["type"] == "object":
-        return f"{allowed(field['additionalProperties'])}; also by method"
-    return ", ".join([TYPES[field["type"]], *(f"{sign} {field[key]}" for key, sign in SIGNS.items() if key in field)])
-
-
-def printed(value: Any) -> str:
-    """A value as YAML writes it."""
-    if value is None or isinstance(value, bool):
-        return str({None: "null", True: "true", False: "false"}[value])
-    return str(value)
 
 
 def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -199,4 +168,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "recipe settings": recipe_settings,
     "recipes": recipes,
 }
-"""What a page can ask for."""
+"""The parts that a page can have."""
+
+if __name__ == "__main__":
+    main()

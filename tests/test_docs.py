@@ -18,6 +18,7 @@ import pytest
 from harness import registry
 from harness.cli.main import harness
 from harness.config import protocol
+from harness.config.descriptions import as_yaml
 from harness.config.settings import fields_of
 from harness.methods.base import WeightSharingMethod
 from harness.runs.schema import TraceRow
@@ -97,7 +98,7 @@ def test_the_gallery_has_every_method_once_with_its_settings(generated: ModuleTy
         method = registry.get_method(name)
         assert method.paper in entry
         for field, info in method.model_fields.items():
-            assert f"| `{field}` | {generated.printed(info.default)} |" in entry
+            assert f"| `{field}` | {as_yaml(info.default)} |" in entry
 
 
 def test_the_protocols_are_shown_with_every_setting(generated: ModuleType) -> None:
@@ -120,10 +121,24 @@ def test_a_row_of_the_trace_is_shown_with_every_field(generated: ModuleType) -> 
     assert sorted(shown) == sorted(TraceRow.__annotations__)
 
 
-def test_a_page_asks_for_parts_by_name(generated: ModuleType) -> None:
-    assert generated.fill("a\n<!-- generated: recipes -->\nb") == f"a\n{generated.recipes()}\nb"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_is_generated_in_a_page_is_up_to_date(page: Path, generated: ModuleType) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert generated.fill(text) == text, f"docs/{page.name} is out of date; write it: python docs/generated.py"
+
+
+def test_every_part_stands_in_one_page(generated: ModuleType) -> None:
+    parts = [part[2] for page in PAGES for part in generated.PART.finditer(page.read_text(encoding="utf-8"))]
+    assert sorted(parts) == sorted(generated.PARTS)
+
+
+def test_a_part_is_written_between_its_lines(generated: ModuleType) -> None:
+    page = "a\n<!-- begin generated: recipes -->\nold\n<!-- end -->\nb"
+    current = f"a\n<!-- begin generated: recipes -->\n\n{generated.recipes()}\n\n<!-- end -->\nb"
+    assert generated.fill(page) == current
+    assert generated.fill(current) == current
     with pytest.raises(KeyError):
-        generated.fill("<!-- generated: no such part -->")
+        generated.fill("<!-- begin generated: no such part -->\n<!-- end -->")
 
 
 def test_what_is_called_measured_stands_on_the_page_of_the_study(generated: ModuleType) -> None:

@@ -2,62 +2,74 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
-import yaml
 
-from harness.errors import HarnessError
-from harness.registry import OURS, Plugin
+from harness.cli.options import runs_option, warn
+from harness.errors import HarnessError, unknown
+from harness.registry import OF_YOUR_OWN, OURS, Plugin, match
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from harness.config.protocol import Protocol
     from harness.config.recipe import Recipe
 
-KINDS = ("methods", "spaces", "datasets", "protocols", "recipes")
+KINDS = {
+    "methods": "method",
+    "spaces": "space",
+    "datasets": "dataset",
+    "protocols": "protocol",
+    "recipes": "recipe",
+}
+"""What ``harness info`` explains: in the plural, and in the singular."""
 
-SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-"""Pydantic's names of limits."""
+STUDIES = "studies"
 
 
 @click.command("list")
-@click.argument("kind", type=click.Choice(KINDS), required=False)
-def list_command(kind: str | None) -> None:
-    """List the methods, spaces, data sets, protocols or recipes there are; all of them without KIND."""
-    for each in [kind] if kind else KINDS:
+@click.argument("kind", type=click.Choice([*KINDS, STUDIES], case_sensitive=False), required=False)
+@runs_option
+def list_command(kind: str | None, runs: Path | None) -> None:
+    """List methods, spaces, data sets, protocols, recipes and studies; one KIND of them, or all."""
+    for each in [kind] if kind else [*KINDS, STUDIES]:
         if not kind:
             click.echo(f"{each}:")
-        lines = _summaries(each) or {f"no {each}": "install nas-harness again: it is incomplete"}
+        lines = _studies(runs) if each == STUDIES else _summaries(each)
+        if not lines:
+            lines = {f"no {each}": "install nas-harness again: it is incomplete"}
         width = max(map(len, lines))
-        for name, summary in lines.items():
-            click.echo(f"{'' if kind else '  '}{name:{width}}  {summary}")
+        for name, line in lines.items():
+            click.echo(f"{'' if kind else '  '}{name:{width}}  {line}")
 
 
 @click.command("info")
 @click.argument("name")
-def info_command(name: str) -> None:
-    """Say what a method, space, data set, protocol or recipe is, with every setting."""
-    from harness.errors import unknown
-    from harness.registry import OF_YOUR_OWN, match
+@click.option("--kind", type=click.Choice([*KINDS.values()]), help="Explain this kind alone.")
+def info_command(name: str, kind: str | None) -> None:
+    """Explain a method, space, data set, protocol or recipe, with every setting.
 
-    known = {each for kind in KINDS for each in _summaries(kind)}
+    Where several share a name, all are explained; --kind chooses one. A protocol or recipe is printed as a YAML file,
+    which --protocol or --recipe takes.
+    """
+    names = {single: [*_summaries(plural)] for plural, single in KINDS.items() if kind in {None, single}}
+    known = {each for of_kind in names.values() for each in of_kind}
     canonical = match(name, known)
     if canonical is None:
-        raise HarnessError(f"{unknown('name', name, known)}; {OF_YOUR_OWN}")
-    describe: dict[str, Callable[[str], None]] = {
-        "methods": _method,
-        "spaces": _space,
-        "datasets": _dataset,
-        "protocols": _protocol,
-        "recipes": _recipe,
+        advice = f"; {OF_YOUR_OWN}" if kind in {None, "method", "space"} else ""
+        raise HarnessError(unknown(kind or "name", name, known) + advice)
+    explain: dict[str, Callable[[str], str]] = {
+        "method": _method,
+        "space": _space,
+        "dataset": _dataset,
+        "protocol": _protocol,
+        "recipe": _recipe,
     }
-    for kind in KINDS:  # a protocol and a recipe may have the name of a space
-        if canonical in _summaries(kind):
-            describe[kind](canonical)
+    kinds = [single for single, of_kind in names.items() if canonical in of_kind]
+    click.echo("\n---\n".join(explain[single](canonical) for single in kinds))
+    if len(kinds) > 1:
+        warn(f"{canonical} is a {' and a '.join(kinds)}; --kind prints one of them")
 
 
 def _summaries(kind: str) -> dict[str, str]:
@@ -88,78 +100,91 @@ def _summary(entry: Plugin, get: Callable[[str], Any]) -> str:
         return f"broken: {error}"
 
 
-def _method(name: str) -> None:
+def _studies(runs: Path | None) -> dict[str, str]:
+    """A line on each study: when it changed last, finished runs and methods; the one that changed last comes first."""
+    from harness.runs.results import runs_directory
+
+    root = runs_directory(runs)
+    changed = {file.parent: file.stat().st_mtime for file in root.glob("*/study.json")}
+    if not changed:
+        return {f"no {STUDIES}": f"in {root}; start one with: harness run --method darts --seeds 5"}
+    return {path.name: _study(path, changed[path]) for path in sorted(changed, key=changed.__getitem__, reverse=True)}
+
+
+def _study(path: Path, changed: float) -> str:
+    from datetime import datetime
+
+    from harness.runs.results import load_study
+
+    when = f"{datetime.fromtimestamp(changed):%Y-%m-%d %H:%M}"
+    try:
+        study = load_study(path)
+    except HarnessError as error:
+        return f"{when}  broken: {error}"
+    finished = sum(run.status == "finished" for run in study.runs)
+    return f"{when}  {finished} of {len(study.runs)} runs finished  {', '.join(study.labels)}".rstrip()
+
+
+def _method(name: str) -> str:
+    from harness.config.descriptions import as_markdown, describe
     from harness.methods.base import WeightSharingMethod
     from harness.registry import get_method
 
     method = get_method(name)
-    click.echo(f"{name}: {method.summary}\n{method.paper}\n")
-    click.echo(f"{inspect.getdoc(method)}\n")
     if issubclass(method, WeightSharingMethod):
-        click.echo(f"{'bilevel' if method.bilevel else 'single-level'}, trains a supernet by gradient descent")
+        cost = f"{'bilevel' if method.bilevel else 'single-level'}, trains a supernet by gradient descent"
     else:
-        click.echo("query-based, trains the cells it asks for; no supernet")
-    click.echo("hyper-parameters (change one with --set):" if method.model_fields else "no hyper-parameters")
-    _fields(name, method)
+        cost = "query-based, trains the cells it asks for; no supernet"
+    settings = describe(method)
+    lines = [f"{name}: {method.summary}", method.paper, "", as_markdown(method), "", cost]
+    lines.append("hyper-parameters (change one with --set):" if settings else "no hyper-parameters")
+    for setting in settings:
+        default = "" if setting.default is None else f" = {setting.default}"
+        lines.append(f"  {name}.{setting.name}{default}  ({setting.allowed})")
+        if setting.description:
+            lines.append(click.wrap_text(setting.description, 100, "      ", "      "))
+    return "\n".join(lines)
 
 
-def _fields(prefix: str, model: type[BaseModel]) -> None:
-    for key, info in model.model_fields.items():
-        kind = info.annotation.__name__ if isinstance(info.annotation, type) else _printed(info.annotation)
-        limits = [
-            f"{sign} {getattr(limit, bound)}"
-            for limit in info.metadata
-            for bound, sign in SIGNS.items()
-            if hasattr(limit, bound)
-        ]
-        click.echo(f"  {prefix}.{key} = {info.default}  ({', '.join([kind, *limits])})")
-        if info.description:
-            click.echo(click.wrap_text(info.description, 100, "      ", "      "))
-
-
-def _printed(annotation: Any) -> str:
-    """A type that is no class: the values of a literal, or as Python prints it."""
-    if get_origin(annotation) is Literal:
-        return " or ".join(map(str, get_args(annotation)))
-    return str(annotation).replace("typing.", "")
-
-
-def _space(name: str) -> None:
+def _space(name: str) -> str:
     from harness.registry import get_space
 
     space = get_space(name)
-    click.echo(f"{name}: {space.summary}\n")
-    click.echo(f"operations  {', '.join(space.operations)}")
-    click.echo(f"edges       {', '.join(space.edge_names)}")
-    for title, cell in space.reference_cells().items():
-        click.echo(f"{title}  {space.format(cell)}")
+    cells = {title: space.format(cell) for title, cell in space.reference_cells().items()}
+    lines = [
+        f"{name}: {space.summary}",
+        "",
+        f"operations  {', '.join(space.operations)}",
+        f"edges       {', '.join(space.edge_names)}",
+    ]
+    return "\n".join([*lines, *(f"{title}  {text}" for title, text in cells.items())])
 
 
-def _dataset(name: str) -> None:
+def _dataset(name: str) -> str:
     from harness.data.info import DATASETS
 
     info = DATASETS[name]
-    click.echo(f"{name}: {info.summary}")
     size = f"{info.image_size} x {info.image_size}"
     images = f"{info.training_images:,} training images and {info.test_images:,} test images"
-    click.echo(f"{images} of {size} pixels, {info.classes} classes")
-    click.echo(info.source)
+    lines = [f"{name}: {info.summary}", f"{images} of {size} pixels, {info.classes} classes", info.source, info.page]
+    return "\n".join(lines)
 
 
-def _protocol(name: str) -> None:
+def _protocol(name: str) -> str:
     from harness.config.protocol import load_protocol
 
-    _settings("protocol", load_protocol(name))
+    return _file("protocol", load_protocol(name))
 
 
-def _recipe(name: str) -> None:
+def _recipe(name: str) -> str:
     from harness.config.recipe import load_recipe
 
-    _settings("recipe", load_recipe(name))
+    return _file("recipe", load_recipe(name))
 
 
-def _settings(kind: str, file: Protocol | Recipe) -> None:
-    """Name and every setting of a protocol or recipe."""
-    click.echo(f"{kind} {file.name} v{file.version}, hash {file.hash}: {file.description}\n")
-    settings: dict[str, Any] = file.model_dump(mode="json", exclude={"name", "version", "description"})
-    click.echo(yaml.safe_dump(settings, sort_keys=False, default_flow_style=False), nl=False)
+def _file(kind: str, file: Protocol | Recipe) -> str:
+    """A protocol or recipe as a file that can be loaded, with its hash in a comment."""
+    import yaml
+
+    settings = yaml.safe_dump(file.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+    return f"# {kind} {file.name} v{file.version}, hash {file.hash}\n{settings}".rstrip()
