@@ -7,10 +7,12 @@ class, its bases, and every function, class and constant that they use, as far a
 
 from __future__ import annotations
 
+import ast
 import builtins
 import dis
 import hashlib
 import inspect
+import linecache
 import pickle
 import sys
 import sysconfig
@@ -105,7 +107,7 @@ class _Collector:
         if name in self.parts or is_installed(part.__module__):
             return
         try:
-            text = textwrap.dedent(inspect.getsource(part))
+            text = textwrap.dedent(_source(part))
         except (OSError, TypeError):
             raise HarnessError(
                 f"the source of {part.__qualname__}, which {self.method.__name__} needs, cannot be read; define it in "
@@ -157,6 +159,44 @@ class _Collector:
         return HarnessError(
             f"{self.method.__name__} cannot be handed in: {user.rpartition('.')[2]} uses {name}, which is {what}"
         )
+
+
+def _source(part: Any) -> str:
+    """The source of a class or function. Raises OSError or TypeError where it cannot be read.
+
+    :mod:`inspect` reads no class of a notebook, since ``__main__`` has no file there; IPython keeps the cells.
+    """
+    try:
+        return inspect.getsource(part)
+    except (OSError, TypeError):
+        if not isinstance(part, type):
+            raise
+    for function in filter(None, map(_function, vars(part).values())):
+        if function.__qualname__.startswith(f"{part.__qualname__}."):
+            code = function.__code__
+            text = _class_in("".join(linecache.getlines(code.co_filename)), part.__name__, code.co_firstlineno)
+            if text:
+                return text
+    for cell in reversed(getattr(sys.modules["__main__"], "In", [])):  # a class without functions knows no file
+        if text := _class_in(cell, part.__name__):
+            return text
+    raise OSError(f"no cell defines {part.__name__}")
+
+
+def _class_in(text: str, name: str, line: int | None = None) -> str:
+    """The last class of this name in a source, or the one that contains a line; empty where there is none."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return ""
+    source = ""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            first = min(part.lineno for part in (node, *node.decorator_list))
+            last = node.end_lineno or first
+            if line is None or first <= line <= last:
+                source = "\n".join(text.splitlines()[first - 1 : last])
+    return source
 
 
 def _scope(part: Any) -> dict[str, Any]:
