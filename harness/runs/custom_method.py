@@ -192,7 +192,7 @@ def _class_in(text: str, name: str, line: int | None = None) -> str:
     source = ""
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and node.name == name:
-            first = min(part.lineno for part in (node, *node.decorator_list))
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             last = node.end_lineno or first
             if line is None or first <= line <= last:
                 source = "\n".join(text.splitlines()[first - 1 : last])
