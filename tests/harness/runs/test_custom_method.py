@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import math
 import pickle
 import subprocess
@@ -100,3 +101,22 @@ def test_a_process_that_cannot_find_the_class_gets_it_by_value(tmp_path: Path) -
     done = subprocess.run([sys.executable, "-c", code], input=content, capture_output=True, check=True, cwd=tmp_path)
     assert done.stdout.decode().strip() == "sharp[power=3] []"
     assert from_bytes(content).label() == "sharp[power=3]"
+
+
+@pytest.mark.parametrize("body", ["    def mixture(self, state):\n        return state.alpha\n", ""])
+def test_a_class_of_a_notebook_is_read_from_its_cell(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = "from harness.methods.darts import DARTS\n\n"
+    first, second = (
+        f"{head}class Mine(DARTS):\n    name, paper, summary = 'mine', '', '{text}'\n\n{body}" for text in "ab"
+    )
+    main = ModuleType("__main__")  # which has no file
+    main.In = ["", first, "x = (", second]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    for number, cell in enumerate((first, second)):
+        name = f"/tmp/ipykernel_1/{number}.py"
+        monkeypatch.setitem(linecache.cache, name, (len(cell), None, cell.splitlines(True), name))
+        exec(compile(cell, name, "exec"), vars(main))
+    source = source_of(main.Mine)
+    assert "class Mine(DARTS):\n    name, paper, summary = 'mine', '', 'b'" in source
+    assert "'a'" not in source
+    assert ("def mixture" in source) is bool(body)
