@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -24,6 +25,7 @@ from harness.config.protocol import NO_DIAGNOSTICS, Diagnostics, stored_protocol
 from harness.data.batches import AT_ONCE, Images
 from harness.errors import Diverged, HarnessError, failure
 from harness.execution.local import worker_environment
+from harness.progress import duration
 from harness.runs.folder import RunFolder, write_atomically
 from harness.search.cost import resident_peak
 from harness.search.diagnostics import SupernetDiagnostics, deterministic_mixture, sample_cells, single_path
@@ -32,6 +34,9 @@ from harness.search.query_by_training import TrainingQuerySearch
 from harness.search.weight_sharing import WeightSharingSearch
 from harness.search.worker import build
 from harness.study.planned_run import PlannedRun
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOMENTS = 10
 """Steps measured of a gradient method, evenly spread over the epochs of a run, after two that warm up."""
@@ -93,6 +98,36 @@ class Estimate:
         for seconds in self.queue:
             heapq.heapreplace(busy, busy[0] + seconds)
         return max(busy)
+
+    def frame(self) -> pd.DataFrame:
+        """A row a method: all runs, runs to do, seconds and memory (MiB) of one run, and seconds of all to do."""
+        import pandas as pd
+
+        rows = [
+            {
+                "method": part.label,
+                "runs": part.runs,
+                "to_do": len(part.left),
+                "run_seconds": part.measured.seconds if part.measured else None,
+                "memory_mib": part.measured.memory_mib if part.measured else None,
+                "seconds": part.seconds,
+            }
+            for part in self.parts
+        ]
+        return pd.DataFrame(rows)
+
+    def __str__(self) -> str:
+        """The estimate for print: a line a method, and the total."""
+        lines = [
+            f"{part.label}: {len(part.left)} of {part.runs} runs to do"
+            + (
+                f", {duration(part.measured.seconds)} each, {part.measured.memory_mib:,.0f} MiB"
+                if part.measured
+                else ""
+            )
+            for part in self.parts
+        ]
+        return "\n".join([*lines, f"total: {sum(self.queue) / 3600:.2f} device-hours"])
 
 
 def measure_runs(runs: Sequence[PlannedRun], threads: int, device: str, data_directory: Path | None) -> Estimate:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import harness
 from harness.config.protocol import load_protocol
 from harness.data.training_set import load_training_set
 from harness.errors import HarnessError
@@ -94,6 +95,16 @@ def test_ended_runs_are_not_counted_again_and_begun_ones_by_what_is_left(
     assert re.search(r"gdas +4 +0 +0 s", result.output)
     assert "total: 1.75 device-hours" in result.output
     assert "by workers at once: 1: 1 h 45 min, 2 (--jobs): 1 h 00 min\n" in result.output
+    estimate = harness.estimate(["darts", "gdas"], seeds=4, study="s", set=TINY)
+    assert str(estimate).splitlines() == [
+        "darts: 2 of 4 runs to do, 1 h 00 min each, 1,234 MiB",
+        "gdas: 0 of 4 runs to do",
+        "total: 1.75 device-hours",
+    ]
+    assert estimate.frame()[["method", "runs", "to_do", "seconds"]].values.tolist() == [
+        ["darts", 4, 2, 6300.0],
+        ["gdas", 4, 0, 0.0],
+    ]
     assert files(work) == before
 
     finished = call("estimate", "--method", "gdas", "--seeds", "4", "--study", "s", *SETS)
