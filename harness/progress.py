@@ -6,6 +6,7 @@ import importlib.util
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.progress import (
@@ -126,7 +127,7 @@ class StudyProgress(Progress):
     """The progress of several runs at once; a context manager.
 
     Drawn: a line for each run that works, and the progress of all runs below. In files and pipes: a line when a run
-    starts, and for each tenth of it.
+    starts, and for each tenth of it. In a notebook without ipywidgets: these lines one in the place of the other.
 
     Args:
         console: where to show it.
@@ -143,6 +144,7 @@ class StudyProgress(Progress):
         self._worked_epochs = 0.0  # in this session, by runs that have ended
         self._clock = clock
         self._begun = clock()
+        self._notebook_line: Any = None  # IPython's handle of the line that is replaced
         super().__init__(
             *_run_columns(),
             console=console,
@@ -156,10 +158,23 @@ class StudyProgress(Progress):
         """Print a line that stays."""
         self.console.print(Text(text), soft_wrap=self.disable)
 
+    def _say_now(self, text: str) -> None:
+        """Print a line on the state of a run; in a notebook it replaces the line before."""
+        if not self.console.is_jupyter:
+            self.say(text)
+            return
+        from IPython.display import display
+
+        shown = {"text/plain": text}
+        if self._notebook_line is None:
+            self._notebook_line = display(shown, raw=True, display_id=True)
+        else:
+            self._notebook_line.update(shown, raw=True)
+
     def add_run(self, name: str, epochs: int) -> TaskID:
         """Show a run that starts."""
         if self.disable:
-            self.say(f"{name}: started")
+            self._say_now(f"{name}: started")
         return self.add_task(name, start=False, total=epochs, first=None, loss="", skips="", accuracy="")
 
     def resume_run(self, run: TaskID, epochs_done: int) -> None:
@@ -191,7 +206,7 @@ class StudyProgress(Progress):
             left = f"{_left(task)} left" if done < total and _left(task) else ""
             fields = (task.fields[name] for name in ("loss", "accuracy", "skips"))
             parts = [f"epoch {done}/{total}", *fields, left]
-            self.say(f"{task.description}: " + ", ".join(part for part in parts if part))
+            self._say_now(f"{task.description}: " + ", ".join(part for part in parts if part))
 
     def end_run(self, run: TaskID) -> None:
         """Show a run no more, since it has ended or stopped."""

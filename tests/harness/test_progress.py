@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import sys
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -162,6 +164,32 @@ def test_a_notebook_draws_where_it_has_widgets_and_else_gets_plain_lines(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if widgets else None)
     assert drawable(Console(file=io.StringIO(), force_jupyter=True)) is widgets
+
+
+def test_a_notebook_without_widgets_shows_the_state_of_runs_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    shown: list[tuple[str, str]] = []
+
+    class Handle:
+        def update(self, content: dict[str, str], raw: bool) -> None:
+            shown.append(("replaced", content["text/plain"]))
+
+    def display(content: dict[str, str], raw: bool, display_id: bool) -> Handle:
+        shown.append(("new", content["text/plain"]))
+        return Handle()
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=SimpleNamespace(display=display)))
+    progress = StudyProgress(Console(file=io.StringIO(), force_jupyter=True), runs=1, epochs=4, clock=clock)
+    run = progress.add_run("darts seed 0", 4)
+    for epoch in range(1, 5):
+        progress.advance_run(run, float(epoch))
+        progress.end_epoch(run)
+    assert shown[0] == ("new", "darts seed 0: started")
+    assert [kind for kind, _ in shown[1:]] == ["replaced"] * 4
+    assert shown[-1][1].startswith("darts seed 0: epoch 4/4")
 
 
 # --- one bar
