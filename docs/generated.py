@@ -10,14 +10,23 @@ import csv
 import inspect
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from importlib import resources
 from itertools import takewhile
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
+import click
+
+import harness
 from harness import registry
+from harness.api.studies import Study
+from harness.benchmarks.table import TabularBenchmark
+from harness.cli.run_command import run_command
 from harness.config import protocol, recipe
 from harness.config.descriptions import as_markdown, as_yaml, describe
+from harness.config.study_options import StudyOptions
 from harness.methods.base import Method, WeightSharingMethod
 from harness.runs.schema import DiagnosticFields, LookupFields, TimingFields, TraceRow
 
@@ -142,6 +151,46 @@ def flat(settings_: dict[str, Any], prefix: str = "") -> Iterable[tuple[str, str
             yield prefix + key, as_yaml(value)
 
 
+# Public API
+
+
+def functions() -> str:
+    """Every public function, with the first sentence of its docstring."""
+    rows = [(f"harness.{name}", getattr(harness, name)) for name in harness.__all__]
+    return members([(name, part) for name, part in rows if isinstance(part, FunctionType)])
+
+
+def options() -> str:
+    """The keywords of a study: their defaults, and the help of the options of the same names."""
+    rows = []
+    for option in run_command.params:
+        if option.name in StudyOptions.model_fields and option.name != "methods" and isinstance(option, click.Option):
+            unset = option.multiple or option.default is None or not isinstance(option.default, str | int | bool)
+            default = "" if unset else f"`{option.default!r}`"
+            rows.append([f"`{option.name}`", default, option.help or ""])
+    return grid(["keyword", "default", "meaning"], rows)
+
+
+def methods_of(cls: type) -> str:
+    """The public methods and properties of a class, with the first sentences of their docstrings."""
+    kinds = (FunctionType, property, cached_property)
+    return members(
+        (name, part) for name, part in vars(cls).items() if isinstance(part, kinds) and not name.startswith("_")
+    )
+
+
+def members(parts: Iterable[tuple[str, Any]]) -> str:
+    """A row a function or property: how it is called, and the first paragraph of its docstring."""
+    rows = []
+    for name, part in parts:
+        call = ""
+        if isinstance(part, FunctionType):
+            names = [parameter for parameter in inspect.signature(part).parameters if parameter != "self"]
+            call = f"({', '.join([*names[:4], '…'] if len(names) > 6 else names)})"
+        rows.append([f"`{name}{call}`", " ".join(as_markdown(part).partition("\n\n")[0].split())])
+    return grid(["name", "meaning"], rows)
+
+
 # Results
 
 
@@ -161,6 +210,10 @@ def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
+    "functions": functions,
+    "options": options,
+    "study": lambda: methods_of(Study),
+    "table": lambda: methods_of(TabularBenchmark),
     "methods": gallery,
     "trace row": trace_row,
     "protocol settings": protocol_settings,

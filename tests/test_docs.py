@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import doctest
 import importlib.util
+import logging
 import re
 import shlex
 from collections.abc import Iterator
@@ -53,12 +54,21 @@ def only(language: str, text: str) -> str:
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if ">>>" in p.read_text(encoding="utf-8")], ids=lambda p: p.stem)
+@pytest.mark.usefixtures("work", "logger_as_before")
 def test_snippets_run_and_print_what_the_page_says(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = only("pycon", page.read_text(encoding="utf-8"))
     snippets = doctest.DocTestParser().get_doctest(text, {}, page.name, str(page), 0)
     assert snippets.examples
     result = doctest.DocTestRunner(verbose=False).run(snippets, clear_globs=False)
     assert result.failed == 0, capsys.readouterr().out
+
+
+@pytest.fixture
+def logger_as_before() -> Iterator[None]:
+    logger = logging.getLogger("harness")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 def commands() -> Iterator[Any]:
