@@ -31,6 +31,7 @@ SECTIONS = Config(napoleon_use_ivar=True, napoleon_custom_sections=[("Class attr
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(torch|nn|numpy|pandas|pd|pydantic|abc|collections|pathlib|typing)\..*"),
+    ("py:.*", r"(Validate|Curvature|(WeightSharing)?Method\..*)"),  # of other modules than the docstring
     ("py:.*", r"(Tensor|Path|Callable|Iterable|Sequence|Any|optional)"),
 ]
 

@@ -191,5 +191,8 @@ def check_one_table(study: StudyRuns) -> None:
 
 
 def load_results(study: str | Path | None = None, runs: str | Path | None = None) -> pd.DataFrame:
-    """A study as a pandas frame: short for ``harness.load_study(study, runs).frame()``; see :func:`frame`."""
+    """A study as a pandas frame: short for ``harness.load_study(study, runs).frame()``.
+
+    See :func:`harness.runs.results.frame` for its columns.
+    """
     return frame(load_study(study, runs))
