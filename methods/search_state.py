@@ -39,6 +39,31 @@ class Passes:
     examples: int = 0
 
 
+def classify(
+    network: Callable[[Tensor], Tensor],
+    batch: Batch,
+    passes: Passes,
+    *,
+    label_smoothing: float = 0.0,
+    mixed_precision: bool = False,
+) -> Forward:
+    """Compute the cross-entropy of a batch, and how many of its images are classified rightly.
+
+    Args:
+        network: gives the logits (batch, classes) of images.
+        batch: images and labels.
+        passes: counts this forward pass.
+        label_smoothing: share of the target that is spread evenly over all classes.
+        mixed_precision: compute in bfloat16 what bears it.
+    """
+    passes.forward += 1
+    passes.examples += len(batch.labels)
+    with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=mixed_precision):
+        logits = network(batch.images)
+        loss = nn.functional.cross_entropy(logits, batch.labels, label_smoothing=label_smoothing)
+    return Forward(loss, (logits.detach().argmax(dim=1) == batch.labels).sum())
+
+
 Validate = Callable[[Mixture], float]
 """One-shot accuracy: % of the search-validation images that the supernet classifies correctly under a mixture.
 
@@ -178,15 +203,15 @@ class SearchState:
         """
         if not isinstance(mixture, Mixture):
             raise TypeError(f"mixture and weight_mixture must return a Mixture: this is {mixture!r}")
-        self.passes.forward += 1
-        self.passes.examples += len(batch.labels)
-        with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=self.mixed_precision):
-            logits = self.supernet(batch.images, mixture)
-            loss = nn.functional.cross_entropy(logits, batch.labels)
-        if self.penalties is not None and mixture.weights.grad_fn is not None:
-            expected = (mixture.weights * self.penalties).sum()
-            loss = loss + (expected - expected.detach())
-        return Forward(loss, (logits.detach().argmax(dim=1) == batch.labels).sum())
+
+        def network(images: Tensor) -> Tensor:
+            return self.supernet(images, mixture)  # type: ignore[no-any-return]
+
+        forward = classify(network, batch, self.passes, mixed_precision=self.mixed_precision)
+        if self.penalties is None or mixture.weights.grad_fn is None:
+            return forward
+        expected = (mixture.weights * self.penalties).sum()
+        return forward._replace(loss=forward.loss + (expected - expected.detach()))
 
     def gradients(self, loss: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
         """d loss / d parameters, zeros where the loss does not depend on one; counted as one backward pass."""

@@ -18,6 +18,7 @@ from harness.data.batches import Images, moments, shrink
 from harness.data.training_set import TrainingSet
 from harness.errors import Diverged
 from harness.methods.base import Passes
+from harness.methods.search_state import classify
 from harness.random_streams import Streams, stream
 from harness.retraining.test_set import TestSet, load_test_set
 from harness.runs import process
@@ -25,7 +26,7 @@ from harness.runs.environment import compute_reproducibly
 from harness.runs.schema import TraceRow, TrainingConfig
 from harness.search.cost import Cost
 from harness.search.epoch import Mean, Tick, trace_row
-from harness.search.training import classify, make_sgd, set_learning_rate, train_epoch, uses_mixed_precision
+from harness.search.training import make_sgd, set_learning_rate, train_epoch, uses_mixed_precision
 from harness.search.worker import training_set
 from harness.spaces.base import Architecture, NetworkConfig, SearchSpace, initialize
 

@@ -14,11 +14,12 @@ from harness.config.protocol import Protocol
 from harness.data.batches import SearchData
 from harness.errors import Diverged
 from harness.methods.base import Query, QueryMethod
+from harness.methods.search_state import classify
 from harness.random_streams import stream
 from harness.runs.schema import TraceRow
 from harness.search.ask_tell import AskTellSearch
 from harness.search.epoch import Mean, Tick, network_config
-from harness.search.training import classify, make_sgd, set_learning_rate, train_epoch
+from harness.search.training import make_sgd, set_learning_rate, train_epoch
 from harness.spaces.base import SearchSpace, initialize
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from harness.config.protocol import Weights
 from harness.config.recipe import Optimization
 from harness.data.batches import Images
-from harness.methods.base import Batch, Forward, Passes
+from harness.methods.base import Passes
+from harness.methods.search_state import classify
 from harness.random_streams import Streams
 from harness.search.cost import Cost
 from harness.search.epoch import Mean, Tick
@@ -49,31 +50,6 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, settings: SGDSettings, e
 def uses_mixed_precision(device: torch.device, precision: str) -> bool:
     """Tell whether forward passes compute in bfloat16: only on a GPU, whatever the settings say."""
     return device.type == "cuda" and precision == "bfloat16"
-
-
-def classify(
-    network: Callable[[Tensor], Tensor],
-    batch: Batch,
-    passes: Passes,
-    *,
-    label_smoothing: float = 0.0,
-    mixed_precision: bool = False,
-) -> Forward:
-    """Compute the cross-entropy of a batch, and how many of its images are classified rightly.
-
-    Args:
-        network: gives the logits (batch, classes) of images.
-        batch: images and labels.
-        passes: counts this forward pass.
-        label_smoothing: share of the target that is spread evenly over all classes.
-        mixed_precision: compute in bfloat16 what bears it.
-    """
-    passes.forward += 1
-    passes.examples += len(batch.labels)
-    with torch.autocast(batch.images.device.type, torch.bfloat16, enabled=mixed_precision):
-        logits = network(batch.images)
-        loss = nn.functional.cross_entropy(logits, batch.labels, label_smoothing=label_smoothing)
-    return Forward(loss, (logits.detach().argmax(dim=1) == batch.labels).sum())
 
 
 def descend(loss: Tensor, optimizer: torch.optim.SGD, clip_norm: float | None = None) -> None:
