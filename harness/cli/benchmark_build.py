@@ -29,12 +29,12 @@ from harness.cli.options import (
 @device_option
 @data_option
 def build(
-    space_name: str,
+    space: str,
     dataset: str,
-    recipe_name: str | None,
+    recipe: str | None,
     seeds: str,
     short: int | None,
-    overrides: tuple[str, ...],
+    set: tuple[str, ...],
     name: str | None,
     jobs: int | None,
     device: str,
@@ -58,18 +58,18 @@ def build(
     from harness.retraining.trainings import recipe_for
     from harness.runs.environment import check_device, cores
 
-    space = get_space(space_name)
+    cells = get_space(space)
     check_device(device)
     training = load_training_set(dataset, data_dir)
-    recipe = recipe_for(training, recipe_name, overrides)
+    settings = recipe_for(training, recipe, set)
     test = load_test_set(dataset, data_dir)
     warn(training.warning, test.warning)
-    called = name or f"{dataset}-{recipe.name}"
+    called = name or f"{dataset}-{settings.name}"
     new_table_path(called)
-    planned = plan_build(called, space, training, test, recipe, short, read_seeds(seeds))
+    planned = plan_build(called, cells, training, test, settings, short, read_seeds(seeds))
     with stoppable(), Bar(called, unit="cells", lines=100) as bar:
         rows = measure_cells(planned, jobs or cores(), device, data_dir, bar.set)
-    table = make_table(planned, space, rows)
-    click.echo(f"table {called}: {len(rows):,} cells measured, {space.size:,} architectures answer")
-    click.echo(f"stored as {store_table(planned, space, table)}")
+    table = make_table(planned, cells, rows)
+    click.echo(f"table {called}: {len(rows):,} cells measured, {cells.size:,} architectures answer")
+    click.echo(f"stored as {store_table(planned, cells, table)}")
     click.echo(f"use it: harness run --table {called}")

@@ -1,9 +1,6 @@
-"""The reference supernet as users choose it: same start, same searches up to rounding, side by side, refusals."""
+"""The reference supernet as users choose it: same start, same searches up to rounding, refusals."""
 
 from __future__ import annotations
-
-import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,20 +14,11 @@ from harness.methods.darts import DARTS
 from harness.spaces.nas_bench_201.reference import ReferenceSupernet, paired_weights
 from harness.spaces.nas_bench_201.supernet import NASBench201Supernet
 from harness.study.configure import check_possible
-from tests.support import command_line, small_search
-from tests.support.command_line import call, refusal
+from tests.support import small_search
 from tests.support.small_search import gradient_search
 from tests.support.toy import gradient_methods
 
-work = command_line.work
-inline = command_line.inline
-
 REFERENCE = "supernet.implementation=reference"
-TINY = [
-    *("--set", "search.epochs=1", "--set", "data.images=16", "--set", "data.image_size=4"),
-    *("--set", "supernet.channels=2", "--set", "data.crop_padding=1", "--set", "diagnostics.hessian=false"),
-    "--no-mlflow",
-]
 
 
 def test_a_search_by_the_reference_starts_with_the_weights_of_one_by_the_fused_supernet() -> None:
@@ -57,21 +45,6 @@ def test_every_weight_sharing_method_searches_alike_by_both(name: str) -> None:
             assert fused[key] == pytest.approx(value, rel=1e-4)  # type: ignore[literal-required]
     for key in ("architecture", "forward_passes", "backward_passes", "examples"):
         assert fused[key] == reference[key]  # type: ignore[literal-required]
-
-
-@pytest.mark.usefixtures("inline")
-def test_two_studies_one_by_each_can_be_compared(work: Path) -> None:
-    for study, overrides in (("fused", []), ("reference", ["--set", REFERENCE])):
-        result = call("run", "--method", "darts", "--seeds", "2", "--study", study, *TINY, *overrides)
-        assert result.exit_code == 0, result.exception
-    mixed = call("run", "--method", "darts", "--study", "fused", *TINY, "--set", REFERENCE)
-    assert "runs of another supernet implementation (fused, now reference)" in refusal(mixed)
-
-    compared = call("compare", "fused", "reference")
-    assert compared.exit_code == 0, compared.exception
-    assert re.search(r"supernet\.implementation +fused +reference", compared.output)
-    assert "protocol_hash" not in compared.output
-    assert "darts" in compared.output
 
 
 def test_a_space_without_a_reference_refuses_it_in_one_line() -> None:
