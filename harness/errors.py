@@ -17,7 +17,7 @@ LIBRARY = re.compile(r"^<|[\\/](site|dist)-packages[\\/](torch|pydantic|numpy)[\
 
 
 class HarnessError(Exception):
-    """What went wrong and what to do about it, in one line a user can act on.
+    """The user can act on it: one line says what went wrong and what to do.
 
     The command line prints the message alone and exits with code 2.
     """
@@ -42,7 +42,7 @@ def failure(error: BaseException) -> str:
 
 
 def _message(error: BaseException) -> str:
-    """What an exception says; of pydantic's, what was wrong without the address of a page on it."""
+    """The message of an exception; of pydantic's, the faulty fields without the address of a help page."""
     from pydantic import ValidationError
 
     from harness.errors import explain

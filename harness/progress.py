@@ -27,7 +27,7 @@ from rich.text import Text
 
 
 def drawable(console: Console) -> bool:
-    """Whether bars can be redrawn in place: on a terminal, and in a notebook that has ipywidgets."""
+    """True if bars can be redrawn in place: on a terminal, and in a notebook that has ipywidgets."""
     return console.is_interactive or (console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None)
 
 

@@ -1,4 +1,4 @@
-"""What a search space is, and the one language in which methods speak to supernets: the mixture.
+"""The base class of search spaces, and the mixture: the one language in which methods speak to supernets.
 
 A space knows operations, edges, cells and networks. It knows nothing of search methods, data or tables.
 """
@@ -19,7 +19,7 @@ Architecture = tuple[int, ...]
 """A point of a space: the index of the chosen operation on each edge, in the space's edge order."""
 
 BatchNormMode = Literal["batch", "running"]
-"""How the supernet's cells normalise when evaluated: by the batch at hand, or by running statistics."""
+"""Statistics by which the supernet's cells normalise in evaluation: of the batch, or running ones."""
 
 ENUMERABLE = 10_000_000
 """Most architectures of a space that can be gone through one by one."""
@@ -43,7 +43,7 @@ def misread(space: str, text: str, position: int, expected: str) -> InvalidArchi
 
 @dataclass(frozen=True)
 class Mixture:
-    """How the operations of every edge are mixed in one forward pass of a supernet.
+    """The weights by which the operations of every edge are mixed in one forward pass of a supernet.
 
     The output of edge e is ``edge_weights[e] * (sum_o weights[e, o] * op_o(x) + edge_bias[e])``, where the sum runs
     over all operations, or over ``selected[e]`` alone. All cells of the supernet share one mixture.
@@ -155,7 +155,7 @@ class SearchSpace(abc.ABC):
 
     @property
     def enumerable(self) -> bool:
-        """Whether there are few enough architectures to go through all of them, as a table does."""
+        """True if there are few enough architectures to go through all of them, as a table does."""
         return self.size <= ENUMERABLE
 
     @abc.abstractmethod

@@ -36,7 +36,7 @@ logger = logging.getLogger("harness")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command has done.
+    """The outcome of a command.
 
     Attributes:
         study: read again when all was done.
@@ -150,7 +150,7 @@ def run_options(options: StudyOptions, command: str = "") -> Outcome:
 
 
 def _prepare_retraining(options: StudyOptions, planned: StudyPlan) -> Retraining | None:
-    """How final cells are retrained; None: not at all."""
+    """The retraining of final cells; None where the options ask for none."""
     if options.evaluate == "lookup":
         if options.recipe or options.recipe_settings:
             raise HarnessError("a recipe is for retraining; add --evaluate retrain or --evaluate both")

@@ -72,7 +72,7 @@ def digests(path: Path, advance: Advance) -> tuple[str, str]:
 
 
 def version(path: Path, md5: str) -> str:
-    """Which file this is. Raises HarnessError where its name claims a digest that it does not have."""
+    """Recognise the file. Raises HarnessError where its name claims a digest that it does not have."""
     claimed = re.search(r"-([0-9a-f]{6})\.pth$", path.name)
     if claimed and not md5.endswith(claimed[1]):
         raise HarnessError(
@@ -133,7 +133,7 @@ def _zipped(file: IO[bytes], what: str) -> Iterator[IO[bytes]]:
 
 
 def provenance(path: Path, sha256: str, version: str) -> dict[str, Any]:
-    """What is recorded of the file in the table."""
+    """The provenance of the file, as the table records it."""
     return {
         "description": (f"NAS-Bench-201 (version {version}): {CONTENT}"),
         "source": path.name,

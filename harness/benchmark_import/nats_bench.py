@@ -30,7 +30,7 @@ TRUSTED_SEED = 888
 
 
 def record_file(folder: Path, row: int) -> Path:
-    """Where the record of an architecture is."""
+    """The path of the record of an architecture."""
     return folder / f"{row:06d}{END}"
 
 
@@ -55,7 +55,7 @@ def check_folder(folder: Path, space: SearchSpace) -> None:
 
 
 def read_record(folder: Path, row: int, digest: Digest | None = None) -> Record:
-    """What the folder holds of one architecture: number of epochs: its trainings. ``digest`` takes the file's SHA-256.
+    """The trainings of one architecture, by number of epochs. ``digest`` takes the file's SHA-256.
 
     Raises:
         HarnessError: the file is damaged, cut short, hostile, or of another version.
@@ -112,7 +112,7 @@ def _load(path: Path, digest: Digest | None) -> Any:
 
 
 def provenance(folder: Path, sha256: str) -> dict[str, Any]:
-    """What is recorded of the folder in the table."""
+    """The provenance of the folder, as the table records it."""
     version = re.match(r"NATS-tss-v(\d+)_(\d+)", folder.name)
     return {
         "description": (

@@ -48,12 +48,12 @@ class Gone:
 
 
 class _Fault(Exception):
-    """What is wrong with the pickle, in words."""
+    """The fault of the pickle, in words."""
 
 
 @dataclass(frozen=True)
 class _Named:
-    """What a pickle has named; the only thing that it can call."""
+    """A name in a pickle; the pickle can call nothing else."""
 
     stub: Callable[..., Any]
 
@@ -351,7 +351,7 @@ class PickleReader:
 
 
 def _run(head: bytes, *fields: tuple[str, str], keys: Callable[[PickleReader, Any], list[Any]]) -> Any:
-    """How items are read whose opcodes and their arguments begin with ``head``: pattern, layout and what the keys are.
+    """The pattern, layout and keys of items whose opcodes and arguments begin with ``head``.
 
     A field is a name and the numpy type of its bytes; a name of one character is an opcode and stands for itself.
     """

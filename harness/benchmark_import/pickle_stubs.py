@@ -1,4 +1,4 @@
-"""What benchmark files name in their pickles, and what of ours is called in its place: nothing is ever imported."""
+"""Stand-ins for the names in the pickles of benchmark files, so that nothing is ever imported."""
 
 from __future__ import annotations
 
@@ -72,4 +72,4 @@ DATA: Allowed = {
     ("torch", "LongStorage"): Ignored,
     ("torch._utils", "_rebuild_tensor_v2"): Ignored,
 }
-"""What benchmark files name, and what is called in its place."""
+"""The names that benchmark files may use, and our stand-in for each."""

@@ -1,4 +1,4 @@
-"""What NAS-Bench-201 and NATS-Bench record of a cell, made into the columns of a table.
+"""Make the columns of a table from the records that NAS-Bench-201 and NATS-Bench hold of each cell.
 
 Both store, of every cell, budget (12 or 200 epochs), dataset and training seed, the state of an object
 ``ResultsCount``: curves by epoch, of which the last epoch is kept, and costs. The datasets of the files are not those
@@ -204,7 +204,7 @@ class Collector:
         return columns
 
     def _complete(self, mean: npt.NDArray[np.float64], metric: str) -> bool:
-        """Whether every cell taken has a value; a diverged training's loss is not a number and counts as one."""
+        """True if every cell taken has a value; a diverged training's loss is not a number and counts as one."""
         missing = np.isnan(mean[self._seen])
         return bool(missing.size) and not (missing.all() if metric.endswith("loss") else missing.any())
 

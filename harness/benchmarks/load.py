@@ -38,7 +38,7 @@ def check_tabular(space: SearchSpace) -> None:
 
 
 def table_reference(source: str) -> str | None:
-    """What a study records of the table it was given: None for the embedded one, a stored table's name, else a path."""
+    """The reference that a study records: None for the embedded table, a stored table's name, else a path."""
     from harness.benchmarks.store import stored_tables
 
     if source == EMBEDDED:

@@ -1,4 +1,4 @@
-"""How far retraining alone moves a table's accuracies, measured on the table itself."""
+"""The noise of retraining in a table's accuracies, measured on the table itself."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ def _recorded(values: dict[str, float]) -> Iterator[tuple[str, str]]:
 
 
 def _printed(facts: dict[str, Any], space: SearchSpace) -> str:
-    """What :func:`describe` found, for people."""
+    """The result of :func:`describe`, for people."""
     from harness.spaces.network_size import BENCHMARK, BENCHMARK_IMAGE_SIZE
 
     counts = Counter(facts["operations"])

@@ -23,7 +23,7 @@ KINDS = {
     "protocols": "protocol",
     "recipes": "recipe",
 }
-"""What ``harness info`` explains: in the plural, and in the singular."""
+"""The kinds that ``harness info`` explains, in the plural and in the singular."""
 
 STUDIES = "studies"
 

@@ -1,4 +1,4 @@
-"""What several verbs share: option types, checks of the machine's folders, the name under which we were called."""
+"""Options and helpers that several verbs share."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def stoppable() -> Iterator[None]:
 
 
 def program() -> str:
-    """What the user has to type for this program: ``harness``, or its path where the shell would not find it."""
+    """The command that starts this program: ``harness``, or its path where the shell would not find it."""
     called = Path(sys.argv[0]).absolute()
     if called.name != "harness" or shutil.which("harness") == str(called):
         return "harness"
@@ -43,7 +43,7 @@ def program() -> str:
 
 
 def installer() -> str:
-    """How to install into this program's environment: ``pip``, or by its Python where the shell would not find it."""
+    """The command that installs into this program's environment: ``pip``, or its Python with ``-m pip``."""
     called = program()
     return "pip" if called == "harness" else f"{Path(called).with_name('python')} -m pip"
 

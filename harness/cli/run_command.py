@@ -68,7 +68,7 @@ def _print(outcome: Outcome, runs: Path | None) -> None:
 
 
 def _retraining_unfinished(outcome: Outcome) -> bool:
-    """Whether a training of a final cell did not finish."""
+    """True if a training of a final cell did not finish."""
     if (retraining := outcome.retraining) is None:
         return False
     return any(None in retraining.accuracies(cell) for _, cell in retraining.derived(outcome.runs))

@@ -119,7 +119,7 @@ def takes_study_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _is_given(context: click.Context, name: str) -> bool:
-    """Whether the user typed an option, whose value then goes before that of a file."""
+    """True if the user typed an option, whose value then goes before that of a file."""
     return context.get_parameter_source(name) not in {
         click.core.ParameterSource.DEFAULT,
         click.core.ParameterSource.DEFAULT_MAP,

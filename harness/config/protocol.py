@@ -31,7 +31,7 @@ PerMethod = BeforeValidator(lambda value: value if isinstance(value, dict) else 
 
 
 class Pixels(Section):
-    """How the images of a data set are shown to a network."""
+    """Size and augmentation of the images that a network sees."""
 
     image_size: int = Field(
         ge=4, multiple_of=4, description="pixels, halved twice; the data set's images are average-pooled down to it"
@@ -41,7 +41,7 @@ class Pixels(Section):
 
 
 class Data(Pixels):
-    """What the search sees of the training set, and how."""
+    """The part of the training set that the search sees, and its split."""
 
     images: Annotated[int, Field(ge=2)] | None = Field(description="training images used in all; null: every one")
     split: Literal["random", "fixed", "halves"] = Field(
@@ -91,7 +91,7 @@ class Alpha(Section):
 
 
 class Schedule(Section):
-    """How long, and in which order. A mapping gives methods their own value beside ``default``."""
+    """Length of the search and order of its steps. A mapping gives methods their own value beside ``default``."""
 
     epochs: Annotated[dict[str, Annotated[int, Field(ge=1)]], PerMethod]
     batch_size: int = Field(ge=1)
@@ -99,7 +99,7 @@ class Schedule(Section):
 
 
 class Diagnostics(Section):
-    """What is measured beside the search of a gradient method. It changes no result, and so no hash and no identity."""
+    """Measurements beside a weight-sharing search. They change no result, no hash and no identity."""
 
     every: int = Field(ge=1, description="epochs from one measurement to the next; the last epoch always has one")
     gap: bool = Field(description="accuracy of the supernet's mixture and of the derived cell within it")
@@ -116,7 +116,7 @@ class Diagnostics(Section):
 
 
 class Queries(Section):
-    """How a query-based method learns what a cell is worth, and how much of that it may have."""
+    """The source of accuracies for query-based methods, and their budget."""
 
     answers: Literal["training", "table"] = Field(
         description="training: each cell is trained on the search-train half, at the cost of a bilevel search; "
@@ -168,7 +168,7 @@ class Protocol(Named):
         return self.search.epochs.get(method, self.search.epochs["default"])
 
     def order(self, method: str) -> Order:
-        """Which step of a method comes first."""
+        """The step of a method that comes first."""
         return self.search.order.get(method, self.search.order["default"])
 
 

@@ -68,7 +68,7 @@ def _listed(value: Any) -> Any:
 
 
 class StudyOptions(BaseModel):
-    """What a study runs, where, and how its cells are evaluated. The fields are the options of ``harness run``."""
+    """The options of ``harness run``: methods and seeds, protocol, evaluation, and where the runs go."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, populate_by_name=True)
 

@@ -1,4 +1,4 @@
-"""What a search sees of a data set: two halves of the training images on the device, and batches of them.
+"""The images of a search: two halves of the training set on the device, and batches of them.
 
 Nothing here reaches test images. Crop, flip and normalisation work on whole batches; there are no loader workers.
 """

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from harness.errors import HarnessError
 
 SCALE = 4
-"""How much larger the images are made: 8x8 becomes 32x32."""
+"""Factor by which the images are enlarged: 8x8 becomes 32x32."""
 
 
 def read_digits(*, test: bool) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
@@ -48,7 +48,7 @@ def read_digits(*, test: bool) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.in
 
 
 def held_out(count: int) -> npt.NDArray[np.bool_]:
-    """Which of ``count`` images are test images, (count,): a fifth, those whose numbers have the smallest SHA-256.
+    """Mark the test images among ``count``, (count,): the fifth whose numbers have the smallest SHA-256.
 
     That is as good as a random draw, and the same with every version of every library.
     """

@@ -1,4 +1,4 @@
-"""Where the files of a data set are, and reading them whole."""
+"""Find the files of a data set and read them whole."""
 
 from __future__ import annotations
 
@@ -56,6 +56,6 @@ def read(path: Path, size: int | None = None) -> bytes:
 
 
 def is_published(content: bytes, digest: str) -> bool:
-    """Whether the digest of ``content`` is ``digest``, given as ``algorithm:hexadecimal``."""
+    """True if the digest of ``content`` is ``digest``, given as ``algorithm:hexadecimal``."""
     algorithm, _, expected = digest.partition(":")
     return hashlib.new(algorithm, content, usedforsecurity=False).hexdigest() == expected

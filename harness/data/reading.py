@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def dataset_info(name: str) -> DatasetInfo:
-    """What is known of a data set. Raises :class:`HarnessError` for an unknown name."""
+    """The entry of a data set. Raises :class:`HarnessError` for an unknown name."""
     if name not in DATASETS:
         raise HarnessError(unknown("dataset", name, DATASETS))
     return DATASETS[name]

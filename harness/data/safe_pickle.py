@@ -9,7 +9,7 @@ from typing import IO, Any
 from harness.errors import HarnessError
 
 Allowed = Mapping[tuple[str, str], Any]
-"""What a pickle may name, as (module, name), and what is used in its place. Everything else is refused."""
+"""The names that a pickle may use, as (module, name), and our stand-in for each. All others are refused."""
 
 
 class Record:

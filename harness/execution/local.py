@@ -268,7 +268,7 @@ class _Worker:
 
     @property
     def died(self) -> bool:
-        """Whether a worker that has ended left no result and no last event, and was not stopped by us."""
+        """True if a worker that has ended left no result and no last event, and was not stopped by us."""
         return not self.settled and not self.late and self.run.result is None
 
     @property

@@ -1,4 +1,4 @@
-"""How much memory the runs of a command will take, predicted before they start, and how many of them fit at once.
+"""Predict the memory of the runs of a command before they start, and how many of them fit at once.
 
 A prediction takes two forward passes of two images per method, here, and no data. What a search holds at its peak goes
 with what a forward pass keeps for the backward pass, which grows with the batch; the factors below were measured.
@@ -80,7 +80,7 @@ def bounded(
 
 
 def fitting(needs: Sequence[float], free: float) -> int:
-    """How many of the runs with these needs fit at once, whichever they are; one at least."""
+    """Number of runs with these needs that fit at once, whichever they are; one at least."""
     return max(1, sum(total <= free for total in accumulate(sorted(needs, reverse=True))))
 
 
@@ -123,7 +123,7 @@ def _searching(method: WeightSharingMethod, space: SearchSpace, protocol: Protoc
 
 
 def _asks_for_curvature(method: WeightSharingMethod, state: SearchState) -> bool:
-    """Whether the method itself computes a Hessian, as its second epoch begins."""
+    """True if the method itself computes a Hessian, as its second epoch begins."""
     calls = []
 
     def curvature() -> float:

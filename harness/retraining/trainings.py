@@ -59,7 +59,7 @@ class HowToTrain:
 
 @dataclass(frozen=True)
 class Retraining:
-    """How cells are retrained, and where that is kept.
+    """The way cells are retrained, and the folder of the trainings.
 
     Attributes:
         runs: folder of the studies.
@@ -157,7 +157,7 @@ def prepare(
     seeds: Sequence[int],
     data_directory: Path | None,
 ) -> Retraining:
-    """How cells are to be retrained, as the user said.
+    """Make a :class:`Retraining` from what the user said.
 
     Args:
         recipe: name or file; None: ``short`` for digits, ``nas-bench-201`` for everything else.

@@ -36,7 +36,7 @@ def save(folder: Path, state: dict[str, Any]) -> None:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """What a checkpoint holds, on the CPU. Raises an exception of some kind where the file is damaged."""
+    """Read a checkpoint, onto the CPU. Raises an exception of some kind where the file is damaged."""
     import torch
 
     with zipfile.ZipFile(file) as archive:  # PyTorch does not compare checksums

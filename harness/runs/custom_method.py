@@ -70,7 +70,7 @@ def digest(source: str) -> str:
 
 
 def is_installed(module: str) -> bool:
-    """Whether a module belongs to Python, to an installed package or to the harness, and is not the user's own."""
+    """True if a module belongs to Python, to an installed package or to the harness, and is not the user's own."""
     if module.split(".", maxsplit=1)[0] in {"harness", "builtins", *sys.builtin_module_names, *sys.stdlib_module_names}:
         return True
     origin = getattr(sys.modules.get(module), "__file__", None)

@@ -1,4 +1,4 @@
-"""What a run ran on: recorded with it, printed in reports, no part of its identity."""
+"""The machine and software of a run: recorded with it, printed in reports, no part of its identity."""
 
 from __future__ import annotations
 

@@ -81,13 +81,13 @@ class RunFolder:
 
     @property
     def config(self) -> RunConfig:
-        """What was run."""
+        """The configuration of the run."""
         config: RunConfig = self.read_json("config.json")
         return config
 
     @property
     def result(self) -> RunResult | None:
-        """How it ended, or None while it has not."""
+        """The result of the run; None while it has none."""
         result: RunResult | None = self.read_json("result.json")
         return result
 
@@ -97,13 +97,13 @@ class RunFolder:
 
     @property
     def last_diagnostics(self) -> LastDiagnostics:
-        """What was measured of its supernet after the last epoch; empty where nothing was."""
+        """Measurements of the supernet after the last epoch; empty where there are none."""
         diagnostics: LastDiagnostics | None = self.read_json("diagnostics.json")
         return diagnostics or LastDiagnostics()
 
     @property
     def ranking(self) -> SupernetRanking | None:
-        """What its supernet said of a sample of cells, or None where that was not asked for."""
+        """The supernet's ranking of a sample of cells; None where it was not asked for."""
         last = self.last_diagnostics
         return SupernetRanking(indices=last["indices"], accuracies=last["accuracies"]) if "indices" in last else None
 

@@ -54,7 +54,7 @@ class EpochByEpoch(Protocol):
         """One epoch, from 0, and its row. Raises :class:`Diverged`."""
 
     def alphas(self) -> dict[str, Any] | None:
-        """What is added to ``alphas.json``; None where there is no such file."""
+        """The entry of this epoch in ``alphas.json``; None where there is no such file."""
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the epochs to come depend on."""
@@ -171,7 +171,7 @@ def result(status: Status, reason: str, rows: list[TraceRow], started: str, seco
 
 
 class Progress:
-    """How far a run is: its trace, α history, clock and checkpoint.
+    """The progress of a run: its trace, α history, clock and checkpoint.
 
     Attributes:
         content: bytes that came with the run, such as a method by value.
@@ -187,7 +187,7 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """What the run has taken so far, interruptions left out."""
+        """Seconds of the run so far, without interruptions."""
         return self._earlier + time.perf_counter() - self._clock
 
     def resume(self, search: EpochByEpoch, emit: Emit) -> None:
@@ -253,7 +253,7 @@ class Pace:
         self._next = 0.0
 
     def due(self) -> bool:
-        """Whether it is time again."""
+        """True if it is time again."""
         moment = time.monotonic()
         if moment < self._next:
             return False

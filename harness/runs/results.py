@@ -19,7 +19,7 @@ DEFAULT_RUNS = "runs"
 
 
 def runs_directory(given: str | Path | None = None) -> Path:
-    """Where studies are kept: as given, else ``HARNESS_RUNS_DIR``, else ``runs`` in the working directory."""
+    """The folder of the studies: as given, else ``HARNESS_RUNS_DIR``, else ``runs`` in the working directory."""
     return Path(given or os.environ.get("HARNESS_RUNS_DIR") or DEFAULT_RUNS)
 
 
@@ -53,7 +53,7 @@ class Run:
 
     @property
     def status(self) -> Status:
-        """How the run ended; ``interrupted`` where it has no result (yet)."""
+        """The end of the run; ``interrupted`` where it has no result (yet)."""
         return self.result["status"] if self.result else "interrupted"
 
     @property

@@ -13,7 +13,7 @@ SCHEMA_VERSION = 5
 
 
 Status = Literal["finished", "diverged", "failed", "timed out", "interrupted"]
-"""How a run ended. A run without a result is ``interrupted``: its next start goes on from the last checkpoint."""
+"""The end of a run. A run without a result is ``interrupted``: its next start goes on from the last checkpoint."""
 
 
 OVER: tuple[Status, ...] = ("finished", "diverged")
@@ -21,7 +21,7 @@ OVER: tuple[Status, ...] = ("finished", "diverged")
 
 
 class OptionalFields(TypedDict, total=False):
-    """What ``config.json`` has of some searches only."""
+    """Fields of ``config.json`` that only some searches have."""
 
     answers: str  # SHA-256 of ``answers.npy``, where a table answers
     oracle_on_test: bool  # there, and true, where ``valid_accuracy`` is the table's test accuracy
@@ -76,7 +76,7 @@ class TimingFields(TypedDict, total=False):
 
 
 class DiagnosticFields(TimingFields, total=False):
-    """What diagnostics add to a row of the trace, after the epochs in which they were due; see README, Diagnostics."""
+    """Fields that diagnostics add to a row of the trace, after the epochs in which they were due."""
 
     mixture_accuracy: float  # %, of the supernet on search-validation images, with the method's mixed weights
     derived_accuracy: float  # %, of the derived cell alone, with the weights inherited from the supernet
@@ -84,7 +84,7 @@ class DiagnosticFields(TimingFields, total=False):
 
 
 class LookupFields(TypedDict, total=False):
-    """What a search that a table answers adds to a row of the trace; its own seconds are those of the method alone."""
+    """Fields that a search by table look-ups adds to a row of the trace; its own seconds are the method's alone."""
 
     evaluations: int  # cells looked up so far
     simulated_seconds: float  # of the trainings behind what was looked up so far; absent where the table has no times
@@ -142,7 +142,7 @@ class TrainingResult(RunResult, total=False):
 
 
 class SupernetRanking(TypedDict):
-    """What the supernet says of a sample of cells at the end of the search."""
+    """The supernet's accuracies of a sample of cells at the end of the search."""
 
     indices: list[int]  # official; the same cells for all methods and seeds
     accuracies: list[float]  # %, on search-validation images, with the weights inherited from the supernet

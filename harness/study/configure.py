@@ -71,7 +71,7 @@ def configure(chosen: Sequence[MethodLike], hyperparameters: Mapping[str, Mappin
 
 
 def is_custom(method: Method) -> bool:
-    """Whether a method was handed in as a class or an object that no name stands for."""
+    """True if a method was handed in as a class or an object that no name stands for."""
     return method.name not in methods()
 
 

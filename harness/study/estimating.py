@@ -1,7 +1,7 @@
-"""What runs would cost, from a few steps of each method measured on this machine under the protocol of the runs.
+"""Estimate the cost of runs from a few steps of each method, measured on this machine under their protocol.
 
 Every method is measured in a process of its own, as its runs would be, with nothing written but a temporary folder.
-Steps are taken at :data:`MOMENTS` sampled spread over the run, so that what changes during a run, such as PC-DARTS's
+Steps are taken at :data:`MOMENTS` epochs spread over the run, so that what changes during a run, such as PC-DARTS's
 warm-up without α steps, counts by its share.
 """
 
@@ -76,13 +76,13 @@ class Part:
 
     @property
     def seconds(self) -> float:
-        """Of all that is left, one after another."""
+        """Seconds of all that is left, one run after another."""
         return sum(self.left) * self.measured.seconds if self.measured else 0.0
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is left of a study.
+    """The cost of what is left of a study.
 
     Attributes:
         parts: a method each.

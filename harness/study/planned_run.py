@@ -47,7 +47,7 @@ class PlannedRun:
 
     @property
     def cached(self) -> bool:
-        """Whether there is nothing left to do."""
+        """True if there is nothing left to do."""
         return self.state in OVER
 
     @property
@@ -57,7 +57,7 @@ class PlannedRun:
 
 
 def state_of(folder: RunFolder) -> State:
-    """Where a run stands that its folder may hold already."""
+    """The state of a run whose folder may exist already."""
     if folder.config is None:
         return "new"
     result = folder.result

@@ -223,7 +223,7 @@ class _StudyListener:
         return ", ".join(f"{name} {self._table.test_accuracy(name)[row['index']]:.2f} %" for name in shown)
 
     def _outcome(self, run: RunFolder) -> str:
-        """How a run ended, in a line."""
+        """The end of a run, in a line."""
         result: TrainingResult = run.read_json("result.json")
         if result["status"] != "finished":
             return f"{result['status']}: {result['reason']}"

@@ -1,4 +1,4 @@
-"""What MLflow is told of a run: parameters, metrics of the epochs, totals."""
+"""The parameters, metrics of the epochs and totals that MLflow gets of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which MLflow store is meant, a connection to it, and finding a study's runs in it."""
+"""Connect to the MLflow store and find a study's runs in it."""
 
 from __future__ import annotations
 

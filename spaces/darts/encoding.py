@@ -29,13 +29,13 @@ NONE = 0
 CELLS = ("normal", "reduce")
 INPUTS = 2
 NODES = 6
-"""Of one cell, its two inputs included."""
+"""Nodes of one cell, its two inputs included."""
 
 CELL_EDGES = tuple((source, target) for target in range(INPUTS, NODES) for source in range(target))
 """(source, target) of the edges of one cell."""
 
 EDGES = CELL_EDGES + tuple((NODES + source, NODES + target) for source, target in CELL_EDGES)
-"""Of the normal cell, then of the reduction cell, whose nodes are numbered on: 6 to 11."""
+"""Edges of the normal cell, then of the reduction cell, whose nodes are numbered 6 to 11."""
 
 ENTERING = [tuple(e for e, (_, end) in enumerate(EDGES) if end == target) for target in sorted({t for _, t in EDGES})]
 """The edges that enter each intermediate node, by node: those of the normal cell first."""

@@ -1,4 +1,4 @@
-"""What stands around the edges of DARTS cells, in the supernet and in a discrete network.
+"""The layers around the edges of DARTS cells, in the supernet and in a discrete network.
 
 The macro-architecture is the authors': a stem of 3·C channels, 3·N + 2 cells of which the two at a third and two thirds
 of the depth are reduction cells that double the width, and a classifier after global pooling. N = 2 is the network of
@@ -24,7 +24,7 @@ CONCATENATED = NODES - INPUTS
 
 @dataclass(frozen=True)
 class CellPosition:
-    """Where a cell stands.
+    """The position of a cell in the network.
 
     Attributes:
         inputs: channels of the output of the cell before the previous one, and of the previous one.
@@ -39,7 +39,7 @@ class CellPosition:
     after_reduction: bool
 
     def stride(self, source: int) -> int:
-        """Of the edges that leave a node: 2 from the inputs of a reduction cell, else 1."""
+        """Stride of the edges that leave a node: 2 from the inputs of a reduction cell, else 1."""
         return 2 if self.reduction and source < INPUTS else 1
 
 

@@ -23,7 +23,7 @@ from harness.spaces.nas_bench_201.encoding import CONV1, CONV3, POOL, SKIP
 from harness.spaces.nas_bench_201.pooling import AveragePool, average, spread
 
 EPSILON = 1e-5
-"""Of batch normalisation; PyTorch's."""
+"""ε of batch normalisation, PyTorch's default."""
 
 
 def mixed_edges(x: Tensor, rectified: Tensor, threes: Tensor, u: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
@@ -177,7 +177,7 @@ def denormalize(
 
 
 def abreast(rows: Tensor) -> int:
-    """How many rows are multiplied as one: enough for 16 numbers."""
+    """Number of rows that are multiplied as one: enough for 16 numbers."""
     several = max(1, 16 // rows.shape[1])
     return several if len(rows) % several == 0 else 1
 
@@ -188,7 +188,7 @@ def beside(rows: Tensor, several: int) -> Tensor:
 
 
 def blocks(matrix: Tensor, several: int) -> Tensor:
-    """What multiplies so many rows as one: the matrix so many times on a diagonal."""
+    """The block-diagonal matrix that multiplies so many rows as one."""
     return matrix if several == 1 else torch.block_diag(*[matrix] * several)
 
 

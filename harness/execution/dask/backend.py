@@ -126,7 +126,7 @@ class DaskBackend:
 
 
 def _look(compatibility: Compatibility, dask_worker: Worker) -> dict[str, Any]:
-    """Whether a Dask worker can work, and its cores, threads and resources; called there."""
+    """Look at a Dask worker from inside: its fault, if it cannot work, its cores, threads and resources."""
     from dask.system import CPU_COUNT
 
     return {

@@ -30,7 +30,7 @@ class Compatibility:
 
 
 def software() -> dict[str, str]:
-    """What must be the same everywhere, by name: releases, plug-ins, and the source that a run's process will import.
+    """Facts that must be equal on all machines: releases, plug-ins, and the source that a run's process imports.
 
     Nothing heavy is imported for it. Which build of PyTorch it is (``+cu128``) does not count.
     """

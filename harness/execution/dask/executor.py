@@ -85,7 +85,7 @@ class DaskExecutor:
         return _SubmittedRun(due, key, future)
 
     def _lost(self, submitted: _SubmittedRun, listener: Listener) -> bool:
-        """Whether the Dask worker of a task was lost that is done without the last event of its run."""
+        """True if a task is done but the last event of its run is missing: its Dask worker was lost."""
         from distributed import KilledWorker
 
         future = submitted.future

@@ -47,7 +47,7 @@ def work(task: Task) -> None:
         worker.log_event(task.compatibility.folder.name, (key, what, details))
 
     def cancelled() -> bool:
-        """Whether the task was cancelled or the Dask worker ends; Dask cannot stop a thread."""
+        """True if the task was cancelled or the Dask worker ends; Dask cannot stop a thread."""
         state = worker.state.tasks.get(key)
         ends = worker.status in {Standing.closing, Standing.closed, Standing.failed}
         return ends or state is None or state.state == "cancelled"
