@@ -31,6 +31,7 @@ from harness.methods.base import Method, WeightSharingMethod
 from harness.runs.schema import DiagnosticFields, LookupFields, TimingFields, TraceRow
 
 MEASURED = Path(__file__).with_name("measured.csv")
+EXAMPLE = Path(__file__).parent / "examples" / "annealed.py"
 """What studies have measured of the methods; every row repeats a page that says how."""
 
 NAMED = {"name", "version", "description"}
@@ -203,6 +204,11 @@ def trace_row() -> str:
     return grid(["field", "type", "meaning"], [[f"`{name}`", f"`{kind}`", meaning] for name, kind, meaning in fields])
 
 
+def example_method() -> str:
+    """The example of the README, as a code block."""
+    return f"```python\n{EXAMPLE.read_text(encoding='utf-8').rstrip()}\n```"
+
+
 def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
@@ -210,6 +216,7 @@ def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
+    "example method": example_method,
     "functions": functions,
     "options": options,
     "study": lambda: methods_of(Study),
