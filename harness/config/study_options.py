@@ -48,17 +48,16 @@ def resources_of(value: Any) -> dict[str, float]:
         pairs = [(str(name), amount) for name, amount in value.items()]
     else:
         texts = [value] if isinstance(value, str) else list(value or ())
-        pairs = [(name, amount) for name, _, amount in (text.partition("=") for text in texts)]
-    try:
-        amounts = {name: float(amount) for name, amount in pairs}
-    except (TypeError, ValueError):
-        amounts = {}
-    if (
-        not all(amounts)
-        or len(amounts) != len(pairs)
-        or not all(0 <= amount < float("inf") for amount in amounts.values())
-    ):
-        raise HarnessError(f"--worker-resources {value!r} is no NAME=AMOUNT such as GPU=1")
+        pairs = [(name, amount) for name, _, amount in (str(text).partition("=") for text in texts)]
+    amounts = {}
+    for name, amount in pairs:
+        try:
+            amounts[name] = float(amount)
+        except (TypeError, ValueError):
+            amounts[name] = -1.0
+        if not name or not 0 <= amounts[name] < float("inf"):
+            text = f"{name}={amount}" if amount else name
+            raise HarnessError(f"--worker-resources {text!r} is no NAME=AMOUNT such as GPU=1")
     return amounts
 
 
