@@ -43,7 +43,7 @@ def each_check(method: str | type[Method]) -> Iterator[CheckResult]:
         cls = get_method(method) if isinstance(method, str) else method
         configure([method], {})  # a default that is refused would fail every check alike
     except HarnessError as error:
-        yield CheckResult("it can be loaded", "FAIL", str(error))
+        yield CheckResult(f"it can be loaded: {error}", "FAIL")
         return
     contract = contract_of(cls)
     for title, run in checks(contract):

@@ -132,8 +132,8 @@ WEIGHT_SHARING = ["darts-pt", "enas", "random-search-ws", "setn", "spos"]
 def test_groups_are_the_lists_of_the_readme() -> None:
     listed = {
         "gradient": r"^\* gradient methods: (.*?)^\*",
-        "weight-sharing": r"^\* those that choose the cell by the trained supernet: (.*?)^\*",
-        "query": r"^\* query-based, without a supernet: (.*?)^$",
+        "weight-sharing": r"^\* weight-sharing methods, where the trained supernet chooses the cell: (.*?)^\*",
+        "query": r"^\* query-based methods, without a supernet: (.*?)^$",
     }
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for group, pattern in listed.items():

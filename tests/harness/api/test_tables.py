@@ -18,7 +18,7 @@ def write_table(path: Path, lower: float = 0.0) -> None:
     table = harness.load_table()
     column = table.test_accuracy("cifar10") - lower
     lines = [f"{NAS_BENCH_201.format(NAS_BENCH_201.architecture(i))},{value}" for i, value in enumerate(column.clip(0))]
-    path.write_text("architecture,cifar10\n" + "\n".join(lines) + "\n")
+    path.write_text("architecture,cifar10_test\n" + "\n".join(lines) + "\n")
 
 
 @pytest.fixture
