@@ -24,7 +24,7 @@ from harness.cli.options import (
 @click.option("--seeds", default="3", show_default=True, metavar="SEEDS", help="Training seeds of every cell.")
 @click.option("--short", type=click.IntRange(min=1), metavar="EPOCHS", help="The short budget.  [default: a quarter]")
 @recipe_settings_option
-@click.option("--name", metavar="NAME", help="What to call the table.  [default: data set and recipe]")
+@click.option("--name", metavar="NAME", help="Name of the table.  [default: data set and recipe]")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes, of one thread each.  [default: one a core]")
 @device_option
 @data_option

@@ -49,7 +49,7 @@ def query(architecture: str, table: str | None, space_name: str, as_json: bool) 
 
 @benchmark_command.command("import")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--name", metavar="NAME", help="What to call the table.  [default: the file's name without its ending]")
+@click.option("--name", metavar="NAME", help="Name of the table.  [default: the file's name without its ending]")
 @click.option("--space", "space_name", metavar="NAME", default="nas-bench-201", show_default=True)
 def import_(path: Path, name: str | None, space_name: str) -> None:
     """Read a benchmark once and keep it as a table, for --table NAME.

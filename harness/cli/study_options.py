@@ -77,7 +77,7 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     click.option(
         "--recipe",
         metavar="NAME",
-        help="How cells are retrained, by name or file.  [default: short for digits, else nas-bench-201]",
+        help="Recipe that retrains cells, by name or file.  [default: short for digits, else nas-bench-201]",
     ),
     click.option(
         "--training-seeds",

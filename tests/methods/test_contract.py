@@ -1,4 +1,4 @@
-"""What every method must keep to, whatever it computes: the contract, for each method there is."""
+"""The contract of all methods, checked for each of them."""
 
 from __future__ import annotations
 

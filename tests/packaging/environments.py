@@ -38,12 +38,12 @@ class Environment:
 
     @property
     def site_packages(self) -> Path:
-        """Where its distributions are installed."""
+        """The folder of its distributions."""
         return Path(sysconfig.get_path("purelib", "venv", {"base": str(self.folder)}))
 
     @property
     def scripts(self) -> Path:
-        """Where its commands are."""
+        """The folder of its commands."""
         return Path(sysconfig.get_path("scripts", "venv", {"base": str(self.folder)}))
 
     def install(self, *what: str | Path) -> None:
@@ -83,7 +83,7 @@ class Environment:
             process.wait()
 
     def output(self, cwd: Path, command: str, *arguments: str, **variables: str) -> str:
-        """What a command prints that has to succeed."""
+        """The output of a command that has to succeed."""
         done = self.call(cwd, command, *arguments, **variables)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -13,7 +13,7 @@ INFINITE = float("inf")
 
 @pytest.fixture
 def mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where control groups are mounted, of which this process is in ``/a/b``."""
+    """A mount of control groups in which this process belongs to ``/a/b``."""
     (tmp_path / "membership").write_text("4:memory:/old\n0::/a/b\n")
     monkeypatch.setattr(control_group, "MEMBERSHIP", tmp_path / "membership")
     monkeypatch.setattr(control_group, "MOUNT", tmp_path / "cgroup")

@@ -1,4 +1,4 @@
-"""What a process of the harness computes with."""
+"""Threads and settings with which a process of the harness computes."""
 
 from __future__ import annotations
 
